@@ -1,0 +1,1 @@
+"""Lists of op types, rule sets of the real passes, and their environment variables."""

@@ -1,0 +1,1 @@
+"""A graph as a pass sees it, as plain data."""

@@ -1,0 +1,1 @@
+"""Metrics, the accuracy goal, and the Pareto front with certainty."""

@@ -1,0 +1,1 @@
+"""Paired timing, its statistics, and facts about the machine."""

@@ -1,0 +1,144 @@
+"""The values that flow through a study: settings, measurements, trials.
+
+Plain frozen data, readable by every layer, JSON in and out. Times are seconds, speed-ups are
+baseline time divided by candidate time (above 1 is faster), intervals are 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+FLOAT32 = "float32"
+#: Levels that a pass accepts besides its lists (specification of the passes, 2.2).
+LEVELS = ("default", "treat_infer_as_deny", "tensor_cores_only", "unsafe_force_all")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one trial runs: a data type and moves against the rule set's default lists.
+
+    Attributes:
+        data_type: ``float32``, ``bfloat16`` or ``float16``.
+        moves: op type to destination list, sorted by op type; empty is the default lists.
+        level: one of LEVELS.
+        onednn: TensorFlow's process-wide oneDNN switch; None where the runtime has none.
+    """
+
+    data_type: str
+    moves: Mapping[str, str] = field(default_factory=dict)
+    level: str = "default"
+    onednn: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; the inverse of :meth:`from_json`."""
+        return {**asdict(self), "moves": dict(sorted(self.moves.items()))}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Setting:
+        """A setting from what :meth:`to_json` gave."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """One timed block of runs of one side.
+
+    Attributes:
+        side: ``baseline`` or ``candidate``.
+        phase: ``warmup`` or ``timed`` or ``repeated`` (replaced by a later block: drift).
+        started_s: seconds since the measurement began.
+        run_s: seconds of each run in the block.
+    """
+
+    side: str
+    phase: str
+    started_s: float
+    run_s: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The paired timing of a candidate against the baseline.
+
+    Attributes:
+        speedup: median ratio of baseline to candidate block times, bootstrap interval.
+        stop_reason: ``narrow``, ``dominated`` or ``time``.
+        blocks: every block, warm-ups included, in the order in which they ran.
+        latency_ms: per side, percentile label (``p50``) to milliseconds; only percentiles that
+            the number of runs supports.
+        runs: timed runs per side.
+        throughput: samples per second, per side.
+        drift: largest relative move of the baseline between neighbouring pairs.
+        notices: what a reader must know (drifting baseline, too noisy for 1 %).
+    """
+
+    speedup: Interval
+    stop_reason: str
+    blocks: tuple[Block, ...]
+    latency_ms: Mapping[str, Mapping[str, float]]
+    runs: Mapping[str, int]
+    throughput: Mapping[str, float]
+    drift: float
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How good a candidate's outputs are, against the goal.
+
+    Attributes:
+        metric: the metric's name.
+        score: the metric on the candidate's outputs, with interval.
+        drop: loss against FP32 as the goal counts it (relative or absolute), with interval;
+            positive is worse than FP32.
+        verdict: ``meets``, ``misses`` (both: the whole interval of the drop says so), ``uncertain``.
+        samples: how many samples the figures come from.
+        also: other metrics reported beside it, by name.
+    """
+
+    metric: str
+    score: Interval
+    drop: Interval
+    verdict: str
+    samples: int
+    also: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EffectiveGraph:
+    """The identity of a rewritten graph, and what is in it.
+
+    Attributes:
+        graph_id: equal for equal effective graphs of one model and data type.
+        nodes_16bit: nodes with at least one 16-bit type attribute.
+        casts: Casts inserted (folded ones included).
+    """
+
+    graph_id: str
+    nodes_16bit: int
+    casts: int
+
+
+#: The effective graph of the FP32 model.
+FLOAT32_GRAPH = EffectiveGraph(FLOAT32, 0, 0)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What measuring one setting gave. ``timing`` is None where accuracy ended it early."""
+
+    effective: EffectiveGraph
+    accuracy: Accuracy
+    timing: Timing | None
+    notices: tuple[str, ...] = ()

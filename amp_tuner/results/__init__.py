@@ -1,0 +1,1 @@
+"""The files of the output folder and the exports."""

@@ -1,0 +1,1 @@
+"""Everything that imports TensorFlow: models, sessions, the rewrite of a GraphDef."""

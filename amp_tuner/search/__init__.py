@@ -1,0 +1,1 @@
+"""The Optuna study: which setting is measured next."""

@@ -1,0 +1,1 @@
+"""The process on the target and the tuner's side of the conversation with it."""
