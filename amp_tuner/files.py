@@ -15,7 +15,7 @@ from typing import IO, Any
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces ``path`` when the block ends, and only then.
 
-    If the block raises (a full disk, say), ``path`` keeps what it had and nothing is left beside it.
+    If the block raises (a full disk, say), ``path`` keeps what it had and nothing else is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

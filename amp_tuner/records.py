@@ -102,7 +102,8 @@ class Accuracy:
         score: the metric on the candidate's outputs, with interval.
         drop: loss against FP32 as the goal counts it (relative or absolute), with interval;
             positive is worse than FP32.
-        verdict: ``meets``, ``misses`` (both: the whole interval of the drop says so), ``uncertain``.
+        verdict: ``meets`` or ``misses`` where the whole interval of the drop says so, else
+            ``uncertain``.
         samples: how many samples the figures come from.
         also: other metrics reported beside it, by name.
     """

@@ -5,11 +5,12 @@ the target's own interpreter, with ``amp_tuner`` on its path (never installed th
 and each reply is one line of JSON:
 
     {"id": 7, "action": "block", ...arguments}
-    {"id": 7, "ok": {...}}    or    {"id": 7, "error": {"kind": ..., "message": ..., "problems": [...]}}
+    {"id": 7, "ok": {...}}
+    {"id": 7, "error": {"kind": ..., "message": ..., "problems": [...]}}
 
 Arrays travel as ``.npz`` files (never pickled) whose paths are in the messages. Error kinds:
-``input`` (the user's model or data is wrong: problems, exit code 2), ``target`` (this runtime cannot
-do it here: exit code 3), ``failed`` (this setting failed: the trial's cause). A worker that dies
+``input`` (the user's model or data is wrong: problems, exit code 2), ``target`` (it cannot be done
+here: exit code 3), ``failed`` (this setting failed: the trial's cause). A worker that dies
 closes the pipe; the tuner reads its exit status and its last words from its stderr file.
 
 This module runs on both sides: standard library only, Python 3.9.
