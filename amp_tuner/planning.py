@@ -1,0 +1,138 @@
+"""From a setting to what would run: legal lists, the effective graph, the worker's candidate.
+
+The only place where the tuner paints. A plan costs milliseconds and no device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from amp_tuner.amp.environment import to_environment
+from amp_tuner.amp.lists import AmpLists
+from amp_tuner.amp.rules import RuleSet
+from amp_tuner.errors import InputError, Problem
+from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, EffectiveGraph, Setting
+from amp_tuner.rewrite.effective import effective_graph
+from amp_tuner.rewrite.paint import paint
+from amp_tuner.rewrite.prepare import PreparedGraph, prepare
+from amp_tuner.rewrite.tunable import legalise, tunable_op_types
+from amp_tuner.search.space import SearchSpace
+from amp_tuner.text import did_you_mean
+from amp_tuner.worker.protocol import Candidate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A setting, ready to be measured.
+
+    Attributes:
+        setting: the setting with its moves made legal: what is recorded and exported.
+        lists: the full lists (the default ones for FP32's family are not needed: empty).
+        effective: the identity of the graph that would run.
+        candidate: what the worker is given.
+    """
+
+    setting: Setting
+    lists: AmpLists
+    effective: EffectiveGraph
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class Painter:
+    """One data type's rule set and prepared graph."""
+
+    rules: RuleSet
+    graph: PreparedGraph
+
+    def plan(self, setting: Setting, *, served: bool) -> Plan:
+        """Paints ``setting``; ``served`` adds the family's variables for the real pass.
+
+        Raises:
+            RewriteError: the pass itself fails on these lists.
+        """
+        wanted = self.rules.lists.moved(setting.moves)
+        lists = legalise(self.graph, wanted, setting.level)
+        effective = effective_graph(self.graph, paint(self.graph, lists, setting.level))
+        legal = replace(setting, moves=lists.moves_from(self.rules.lists))
+        candidate = Candidate(
+            data_type=setting.data_type,
+            rules=self.rules.identifier,
+            lists=lists,
+            level=setting.level,
+            environment=to_environment(self.rules, lists, setting.level) if served else {},
+            expects_16bit=effective.nodes_16bit,
+        )
+        return Plan(legal, lists, effective, candidate)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Painters for every data type of a study.
+
+    Attributes:
+        painters: data type to painter, in the study file's order.
+        served: whether the runtime reads variables (``tensorflow``, ``itex``).
+    """
+
+    painters: Mapping[str, Painter]
+    served: bool
+
+    @classmethod
+    def of(cls, graphs: Mapping[str, tuple[RuleSet, TypedGraph]], *, served: bool) -> Planner:
+        """Prepares each data type's graph once."""
+        painters = {
+            data_type: Painter(rules, prepare(graph, rules))
+            for data_type, (rules, graph) in graphs.items()
+        }
+        return cls(painters, served)
+
+    def plan(self, setting: Setting) -> Plan:
+        """The plan of any setting; painting nothing is FP32, whatever the data type says."""
+        if setting.data_type == FLOAT32:
+            return Plan(setting, AmpLists(), FLOAT32_GRAPH, Candidate(FLOAT32))
+        return self.painters[setting.data_type].plan(setting, served=self.served)
+
+    def space(self, op_types: str | tuple[str, ...], proposed: tuple[str, ...]) -> SearchSpace:
+        """The search space: ``auto`` op types, or the ones that the user named.
+
+        Raises:
+            InputError: an op type that the graph lacks or that cannot be 16-bit in it.
+        """
+        tunable = {
+            op_type
+            for painter in self.painters.values()
+            for op_type in tunable_op_types(painter.graph)
+        }
+        if op_types != "auto":
+            self._check(tuple(op_types), tunable)
+            tunable &= set(op_types)
+        defaults = {name: painter.rules.lists for name, painter in self.painters.items()}
+        return SearchSpace(tuple(self.painters), tuple(sorted(tunable)), proposed, defaults)
+
+    def op_types(self) -> frozenset[str]:
+        """Every op type of the graphs."""
+        return frozenset(
+            op_type
+            for painter in self.painters.values()
+            for op_type in painter.graph.graph.node_ops
+        )
+
+    def _check(self, wanted: tuple[str, ...], tunable: set[str]) -> None:
+        present = self.op_types()
+        problems = []
+        for position, op_type in enumerate(wanted):
+            where = f"$.search.op_types[{position}]"
+            if op_type not in present:
+                hint = did_you_mean(op_type, present)
+                problems.append(Problem(where, f"the graph has no op type {op_type!r}{hint}"))
+            elif op_type not in tunable:
+                message = (
+                    f"{op_type!r} cannot be tuned in this graph: no 16-bit kernel, or no list "
+                    f"changes anything; tunable: {', '.join(sorted(tunable)) or 'none'}"
+                )
+                problems.append(Problem(where, message))
+        if problems:
+            raise InputError(problems)
