@@ -1,0 +1,225 @@
+"""Every verb and option of ``amp-tune``, with the help that users read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from amp_tuner import __version__
+
+#: Verb to the module that runs it.
+VERBS = {
+    "run": "run",
+    "check": "check",
+    "inspect": "inspect_model",
+    "rewrite": "rewrite_model",
+    "export": "export",
+    "compare": "compare",
+}
+
+_RUN_EPILOG = """\
+The output folder then holds: pareto/*.yaml (the front), best.env and best.py (the best setting,
+ready to use), trials.csv (one row a trial), log.jsonl (what happened). The same command resumes a
+study that was killed or interrupted; totals (--trials, --time-budget) are totals.
+
+exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input; 3 the target
+cannot run the FP32 model; 130 interrupted, resumable
+"""
+_LISTS_HELP = (
+    "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type goes to that "
+    "list and leaves the one it was in); a point of a front (pareto/NNN.yaml) is one"
+)
+_MODEL_HELP = "a SavedModel folder, a .keras or .h5 file, or a frozen GraphDef .pb"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of one command; ``verb`` says which. ``run`` may be left out."""
+    words = list(arguments)
+    if words and words[0] not in VERBS and not {"-h", "--help", "--version"} & {words[0]}:
+        words.insert(0, "run")
+    return _parser().parse_args(words or ["--help"])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="amp-tune",
+        description=(
+            "Tunes the op lists of TensorFlow's automatic mixed precision: an Optuna study moves "
+            "op types between ALLOW, INFER, CLEAR and DENY, and measures speed and accuracy of "
+            "each setting on the target. `amp-tune --config study.yaml` is the main job."
+        ),
+        epilog="`amp-tune VERB --help` tells more about each verb.",
+    )
+    parser.add_argument("--version", action="version", version=f"amp-tune {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_run(verbs)
+    _add_check(verbs)
+    _add_inspect(verbs)
+    _add_rewrite(verbs)
+    _add_export(verbs)
+    _add_compare(verbs)
+    return parser
+
+
+def _add(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str,
+    epilog: str | None = None,
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the study file (YAML)"
+    )
+
+
+def _add_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "run",
+        "the study: propose, check accuracy, time, again (the default verb)",
+        "Runs or resumes the study that a study file describes.",
+        _RUN_EPILOG,
+    )
+    _add_config(parser)
+    parser.add_argument("--trials", type=int, metavar="N", help="measured settings in all")
+    parser.add_argument(
+        "--time-budget", metavar="TIME", help="wall-clock time in all, such as 8h or 90m"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="another output folder")
+    parser.add_argument(
+        "--fresh", action="store_true", help="move an old study aside and start anew"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+
+
+def _add_check(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "check",
+        "do model, data, metric and target work? what does a trial cost?",
+        "Validates everything, runs FP32 and default AMP once, and says what a trial costs and\n"
+        "how many fit into the time budget. Writes nothing.",
+    )
+    _add_config(parser)
+
+
+def _add_inspect(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "inspect",
+        "what a setting does to a model: op types, lists, colours, casts, reasons",
+        "Shows what mixed precision does to a model, without running it: for every op type its\n"
+        "list and how much of it becomes 16-bit, and for every node why.",
+    )
+    _add_model(parser)
+    _add_rules(parser, required=False)
+    parser.add_argument("--nodes", action="store_true", help="one line a node, with the reason")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="everything, as JSON (- prints)")
+
+
+def _add_rewrite(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "rewrite",
+        "bake a setting into a model that needs no variables and no plug-in",
+        "Rewrites a model exactly as the pass would, and saves the result.",
+    )
+    _add_model(parser)
+    _add_rules(parser, required=True)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a new SavedModel folder, or a GraphDef where it ends in .pb",
+    )
+    parser.add_argument(
+        "--fold-weights",
+        action=argparse.BooleanOptionalAction,
+        help="store painted weights in 16 bits (default: yes for a SavedModel, no for .pb)",
+    )
+
+
+def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "export",
+        "one point of a front, ready to use",
+        "Writes one point of a finished study: shell variables, a Python snippet, YAML, or the\n"
+        "baked model.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the study's output folder")
+    parser.add_argument(
+        "--point",
+        default="best",
+        metavar="P",
+        help="best, knee, fastest, safest, or a trial's number (default: best)",
+    )
+    parser.add_argument(
+        "--format", required=True, choices=("env", "python", "yaml", "savedmodel"), help="what"
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("tensorflow", "itex"),
+        help="the family of variables; one that was not measured is labelled as predicted",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="PATH", help="where to (default: standard output)"
+    )
+
+
+def _add_compare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "compare",
+        "head to head: FP32, default AMP and given settings",
+        "Measures FP32, default AMP and the given settings, each paired with FP32, and prints a\n"
+        "table with intervals. Writes nothing.",
+    )
+    _add_config(parser)
+    parser.add_argument(
+        "--lists", type=Path, nargs="*", default=[], metavar="FILE", help=_LISTS_HELP
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help=_MODEL_HELP)
+    parser.add_argument("--signature", default="serving_default", help="a SavedModel's signature")
+    parser.add_argument(
+        "--fetch", default="", metavar="NAME,…", help=".pb: nodes to fetch (default: all ends)"
+    )
+    parser.add_argument("--python", metavar="PATH", help="the interpreter that has TensorFlow")
+    parser.add_argument(
+        "--default-device",
+        choices=("CPU", "GPU"),
+        help="where nodes without a device would run (default: the rule set's device)",
+    )
+    parser.add_argument(
+        "--allow-unsafe",
+        action="store_true",
+        help="load models with Lambda layers, PyFunc or file ops (they can run any code)",
+    )
+
+
+def _add_rules(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "--rules",
+        required=required,
+        default=None if required else "tf-cpu-bfloat16",
+        metavar="R",
+        help="the pass to follow, such as tf-cpu-bfloat16, tf-cpu-float16@2.15, itex-cpu-bfloat16"
+        + ("" if required else " (default: tf-cpu-bfloat16)"),
+    )
+    parser.add_argument("--lists", type=Path, metavar="FILE", help=_LISTS_HELP)

@@ -1,0 +1,56 @@
+"""The command ``amp-tune``: finds the verb, runs it, turns errors into messages and exit codes.
+
+A verb's module is imported when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from amp_tuner.cli.arguments import VERBS, parse
+from amp_tuner.errors import AmpTunerError, InputError
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0 done, 1 no point meets the goal, 2 bad input, 3 the target cannot run,
+        130 interrupted.
+    """
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    # A service manager's stop is treated as Ctrl-C: everything is written, the study resumes.
+    signal.signal(signal.SIGTERM, _interrupt)
+    verb = importlib.import_module(f"amp_tuner.cli.{VERBS[options.verb]}")
+    try:
+        code: int = verb.run(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except InputError as error:
+        count = len(error.problems)
+        print(f"amp-tune: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem}", file=sys.stderr)
+        return error.exit_code
+    except AmpTunerError as error:
+        print(f"amp-tune: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (head, less) is gone: nobody is left to tell.
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
