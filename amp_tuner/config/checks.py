@@ -1,0 +1,207 @@
+"""What values of a study file may be together, and what is planned but not there yet.
+
+Each check sees the sections that are right in themselves (the others are None) and gives its
+problems, so that one run reports all that can be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from amp_tuner.config.model import (
+    AccuracyConfig,
+    DataConfig,
+    ModelConfig,
+    SearchConfig,
+    TargetConfig,
+)
+from amp_tuner.errors import Problem
+from amp_tuner.judge.goal import goal_problem
+from amp_tuner.judge.metrics import Metric, find_metric
+
+#: What runs in this version, by key; other values that a study file may have are planned.
+AVAILABLE = {
+    "runtime": ("engine", "tensorflow"),
+    "device": ("cpu", "gpu"),
+    "sampler": ("tpe", "nsga2", "gp", "random"),
+}
+#: 16-bit types that a runtime's own pass does not have on a device: no lists can give them.
+IMPOSSIBLE = {
+    ("itex", "cpu", "float16"): "ITEX's pass has FP16 on GPUs only",
+    ("tensorflow", "gpu", "bfloat16"): "TensorFlow's pass has only FP16 on GPUs",
+}
+
+
+_CPU_RULES = {"bfloat16": "tf-cpu-bfloat16", "float16": "tf-cpu-float16"}
+_GPU_RULES = {"bfloat16": "itex-gpu-bfloat16", "float16": "tf-cuda-float16"}
+
+
+def default_rules(_runtime: str, device: str) -> dict[str, str]:
+    """The default rule set of each data type."""
+    return _CPU_RULES if device == "cpu" else _GPU_RULES
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The sections that are right in themselves; paths are absolute."""
+
+    model: ModelConfig | None
+    target: TargetConfig | None
+    data: DataConfig | None
+    accuracy: AccuracyConfig | None
+    search: SearchConfig | None
+
+
+def problems_in(sections: Sections, *, check_files: bool) -> list[Problem]:
+    """Every problem between and beyond single values; ``check_files``: missing files, too."""
+    checks = (*CHECKS, _files) if check_files else CHECKS
+    return [problem for check in checks for problem in check(sections)]
+
+
+def filled_rules(target: TargetConfig) -> dict[str, str]:
+    """``target.rules`` with the default of every data type that has none."""
+    defaults = default_rules(target.runtime, target.device)
+    return {
+        data_type: target.rules.get(data_type, defaults[data_type])
+        for data_type in target.data_types
+    }
+
+
+def _availability(sections: Sections) -> Iterator[Problem]:
+    values: list[tuple[str, str, str]] = []
+    if sections.target is not None:
+        values += [("target", "runtime", sections.target.runtime)]
+        values += [("target", "device", sections.target.device)]
+    if sections.search is not None:
+        values += [("search", "sampler", sections.search.sampler)]
+    for section, key, value in values:
+        if value not in AVAILABLE[key]:
+            message = (
+                f"{value} is planned but not available in this version; "
+                f"allowed: {', '.join(AVAILABLE[key])}"
+            )
+            yield Problem(f"$.{section}.{key}", message)
+
+
+def _data_types(sections: Sections) -> Iterator[Problem]:
+    target = sections.target
+    if target is None:
+        return
+    for position, data_type in enumerate(target.data_types):
+        reason = IMPOSSIBLE.get((target.runtime, target.device, data_type))
+        if reason is not None:
+            possible = [name for name in ("bfloat16", "float16") if name != data_type]
+            message = f"found {data_type!r} with {target.runtime} on {target.device}: {reason}"
+            yield Problem(
+                f"$.target.data_types[{position}]", f"{message}; allowed: {', '.join(possible)}"
+            )
+
+
+def _rules(sections: Sections) -> Iterator[Problem]:
+    target = sections.target
+    if target is None:
+        return
+    if target.rules and target.runtime in ("tensorflow", "itex"):
+        message = (
+            f"runtime {target.runtime} has rules of its own, which cannot be changed; remove it"
+        )
+        yield Problem("$.target.rules", message)
+        return
+    for data_type, name in target.rules.items():
+        yield from _rule(f"$.target.rules.{data_type}", target, data_type, name)
+
+
+def _rule(where: str, target: TargetConfig, data_type: str, _name: str) -> Iterator[Problem]:
+    if data_type not in target.data_types:
+        allowed = ", ".join(target.data_types)
+        yield Problem(where, f"{data_type} is not in $.target.data_types; allowed: {allowed}")
+        return
+
+
+def _profile(sections: Sections) -> Iterator[Problem]:
+    target = sections.target
+    if target is not None and target.profile is not None and target.runtime != "roofline":
+        yield Problem("$.target.profile", "only runtime roofline has a device profile; remove it")
+
+
+def _data(sections: Sections) -> Iterator[Problem]:
+    data = sections.data
+    if data is not None and (data.path is None) == (data.function is None):
+        found = "neither" if data.path is None else "both"
+        yield Problem("$.data", f"found {found} of path and function; allowed: exactly one")
+
+
+def _goal(sections: Sections) -> Iterator[Problem]:
+    accuracy = sections.accuracy
+    if accuracy is None:
+        return
+    metric = _metric(accuracy)
+    if metric.family == "function" and accuracy.direction is None:
+        message = f"a metric of your own ({metric.name}) needs it; allowed: maximize, minimize"
+        yield Problem("$.accuracy.direction", message)
+        return
+    if metric.family != "function" and accuracy.direction is not None:
+        direction = "maximize" if metric.higher_is_better else "minimize"
+        message = f"{metric.name} has its own ({direction}); only 'module:function' needs it"
+        yield Problem("$.accuracy.direction", message)
+    message_or_none = goal_problem(accuracy.parsed_goal, metric)
+    if message_or_none is not None:
+        yield Problem("$.accuracy.goal", message_or_none)
+
+
+def _also(sections: Sections) -> Iterator[Problem]:
+    accuracy = sections.accuracy
+    if accuracy is None:
+        return
+    for position, name in enumerate(accuracy.also):
+        where = f"$.accuracy.also[{position}]"
+        if ":" in name:
+            yield Problem(where, f"found {name!r}; allowed: built-in metrics")
+        if name == accuracy.metric:
+            yield Problem(where, f"{name} is $.accuracy.metric already")
+
+
+def _labels(sections: Sections) -> Iterator[Problem]:
+    accuracy, data = sections.accuracy, sections.data
+    if accuracy is None or data is None or data.labels is not None:
+        return
+    names = (accuracy.metric, *accuracy.also)
+    needing = [name for name in names if (metric := find_metric(name)) and metric.needs_labels]
+    if needing:
+        message = (
+            f"metric {', '.join(needing)} needs labels: give the name of their array "
+            "(without labels: agreement, sqnr)"
+        )
+        yield Problem("$.data.labels", message)
+
+
+def _files(sections: Sections) -> Iterator[Problem]:
+    if sections.model is not None and not sections.model.path.exists():
+        yield _missing("$.model.path", sections.model.path, "a SavedModel folder, .keras, .h5, .pb")
+    data = sections.data
+    if data is not None and data.path is not None and not data.path.is_file():
+        yield _missing("$.data.path", data.path, "an .npz file")
+
+
+def _missing(where: str, path: Path, allowed: str) -> Problem:
+    return Problem(where, f"no such file: {path}; allowed: {allowed}")
+
+
+def _metric(accuracy: AccuracyConfig) -> Metric:
+    metric = find_metric(accuracy.metric, accuracy.direction)
+    assert metric is not None, "fields.MetricName admits known metrics only"
+    return metric
+
+
+CHECKS: tuple[Callable[[Sections], Iterator[Problem]], ...] = (
+    _availability,
+    _data_types,
+    _rules,
+    _profile,
+    _data,
+    _goal,
+    _also,
+    _labels,
+)

@@ -1,0 +1,134 @@
+"""Types of single values in a study file: strict, and with messages that say what is allowed.
+
+A value that could be written in several ways (a goal, ``op_types``) is checked by one function,
+so that a mistake is one problem and not one for each way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from amp_tuner.config.quantities import parse_duration, parse_size
+from amp_tuner.judge.goal import GOAL_HINT, parse_goal
+from amp_tuner.judge.metrics import FUNCTION, find_metric, metric_names
+from amp_tuner.text import did_you_mean
+
+#: Type of the errors made here; ``context["allowed"]`` says what is allowed.
+WRONG_VALUE = "wrong_value"
+#: The same where the value must not be repeated in a message: it may hold a password.
+SECRET_VALUE = "secret_value"  # noqa: S105 - a name of an error, not a password
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_TEXT_HINT = "text that is not empty"
+
+
+def wrong(allowed: str) -> PydanticCustomError:
+    """The error for a value that is not what ``allowed`` says."""
+    return PydanticCustomError(WRONG_VALUE, "not allowed", {"allowed": allowed})
+
+
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple, if no item comes twice; anything else is left for the type to refuse."""
+    if not isinstance(value, list):
+        return value
+    twice = [item for position, item in enumerate(value) if item in value[:position]]
+    if twice:
+        raise wrong(f"each item once ({twice[0]!r} comes twice)")
+    return tuple(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise wrong(_TEXT_HINT)
+    return value
+
+
+def _path(value: Any) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise wrong("a path (relative ones start at the study file's folder)")
+    return Path(value)
+
+
+def _name(value: str) -> str:
+    if _NAME.fullmatch(value) is None:
+        raise wrong(
+            "letters, digits, '.', '_' and '-', at most 100, starting with one of the first two"
+        )
+    return value
+
+
+def _parsed_by(parse: Callable[[str], object]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            value = ""
+        try:
+            parse(value)
+        except ValueError as error:
+            raise wrong(str(error)) from error
+        return str(value)
+
+    return check
+
+
+def _function(value: str) -> str:
+    if FUNCTION.fullmatch(value) is None:
+        raise wrong("'module:function', such as 'my_metrics:weighted_f1'")
+    return value
+
+
+def _metric(value: str) -> str:
+    if find_metric(value) is None:
+        names = metric_names()
+        raise wrong(f"{', '.join(names)}, top<k>, or 'module:function'{did_you_mean(value, names)}")
+    return value
+
+
+def _goal(value: Any) -> Any:
+    try:
+        parse_goal(value)
+    except ValueError as error:
+        raise wrong(f"{GOAL_HINT} ({error})") from error
+    return value
+
+
+def _op_types(value: Any) -> str | tuple[str, ...]:
+    items = as_tuple(value)
+    if items == "auto":
+        return "auto"
+    if not isinstance(items, tuple) or not items:
+        raise wrong("auto, or a list of op types")
+    return tuple(_text(item) for item in items)
+
+
+def _planned_null(value: Any) -> None:
+    if value is not None:
+        raise PydanticCustomError(
+            SECRET_VALUE,
+            "not available",
+            {
+                "message": "other storages than the one in the output folder are not available "
+                "yet; allowed: null"
+            },
+        )
+
+
+DataType = Literal["bfloat16", "float16"]
+Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+Name = Annotated[str, AfterValidator(_name)]
+Size = Annotated[str, BeforeValidator(_parsed_by(parse_size))]
+Duration = Annotated[str, BeforeValidator(_parsed_by(parse_duration))]
+FunctionName = Annotated[str, AfterValidator(_function)]
+MetricName = Annotated[str, AfterValidator(_metric)]
+GoalValue = Annotated[Any, PlainValidator(_goal)]
+OpTypes = Annotated[Any, PlainValidator(_op_types)]
+PlannedNull = Annotated[None, PlainValidator(_planned_null)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]

@@ -1,0 +1,142 @@
+"""From a study file to a checked StudyConfig, or to every problem at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from amp_tuner.config import checks
+from amp_tuner.config.model import (
+    AccuracyConfig,
+    DataConfig,
+    ModelConfig,
+    SearchConfig,
+    Section,
+    StudyConfig,
+    StudyFile,
+    TargetConfig,
+)
+from amp_tuner.config.problems import shown, translate
+from amp_tuner.config.yaml12 import MAX_BYTES, load_yaml
+from amp_tuner.errors import InputError
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def load_study(
+    path: Path, *, overrides: Mapping[str, Any] | None = None, check_files: bool = True
+) -> StudyConfig:
+    """Reads and checks the study file at ``path``.
+
+    Relative paths start at the study file's folder; ``output`` defaults to ``runs/<name>`` there.
+
+    Args:
+        path: the study file.
+        overrides: values that replace the file's, by dotted key: ``{"search.trials": 20}``.
+        check_files: False leaves out whether model and data exist.
+
+    Raises:
+        InputError: every problem that was found.
+    """
+    raw = load_yaml(_read(path), str(path))
+    if not isinstance(raw, dict):
+        raise InputError.one("$", f"found {shown(raw)} in {path}; allowed: a mapping of keys")
+    for key, value in (overrides or {}).items():
+        _override(raw, key.split("."), value)
+    return check_study(raw, path, check_files=check_files)
+
+
+def check_study(raw: Mapping[Any, Any], path: Path, *, check_files: bool = True) -> StudyConfig:
+    """The same from the file's content as plain data.
+
+    Raises:
+        InputError: every problem that was found.
+    """
+    study_file = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    problems = []
+    study: StudyFile | None = None
+    try:
+        study = StudyFile.model_validate(dict(raw))
+    except ValidationError as error:
+        problems = [translate(item, StudyFile) for item in error.errors(include_url=False)]
+    sections = _sections(raw, study_file.parent)
+    problems += checks.problems_in(sections, check_files=check_files)
+    if problems or study is None:
+        raise InputError(problems)
+    assert sections.target is not None
+    values = {name: getattr(study, name) for name in StudyFile.model_fields}
+    return StudyConfig(
+        **{
+            **values,
+            "model": sections.model,
+            "data": sections.data,
+            "target": sections.target.model_copy(
+                update={"rules": checks.filled_rules(sections.target)}
+            ),
+            "output": _absolute(study.output or Path("runs", study.name), study_file.parent),
+            "study_file": study_file,
+        }
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError.one(str(path), f"cannot be read: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 text (byte {error.start})"
+        raise InputError.one(str(path), message) from error
+
+
+def _override(raw: dict[Any, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        section = raw.setdefault(key, {})
+        if not isinstance(section, dict):
+            # The section is wrong in itself, which is reported with everything else.
+            return
+        raw = section
+    raw[keys[-1]] = value
+
+
+def _sections(raw: Mapping[Any, Any], folder: Path) -> checks.Sections:
+    model = _section(ModelConfig, raw.get("model", {}))
+    target = _section(TargetConfig, raw.get("target", {}))
+    data = _section(DataConfig, raw.get("data", {}))
+    return checks.Sections(
+        model=model and model.model_copy(update={"path": _absolute(model.path, folder)}),
+        target=target and target.model_copy(update=_target_paths(target, folder)),
+        data=data and data.model_copy(update={"path": data.path and _absolute(data.path, folder)}),
+        accuracy=_section(AccuracyConfig, raw.get("accuracy", {})),
+        search=_section(SearchConfig, raw.get("search", {})),
+    )
+
+
+def _section(kind: type[AnySection], raw: Any) -> AnySection | None:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError:
+        # Reported by the validation of the whole file; checks across sections go without it.
+        return None
+
+
+def _target_paths(target: TargetConfig, folder: Path) -> dict[str, Any]:
+    update: dict[str, Any] = {}
+    if target.profile is not None:
+        update["profile"] = _absolute(target.profile, folder)
+    if target.python is not None and "/" in target.python:
+        # A bare name such as python3.9 is found on PATH when the worker is started.
+        update["python"] = str(_absolute(Path(target.python), folder))
+    return update
+
+
+def _absolute(path: Path, folder: Path) -> Path:
+    # abspath and not resolve: an interpreter in a virtual environment is a link, and must stay one.
+    return Path(os.path.abspath(folder / path))  # noqa: PTH100
