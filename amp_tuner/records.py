@@ -143,3 +143,79 @@ class Measurement:
     accuracy: Accuracy
     timing: Timing | None
     notices: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; the inverse of :meth:`from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Measurement:
+        """A measurement from what :meth:`to_json` gave, through JSON."""
+        timing = value["timing"]
+        return cls(
+            EffectiveGraph(**value["effective"]),
+            _accuracy(value["accuracy"]),
+            None if timing is None else _timing(timing),
+            tuple(value["notices"]),
+        )
+
+
+def _accuracy(value: Mapping[str, Any]) -> Accuracy:
+    intervals = {key: Interval(**value[key]) for key in ("score", "drop")}
+    return Accuracy(**{**value, **intervals})
+
+
+def _timing(value: Mapping[str, Any]) -> Timing:
+    blocks = (Block(**{**block, "run_s": tuple(block["run_s"])}) for block in value["blocks"])
+    made = {
+        "speedup": Interval(**value["speedup"]),
+        "blocks": tuple(blocks),
+        "notices": tuple(value["notices"]),
+    }
+    return Timing(**{**value, **made})
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a study, however it ended.
+
+    Attributes:
+        number: Optuna's number.
+        state: Optuna's: ``COMPLETE`` or ``FAIL``.
+        setting: what was run, moves made legal.
+        anchor: the anchor's name (``FP32, oneDNN on``, ``default bfloat16``), if it is one.
+        effective: the effective graph; None where painting itself failed.
+        measurement: None where the trial failed.
+        cached_from: the trial whose result this one was told, because its graph is the same.
+        cause: why it failed.
+        started: ISO 8601 with offset.
+        seconds: wall time of the whole trial.
+        overhead_s: wall time less timed blocks and accuracy inference.
+    """
+
+    number: int
+    state: str
+    setting: Setting
+    anchor: str | None
+    effective: EffectiveGraph | None
+    measurement: Measurement | None
+    cached_from: int | None
+    cause: str | None
+    started: str
+    seconds: float
+    overhead_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; the inverse of :meth:`from_json`."""
+        return {**asdict(self), "setting": self.setting.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Trial:
+        """A trial from what :meth:`to_json` gave, through JSON."""
+        effective, measurement = value["effective"], value["measurement"]
+        made = {
+            "setting": Setting.from_json(value["setting"]),
+            "effective": None if effective is None else EffectiveGraph(**effective),
+            "measurement": None if measurement is None else Measurement.from_json(measurement),
+        }
+        return cls(**{**value, **made})
