@@ -1,0 +1,79 @@
+"""Painting: which type attributes become 16-bit under given lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amp_tuner.amp.levels import FORCE_ALL, effective_lists
+from amp_tuner.amp.lists import LIST_NAMES, AmpLists
+from amp_tuner.errors import RewriteError
+from amp_tuner.rewrite.steps import ORDER, Colours, VertexLists, allow_the_allow_list
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from amp_tuner.rewrite.prepare import PreparedGraph
+
+_CODES = {name: code for code, name in enumerate(LIST_NAMES, start=1)}
+
+
+@dataclass(frozen=True)
+class Painting:
+    """What the pass decided.
+
+    Attributes:
+        painted: float32 vertices that become 16-bit; bool, shape (vertices,).
+        allow, deny: per vertex the step (place in ``steps.ORDER``, from 1) that put it into that
+            set, 0 where it is not in it; uint8, shape (vertices,).
+        removed: vertices that a step took out of ``allow``, with that step.
+    """
+
+    painted: NDArray[np.bool_]
+    allow: NDArray[np.uint8]
+    deny: NDArray[np.uint8]
+    removed: Mapping[int, int]
+
+
+def paint(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -> Painting:
+    """Decides the colours of every type attribute, as the real pass does.
+
+    Linear in vertices and edges.
+
+    Raises:
+        RewriteError: the real pass fails: an op type is in two lists, the level is refused, a loop
+            is malformed, or a fixed type was forced.
+    """
+    lists = effective_lists(prepared.rules, lists, level)
+    colours = Colours(_by_vertex(prepared, lists, level))
+    if prepared.graph.skipped is None:
+        for number, step in enumerate(ORDER, start=1):
+            step(prepared, colours, number)
+            if step is allow_the_allow_list and not colours.allow_array.any():
+                break
+    painted = (colours.allow_array != 0) & prepared.float32
+    _check_settable(prepared, painted)
+    return Painting(painted, colours.allow_array, colours.deny_array, colours.removed)
+
+
+def _check_settable(prepared: PreparedGraph, painted: NDArray[np.bool_]) -> None:
+    """Level unsafe_force_all paints types that an op fixes; setting those makes the pass fail."""
+    stuck = np.flatnonzero(painted & prepared.fixed)
+    if stuck.size:
+        name = prepared.graph.vertex_name(int(stuck[0]))
+        raise RewriteError(f"{name} is painted, but its op fixes that type")
+
+
+def _by_vertex(prepared: PreparedGraph, lists: AmpLists, level: str) -> VertexLists:
+    of_op = np.array([_code(lists, op) for op in prepared.op_types], dtype=np.uint8)
+    codes = of_op[prepared.op_of] if prepared.vertices else of_op[:0]
+    masks = {name: codes == code for name, code in _CODES.items()}
+    return VertexLists(**masks, force_all=level == FORCE_ALL)
+
+
+def _code(lists: AmpLists, op_type: str) -> int:
+    return _CODES.get(lists.list_of(op_type), 0)

@@ -1,0 +1,57 @@
+"""Which op types are worth moving between lists, and which settings can run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amp_tuner.errors import RewriteError
+from amp_tuner.rewrite.paint import paint
+
+if TYPE_CHECKING:
+    from amp_tuner.amp.lists import AmpLists
+    from amp_tuner.rewrite.prepare import PreparedGraph
+
+
+def tunable_op_types(prepared: PreparedGraph) -> tuple[str, ...]:
+    """Op types of the graph that can be 16-bit there, so that their list matters; sorted.
+
+    Such an op type has a node that the pass may convert, with a float32 type attribute that has a
+    16-bit kernel, and converting it keeps its meaning (no state, no resources, no functions, no
+    reinterpretation of bytes). On the ALLOW list it is painted, on no list it is not, so the
+    effective graph depends on it.
+    """
+    if prepared.graph.skipped is not None:
+        return ()
+    vertices = prepared.graph.vertices
+    nodes = prepared.graph.nodes
+    fit = (nodes[vertices[vertex].node] for vertex in np.flatnonzero(prepared.candidate))
+    return tuple(sorted({node.op for node in fit if node.tunable}))
+
+
+def legalise(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -> AmpLists:
+    """Lists that paint nothing without a 16-bit kernel: what ``lists`` ask for, as far as can run.
+
+    ALLOW, and the step that paints INFER after ALLOW, do not ask for kernels in every pass. An op
+    type that is painted where it has none goes to CLEAR, whose steps do ask; if it is painted
+    there still, to no list. Other op types stay where they are.
+
+    Raises:
+        RewriteError: the pass fails with ``lists``, or no list keeps an op type out.
+    """
+    while True:
+        stuck = _painted_without_kernel(prepared, lists, level)
+        if not stuck:
+            return lists
+        moves = {op: "none" if lists.list_of(op) == "clear" else "clear" for op in stuck}
+        hopeless = sorted(op for op in stuck if lists.list_of(op) == "none")
+        if hopeless:
+            raise RewriteError(f"painted in every list, but without a kernel: {hopeless}")
+        lists = lists.moved(moves)
+
+
+def _painted_without_kernel(prepared: PreparedGraph, lists: AmpLists, level: str) -> set[str]:
+    painted = paint(prepared, lists, level).painted
+    ops = prepared.op_of[painted & ~prepared.supports]
+    return {prepared.op_types[op] for op in np.unique(ops)}
