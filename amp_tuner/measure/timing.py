@@ -1,0 +1,318 @@
+"""Paired timing of a candidate against the baseline.
+
+1. Warm up both sides and find how many runs make a block of at least ``min_block_ms``.
+2. Time groups of four blocks, A B B A (A is the baseline). A group is two pairs; both blocks of a
+   pair start at the same batch, and a drift that is steady over the group cancels between them.
+3. Repeat a group in which the baseline itself moved by more than 2 %.
+4. The speed-up is the median over pairs of the log ratio of block times, with a bootstrap
+   interval. Stop when it is narrow, when the candidate is certainly dominated, or when time is up.
+
+Sides are callables, so this module knows nothing of workers: baseline and candidate may even live
+in two processes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amp_tuner.errors import WorkerFailure
+from amp_tuner.measure import stats
+from amp_tuner.records import Block, Interval, Timing
+
+#: Runs a side: (first batch, number of runs) to the seconds of each run.
+Side = Callable[[int, int], Sequence[float]]
+
+BASELINE, CANDIDATE = "baseline", "candidate"
+_GROUP = (BASELINE, CANDIDATE, CANDIDATE, BASELINE)
+
+#: Pairs before ``narrow`` is believed. Twice what a distribution-free interval needs: the interval
+#: is looked at again and again, and with few pairs one that is narrow by luck would end it.
+MIN_PAIRS = 2 * stats.MIN_VALUES
+#: After the first looks, the interval is looked at when there is this much more data: each look is
+#: one more chance to stop on a lucky interval.
+_LOOK_GROWTH = 1.2
+#: A block may grow to this many times the shortest length so that both sides have the same runs.
+#: Beyond it (one side more than four times slower) the slower side runs fewer of the batches.
+_SAME_RUNS_UP_TO = 4
+_CALIBRATION_MARGIN = 1.1
+_CALIBRATION_GROWTH = 10
+
+#: Warm-up is over when, on both sides, the last four block medians lie within 2 % of each other or
+#: do not fall any more (mean of the last two at most 1 % below that of the two before).
+_SETTLED_BLOCKS = 4
+_SETTLED_SPREAD = 0.02
+_SETTLED_FALL = 0.01
+#: Where it never settles, it ends after this share of the time limit.
+_WARMUP_SHARE = 0.3
+
+#: A group in which the baseline moves more than this is repeated ...
+_DRIFT = 0.02
+#: ... at most so often in one measurement: on a machine whose blocks scatter by more than that
+#: anyway, repeating gives nothing.
+_MAX_REPEATS = 6
+_RESOLVES = 0.01
+
+
+@dataclass(frozen=True)
+class TimingRules:
+    """When a measurement is good enough; the study file's ``measure`` section.
+
+    Attributes:
+        ci_half_width: stop when half of the speed-up's interval, relative, is below this.
+        max_seconds: the whole measurement, warm-up included. One group is measured whatever
+            happens, so a very slow model may take longer.
+        min_block_ms: a block is at least this long.
+        percentiles: of the latency of single runs, 0 to 100.
+    """
+
+    ci_half_width: float = 0.005
+    max_seconds: float = 20.0
+    min_block_ms: float = 100.0
+    percentiles: tuple[float, ...] = (50.0, 90.0, 99.0)
+
+
+def time_pair(
+    baseline: Side,
+    candidate: Side,
+    rules: TimingRules,
+    *,
+    batch_size: int,
+    clock: Callable[[], float] = time.monotonic,
+    seed: int = 0,
+    dominated_below: float | None = None,
+) -> Timing:
+    """Times ``candidate`` against ``baseline``.
+
+    Args:
+        baseline: runs the FP32 model.
+        candidate: runs the setting on the same batches.
+        rules: when to stop.
+        batch_size: samples per run, for the throughput.
+        clock: seconds; for block starts and the time limit only, never for the runs themselves.
+        seed: of the bootstrap.
+        dominated_below: a speed-up that something as accurate is known to have; the measurement
+            ends as soon as the candidate is certainly below it.
+
+    Raises:
+        WorkerFailure: from a side; or a side gave no or impossible times.
+    """
+    recorder = _Recorder({BASELINE: baseline, CANDIDATE: candidate}, clock)
+    runs, settled = _warm_up(recorder, rules)
+    groups = _Groups(recorder, runs, rules.max_seconds)
+    reason = _measure(groups, rules, seed, dominated_below)
+    return _timing(groups, rules, reason, settled=settled, batch_size=batch_size, seed=seed)
+
+
+@dataclass
+class _Recorder:
+    """Runs blocks and keeps every one of them."""
+
+    sides: dict[str, Side]
+    clock: Callable[[], float]
+    blocks: list[Block] = field(default_factory=list)
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+
+    def elapsed_s(self) -> float:
+        return self.clock() - self.started
+
+    def run(self, side: str, phase: str, first_batch: int, runs: int) -> Block:
+        started_s = self.elapsed_s()
+        run_s = tuple(float(seconds) for seconds in self.sides[side](first_batch, runs))
+        if len(run_s) != runs or not all(0 < seconds < math.inf for seconds in run_s):
+            cause = f"timing: {runs} run times above 0 s were asked of the {side}, got {run_s[:5]}"
+            raise WorkerFailure(cause, fatal=False)
+        block = Block(side, phase, started_s, run_s)
+        self.blocks.append(block)
+        return block
+
+
+def _warm_up(recorder: _Recorder, rules: TimingRules) -> tuple[dict[str, int], bool]:
+    """Runs per block for each side, and whether the block medians settled."""
+    runs = {BASELINE: 1, CANDIDATE: 1}
+    medians: dict[str, list[float]] = {BASELINE: [], CANDIDATE: []}
+    first_batch = 0
+    while True:
+        for side, history in medians.items():
+            block = recorder.run(side, "warmup", first_batch, runs[side])
+            history.append(float(np.median(block.run_s)))
+        first_batch += max(runs.values())
+        wanted = _calibrated(runs, {side: history[-1] for side, history in medians.items()}, rules)
+        if wanted != runs:
+            runs = wanted
+        elif all(_has_settled(history) for history in medians.values()):
+            return runs, True
+        if recorder.elapsed_s() > _WARMUP_SHARE * rules.max_seconds:
+            return runs, False
+
+
+def _calibrated(
+    runs: dict[str, int], run_s: dict[str, float], rules: TimingRules
+) -> dict[str, int]:
+    """``runs``, raised where blocks would be too short: the same number for both sides.
+
+    A side that is more than _SAME_RUNS_UP_TO times slower gets fewer, or its blocks would take up
+    the whole time limit.
+    """
+    shortest_s = rules.min_block_ms / 1000
+    if all(runs[side] * run_s[side] >= shortest_s for side in runs):
+        return runs
+    aim_s = _CALIBRATION_MARGIN * shortest_s
+    # The first runs trace and compile: they say little, so the number grows in steps.
+    common = min(math.ceil(aim_s / min(run_s.values())), _CALIBRATION_GROWTH * max(runs.values()))
+    longest_s = _SAME_RUNS_UP_TO * aim_s
+    return {side: min(common, max(runs[side], int(longest_s / run_s[side]))) for side in runs}
+
+
+def _has_settled(medians: Sequence[float]) -> bool:
+    if len(medians) < _SETTLED_BLOCKS:
+        return False
+    last = medians[-_SETTLED_BLOCKS:]
+    half = _SETTLED_BLOCKS // 2
+    within = max(last) <= min(last) * (1 + _SETTLED_SPREAD)
+    return within or sum(last[half:]) >= sum(last[:half]) * (1 - _SETTLED_FALL)
+
+
+@dataclass
+class _Groups:
+    """The timed groups of A B B A blocks, and what repeating some of them took."""
+
+    recorder: _Recorder
+    runs: dict[str, int]
+    max_seconds: float
+    log_ratios: list[float] = field(default_factory=list)
+    repeats: int = 0
+    last_s: float = 0.0
+
+    def add(self) -> None:
+        """Times one group; repeats it while the baseline moves and repeats and time are left."""
+        blocks = self._time()
+        while (
+            _move(blocks[0], blocks[3]) > _DRIFT and self.repeats < _MAX_REPEATS and self.in_time()
+        ):
+            self.repeats += 1
+            kept = self.recorder.blocks
+            kept[-4:] = [replace(block, phase="repeated") for block in kept[-4:]]
+            blocks = self._time()
+        for one, other in ((blocks[0], blocks[1]), (blocks[3], blocks[2])):
+            self.log_ratios.append(math.log(_seconds(one) / _seconds(other)))
+
+    def in_time(self) -> bool:
+        """Whether one more group fits into the time limit, if it takes as long as the last."""
+        return self.recorder.elapsed_s() + self.last_s <= self.max_seconds
+
+    def _time(self) -> list[Block]:
+        began_s = self.recorder.elapsed_s()
+        step = max(self.runs.values())
+        first = len(self.log_ratios) * step
+        starts = (first, first, first + step, first + step)
+        blocks = [
+            self.recorder.run(side, "timed", start, self.runs[side])
+            for side, start in zip(_GROUP, starts)
+        ]
+        self.last_s = self.recorder.elapsed_s() - began_s
+        return blocks
+
+    def speedup(self, seed: int) -> Interval:
+        """The speed-up over all pairs so far."""
+        log = stats.median_interval(np.asarray(self.log_ratios), seed)
+        return Interval(math.exp(log.value), math.exp(log.low), math.exp(log.high))
+
+
+def _measure(groups: _Groups, rules: TimingRules, seed: int, dominated_below: float | None) -> str:
+    """Adds groups until there is a reason to stop; returns the reason."""
+    look_at = 0
+    while True:
+        groups.add()
+        pairs = len(groups.log_ratios)
+        if pairs >= look_at:
+            look_at = math.ceil(pairs * _LOOK_GROWTH)
+            speedup = groups.speedup(seed)
+            if dominated_below is not None and speedup.high < dominated_below:
+                return "dominated"
+            if pairs >= MIN_PAIRS and _half_width(speedup) < rules.ci_half_width:
+                return "narrow"
+        if not groups.in_time():
+            return "time"
+
+
+def _timing(
+    groups: _Groups,
+    rules: TimingRules,
+    reason: str,
+    *,
+    settled: bool,
+    batch_size: int,
+    seed: int,
+) -> Timing:
+    blocks = groups.recorder.blocks
+    timed = {
+        side: [block for block in blocks if block.side == side and block.phase == "timed"]
+        for side in (BASELINE, CANDIDATE)
+    }
+    run_s = {side: np.concatenate([block.run_s for block in of]) for side, of in timed.items()}
+    drift = max(_move(one, other) for one, other in zip(timed[BASELINE], timed[BASELINE][1:]))
+    speedup = groups.speedup(seed)
+    notices = _notices(groups, speedup, reason, drift, settled=settled)
+    return Timing(
+        speedup=speedup,
+        stop_reason=reason,
+        blocks=tuple(blocks),
+        latency_ms={
+            side: stats.percentiles(1000 * seconds, rules.percentiles)
+            for side, seconds in run_s.items()
+        },
+        runs={side: int(seconds.size) for side, seconds in run_s.items()},
+        throughput={side: _per_second(seconds, batch_size) for side, seconds in run_s.items()},
+        drift=drift,
+        notices=notices,
+    )
+
+
+def _notices(
+    groups: _Groups, speedup: Interval, reason: str, drift: float, *, settled: bool
+) -> tuple[str, ...]:
+    notices = []
+    if not settled:
+        notices.append("the warm-up ended before block times had settled")
+    if groups.repeats or drift > _DRIFT:
+        notices.append(
+            f"the baseline is drifting or noisy: it moved by up to {drift:.1%} between "
+            f"neighbouring blocks, and {groups.repeats} groups were repeated"
+        )
+    pairs = len(groups.log_ratios)
+    if pairs < stats.MIN_VALUES:
+        notices.append(f"only {pairs} pairs of blocks: the interval supposes normal noise")
+    if reason == "time" and _half_width(speedup) > _RESOLVES:
+        notices.append(
+            f"too noisy to resolve 1 %: after {groups.recorder.elapsed_s():.1f} s and {pairs} "
+            f"pairs of blocks the speed-up is known to {_half_width(speedup):.1%}"
+        )
+    return tuple(notices)
+
+
+def _seconds(block: Block) -> float:
+    """Mean seconds per run: the block's length, whatever its number of runs."""
+    return math.fsum(block.run_s) / len(block.run_s)
+
+
+def _move(one: Block, other: Block) -> float:
+    """Relative move between two blocks of one side."""
+    return abs(_seconds(other) / _seconds(one) - 1)
+
+
+def _half_width(speedup: Interval) -> float:
+    """Half of the interval, relative (on the log scale)."""
+    return math.log(speedup.high / speedup.low) / 2
+
+
+def _per_second(run_s: NDArray[np.float64], batch_size: int) -> float:
+    return float(batch_size * run_s.size / run_s.sum())
