@@ -1,8 +1,8 @@
 """What tuner and worker say to each other.
 
-The worker is started as ``python -m amp_tuner.worker.main REQUEST_FD REPLY_FD`` by the tuner, under
-the target's own interpreter, with ``amp_tuner`` on its path (never installed there). Each request
-and each reply is one line of JSON:
+The worker is started as ``python -m amp_tuner.worker.main REQUEST_FD REPLY_FD TUNER_PID`` by the
+tuner, under the target's own interpreter, with ``amp_tuner`` on its path (never installed there).
+Each request and each reply is one line of JSON:
 
     {"id": 7, "action": "block", ...arguments}
     {"id": 7, "ok": {...}}
@@ -11,7 +11,7 @@ and each reply is one line of JSON:
 Arrays travel as ``.npz`` files (never pickled) whose paths are in the messages. Error kinds:
 ``input`` (the user's model or data is wrong: problems, exit code 2), ``target`` (it cannot be done
 here: exit code 3), ``failed`` (this setting failed: the trial's cause). A worker that dies
-closes the pipe; the tuner reads its exit status and its last words from its stderr file.
+closes the pipe; the tuner reads its exit status and its last words from what it printed.
 
 This module runs on both sides: standard library only, Python 3.9.
 """
@@ -45,6 +45,14 @@ class ModelSource:
     def from_json(cls, value: Mapping[str, Any]) -> ModelSource:
         """From what :meth:`to_json` gave."""
         return cls(**{**value, "fetches": tuple(value["fetches"])})
+
+
+@dataclass(frozen=True)
+class Threads:
+    """TensorFlow's thread pools; 0 leaves the size to TensorFlow."""
+
+    intra_op: int = 0
+    inter_op: int = 0
 
 
 @dataclass(frozen=True)

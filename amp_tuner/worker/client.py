@@ -1,0 +1,151 @@
+"""The tuner's side of one live worker: a method for each action of the protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from amp_tuner.errors import InputError, Problem, TargetError, WorkerFailure
+from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
+from amp_tuner.worker.supervisor import WorkerProcess
+
+
+class WorkerClient:
+    """One live worker process.
+
+    Each method raises WorkerFailure (a fatal one: the worker is gone and must be replaced),
+    InputError (the user's model, data or setting is wrong) or TargetError (cannot be done here).
+
+    Attributes:
+        timeout_s: seconds that a request may take before the worker is killed; may be changed
+            between requests.
+        threads: what each session of this worker runs with.
+        dropped_variables: names of the tuner's environment that were kept from the worker.
+    """
+
+    def __init__(
+        self,
+        process: WorkerProcess,
+        *,
+        threads: Threads,
+        scratch: Path,
+        timeout_s: float,
+        dropped_variables: tuple[str, ...],
+    ) -> None:
+        self._process = process
+        self._scratch = scratch
+        self._last_id = 0
+        self.threads = threads
+        self.timeout_s = timeout_s
+        self.dropped_variables = dropped_variables
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id, which is its process group's too."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker can be asked; False after a fatal failure and after close()."""
+        return self._process.alive
+
+    def hello(self) -> dict[str, Any]:
+        """Facts about the target's software: python, executable, tensorflow, numpy, devices."""
+        return self._ask("hello")
+
+    def load(
+        self, model: ModelSource, data: DataSource | None, runtime: str, device: str
+    ) -> LoadedModel:
+        """Loads a model; loading the same again with other data keeps the model."""
+        answer = self._ask(
+            "load",
+            model=model.to_json(),
+            data=None if data is None else asdict(data),
+            runtime=runtime,
+            device=device,
+            threads=asdict(self.threads),
+            scratch=str(self._scratch),
+        )
+        return LoadedModel.from_json(answer)
+
+    def describe(self, rules: Sequence[str]) -> dict[str, TypedGraph]:
+        """The loaded model's graph as each rule set's pass sees it, by rule set name."""
+        answer = self._ask("describe", rules=list(rules))
+        return {name: TypedGraph.from_json(graph) for name, graph in answer["graphs"].items()}
+
+    def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
+        """Makes a session for a setting and runs it once (with data; else only makes it).
+
+        Returns:
+            ``seconds`` it took, ``type_attributes_16bit`` in the graph that runs,
+            ``graph_matches``: whether that is what our own rewrite gives.
+        """
+        return self._ask("build", key=key, candidate=candidate.to_json())
+
+    def outputs(
+        self, key: str, start: int, stop: int, path: Path, names: Sequence[str]
+    ) -> dict[str, Any]:
+        """Writes the outputs of samples [start, stop) to ``path``, an ``.npz``, one array a name.
+
+        Returns:
+            ``seconds`` that inference took.
+        """
+        return self._ask(
+            "outputs", key=key, start=start, stop=stop, path=str(path), names=list(names)
+        )
+
+    def block(self, key: str, first_batch: int, runs: int) -> tuple[float, ...]:
+        """Seconds of each of ``runs`` runs, cycling through the timing batches."""
+        answer = self._ask("block", key=key, first_batch=first_batch, runs=runs)
+        return tuple(answer["run_s"])
+
+    def drop(self, key: str) -> None:
+        """Closes a setting's session and frees what it held."""
+        self._ask("drop", key=key)
+
+    def save(self, key: str, path: Path, form: str, *, fold_weights: bool = True) -> None:
+        """Writes a built setting's rewritten graph, whole or not at all.
+
+        Args:
+            key: a setting that was built.
+            path: where to.
+            form: ``saved_model`` (a folder) or ``pb`` (a GraphDef).
+            fold_weights: store painted weights in 16 bits.
+        """
+        self._ask("save", key=key, path=str(path), form=form, fold_weights=fold_weights)
+
+    def last_words(self) -> str:
+        """The last 4 KiB that the worker printed."""
+        return self._process.last_words()
+
+    def close(self) -> None:
+        """Ends the worker and its process group."""
+        self._process.kill()
+
+    def __enter__(self) -> WorkerClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, action: str, **arguments: Any) -> dict[str, Any]:
+        self._last_id += 1
+        request = {"id": self._last_id, "action": action, **arguments}
+        line = self._process.exchange(json.dumps(request).encode() + b"\n", self.timeout_s)
+        reply = json.loads(line)
+        if "error" in reply:
+            raise self._error(reply["error"])
+        answer: dict[str, Any] = reply["ok"]
+        return answer
+
+    def _error(self, error: dict[str, Any]) -> InputError | TargetError | WorkerFailure:
+        kind, message = error["kind"], error["message"]
+        if kind == "input":
+            return InputError(Problem(where, text) for where, text in error["problems"])
+        if kind == "target":
+            return TargetError(message)
+        return WorkerFailure(message, self._process.last_words(), fatal=False)

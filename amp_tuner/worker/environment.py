@@ -1,0 +1,81 @@
+"""The environment of a worker: minimal, so that nothing ambient changes what is measured.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+#: What a process needs to find its files, its language and its devices.
+KEPT = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+)
+#: Families that change TensorFlow's graphs, kernels, threads or memory: their loss is reported.
+REPORTED_PREFIXES = (
+    "TF_",
+    "ITEX_",
+    "ONEAPI_",
+    "ONEDNN_",
+    "DNNL_",
+    "MKL_",
+    "OMP_",
+    "KMP_",
+    "GOMP_",
+    "XLA_",
+    "CUDA_",
+    "NVIDIA_",
+    "CUDNN_",
+    "TENSORFLOW_",
+    "KERAS_",
+    "OPENBLAS_",
+    "MALLOC_",
+    "GLIBC_TUNABLES",
+    "LD_PRELOAD",
+    "PYTHON",
+)
+
+
+def worker_environment(
+    ambient: Mapping[str, str], package_folder: Path, *, onednn: bool
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The environment of a worker and the names that were dropped from the ambient one.
+
+    Args:
+        ambient: the tuner's environment.
+        package_folder: a folder that holds ``amp_tuner`` and nothing else.
+        onednn: TensorFlow's process-wide oneDNN switch.
+
+    Returns:
+        The environment, and the dropped names of the families that change what TensorFlow does,
+        sorted; what a worker never reads anyway is dropped without a word.
+    """
+    kept = {name: ambient[name] for name in KEPT if name in ambient}
+    dropped = sorted(
+        name for name in ambient if name not in kept and name.startswith(REPORTED_PREFIXES)
+    )
+    ours = {
+        "PYTHONPATH": str(package_folder),
+        # A signal inside a kernel then leaves a Python stack in the last words.
+        "PYTHONFAULTHANDLER": "1",
+        "PYTHONUTF8": "1",
+        # keras.json of the user's home would choose another backend or float type.
+        "KERAS_HOME": str(package_folder.with_name("keras")),
+        "KERAS_BACKEND": "tensorflow",
+        "TF_ENABLE_ONEDNN_OPTS": "1" if onednn else "0",
+        # The pass would otherwise wrap float32 kernels in casts (specification, 3.9).
+        "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_EMULATE_FP16": "0",
+    }
+    return {**kept, **ours}, tuple(dropped)

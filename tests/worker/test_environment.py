@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amp_tuner.worker.environment import worker_environment
+
+FOLDER = Path("/scratch/import")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_ALLOWLIST_ADD",
+        "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_WHITELIST_ADD",
+        "TF_XLA_FLAGS",
+        "ITEX_AUTO_MIXED_PRECISION",
+        "OMP_NUM_THREADS",
+        "KMP_AFFINITY",
+        "MKL_NUM_THREADS",
+        "DNNL_VERBOSE",
+        "XLA_FLAGS",
+        "LD_PRELOAD",
+        "PYTHONSTARTUP",
+    ],
+)
+def test_what_changes_tensorflow_is_dropped_and_reported(name: str) -> None:
+    environment, dropped = worker_environment({name: "1"}, FOLDER, onednn=False)
+    assert name not in environment
+    assert dropped == (name,)
+
+
+def test_paths_and_devices_are_kept_and_the_rest_goes_silently() -> None:
+    ambient = {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "1", "EDITOR": "vi"}
+    environment, dropped = worker_environment(ambient, FOLDER, onednn=False)
+    assert environment["PATH"] == "/bin"
+    assert environment["CUDA_VISIBLE_DEVICES"] == "1"
+    assert "EDITOR" not in environment
+    assert dropped == ()
+
+
+def test_the_switches_are_ours_whatever_the_user_had() -> None:
+    ambient = {"TF_ENABLE_ONEDNN_OPTS": "0", "PYTHONPATH": "/elsewhere"}
+    environment, dropped = worker_environment(ambient, FOLDER, onednn=True)
+    assert environment["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    assert environment["TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_EMULATE_FP16"] == "0"
+    assert environment["PYTHONPATH"] == str(FOLDER)
+    assert dropped == ("PYTHONPATH", "TF_ENABLE_ONEDNN_OPTS")
