@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from amp_tuner.amp.rules import default_rules, rule_set
 from amp_tuner.config.model import (
     AccuracyConfig,
     DataConfig,
@@ -17,7 +18,7 @@ from amp_tuner.config.model import (
     SearchConfig,
     TargetConfig,
 )
-from amp_tuner.errors import Problem
+from amp_tuner.errors import InputError, Problem
 from amp_tuner.judge.goal import goal_problem
 from amp_tuner.judge.metrics import Metric, find_metric
 
@@ -27,20 +28,6 @@ AVAILABLE = {
     "device": ("cpu", "gpu"),
     "sampler": ("tpe", "nsga2", "gp", "random"),
 }
-#: 16-bit types that a runtime's own pass does not have on a device: no lists can give them.
-IMPOSSIBLE = {
-    ("itex", "cpu", "float16"): "ITEX's pass has FP16 on GPUs only",
-    ("tensorflow", "gpu", "bfloat16"): "TensorFlow's pass has only FP16 on GPUs",
-}
-
-
-_CPU_RULES = {"bfloat16": "tf-cpu-bfloat16", "float16": "tf-cpu-float16"}
-_GPU_RULES = {"bfloat16": "itex-gpu-bfloat16", "float16": "tf-cuda-float16"}
-
-
-def default_rules(_runtime: str, device: str) -> dict[str, str]:
-    """The default rule set of each data type."""
-    return _CPU_RULES if device == "cpu" else _GPU_RULES
 
 
 @dataclass(frozen=True)
@@ -62,11 +49,8 @@ def problems_in(sections: Sections, *, check_files: bool) -> list[Problem]:
 
 def filled_rules(target: TargetConfig) -> dict[str, str]:
     """``target.rules`` with the default of every data type that has none."""
-    defaults = default_rules(target.runtime, target.device)
-    return {
-        data_type: target.rules.get(data_type, defaults[data_type])
-        for data_type in target.data_types
-    }
+    rules = {**default_rules(target.runtime, target.device), **target.rules}
+    return {data_type: rules[data_type] for data_type in target.data_types}
 
 
 def _availability(sections: Sections) -> Iterator[Problem]:
@@ -89,14 +73,17 @@ def _data_types(sections: Sections) -> Iterator[Problem]:
     target = sections.target
     if target is None:
         return
+    possible = default_rules(target.runtime, target.device)
+    if not possible:
+        # A device that is not available: reported as such.
+        return
     for position, data_type in enumerate(target.data_types):
-        reason = IMPOSSIBLE.get((target.runtime, target.device, data_type))
-        if reason is not None:
-            possible = [name for name in ("bfloat16", "float16") if name != data_type]
-            message = f"found {data_type!r} with {target.runtime} on {target.device}: {reason}"
-            yield Problem(
-                f"$.target.data_types[{position}]", f"{message}; allowed: {', '.join(possible)}"
+        if data_type not in possible:
+            message = (
+                f"{target.runtime} on {target.device} has no {data_type} pass; "
+                f"allowed: {', '.join(possible)}"
             )
+            yield Problem(f"$.target.data_types[{position}]", message)
 
 
 def _rules(sections: Sections) -> Iterator[Problem]:
@@ -113,11 +100,18 @@ def _rules(sections: Sections) -> Iterator[Problem]:
         yield from _rule(f"$.target.rules.{data_type}", target, data_type, name)
 
 
-def _rule(where: str, target: TargetConfig, data_type: str, _name: str) -> Iterator[Problem]:
+def _rule(where: str, target: TargetConfig, data_type: str, name: str) -> Iterator[Problem]:
     if data_type not in target.data_types:
         allowed = ", ".join(target.data_types)
         yield Problem(where, f"{data_type} is not in $.target.data_types; allowed: {allowed}")
         return
+    try:
+        rules = rule_set(name)
+    except InputError as error:
+        yield from (Problem(where, problem.message) for problem in error.problems)
+        return
+    if rules.data_type != data_type:
+        yield Problem(where, f"rule set {name!r} is for {rules.data_type}, not for {data_type}")
 
 
 def _profile(sections: Sections) -> Iterator[Problem]:

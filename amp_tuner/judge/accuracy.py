@@ -1,0 +1,204 @@
+"""Judges a candidate's outputs against FP32's: score, drop and verdict on the goal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from amp_tuner.config.model import AccuracyConfig
+from amp_tuner.errors import InputError, Problem, WorkerFailure
+from amp_tuner.functions import FunctionRunner, score_function
+from amp_tuner.judge.estimates import Estimate, Pair, estimate
+from amp_tuner.judge.goal import check_baseline
+from amp_tuner.judge.intervals import jackknife
+from amp_tuner.judge.metrics import Metric, find_metric
+from amp_tuner.judge.outputs import Array, all_finite, label_problems, value_problems
+from amp_tuner.judge.scores import score
+from amp_tuner.records import Accuracy, Interval
+from amp_tuner.text import did_you_mean
+from amp_tuner.worker.protocol import TensorInfo
+
+#: With fewer, an interval from resampling or from a variance is too narrow to decide anything.
+FEWEST_SAMPLES = 10
+#: Families whose intervals hold with any number of samples.
+_EXACT = ("decisions", "agreement")
+_OUTPUT = "$.accuracy.output"
+
+
+def chosen_output(config: AccuracyConfig, outputs: Sequence[TensorInfo]) -> TensorInfo:
+    """The output that is judged: ``accuracy.output``, or the only one.
+
+    Raises:
+        InputError: there is no such output, several and none is named, or it holds no numbers.
+    """
+    names = [output.name for output in outputs]
+    if config.output is None and len(outputs) != 1:
+        message = f"the model has several outputs; name one: {', '.join(names)}"
+        raise InputError.one(_OUTPUT, message)
+    wanted = names[0] if config.output is None else config.output
+    if wanted not in names:
+        hint = did_you_mean(wanted, names)
+        message = f"the model has no output {wanted!r}{hint}; allowed: {', '.join(names)}"
+        raise InputError.one(_OUTPUT, message)
+    chosen = outputs[names.index(wanted)]
+    if not chosen.dtype.startswith(("float", "bfloat", "int", "uint", "bool")):
+        message = f"output {wanted!r} holds {chosen.dtype}; allowed: an output of numbers"
+        raise InputError.one(_OUTPUT, message)
+    return chosen
+
+
+def check_metric(
+    config: AccuracyConfig, outputs: Sequence[TensorInfo], labels: Array | None
+) -> None:
+    """Checks before anything runs that the metrics can be computed.
+
+    Raises:
+        InputError: every reason why they cannot.
+    """
+    output = chosen_output(config, outputs)
+    problems = [
+        problem
+        for metric in _metrics(config)
+        for problem in label_problems(metric, output.shape, labels)
+    ]
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+
+
+def baseline_accuracy(
+    config: AccuracyConfig,
+    reference: Array,
+    labels: Array | None,
+    functions: FunctionRunner | None = None,
+) -> Accuracy:
+    """FP32's own score, with a drop of 0.
+
+    Args:
+        config: metric and goal.
+        reference: FP32's outputs, shape (samples, ...).
+        labels: of the same samples.
+        functions: runs a metric of the user's own.
+
+    Raises:
+        InputError: the metrics cannot be computed on these outputs and labels, the outputs are
+            not finite, or the goal means nothing for this score.
+    """
+    if not all_finite(reference):
+        message = "the FP32 model's outputs hold NaN or Inf on this data: nothing to compare with"
+        raise InputError.one("$.model.path", message)
+    problems = [
+        problem
+        for metric in _metrics(config)
+        for problem in _problems(metric, reference, labels, config.threshold)
+    ]
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    found = _estimate(config, reference, reference, labels, functions)
+    goal = config.parsed_goal
+    check_baseline(goal, found.baseline)
+    zero = Interval(0.0, 0.0, 0.0)
+    exact = _metrics(config)[0].family in ("agreement", "sqnr")
+    value = found.baseline
+    own = Interval(value, value, value) if exact else found.score
+    return _accuracy(config, own, zero, reference, reference, labels)
+
+
+def judge(
+    config: AccuracyConfig,
+    reference: Array,
+    candidate: Array,
+    labels: Array | None,
+    functions: FunctionRunner | None = None,
+) -> Accuracy:
+    """A candidate's score, drop and verdict; outputs and labels hold the same samples.
+
+    A relative drop is the loss as a share of FP32's score on these samples; that score is taken
+    as exact, since the pairing leaves the loss as what is uncertain.
+
+    Args:
+        config: metric and goal.
+        reference: FP32's outputs, shape (samples, ...).
+        candidate: the candidate's, the same shape.
+        labels: shape (samples, ...), or None.
+        functions: runs a metric of the user's own.
+
+    Raises:
+        WorkerFailure: the outputs have NaN or Inf or another shape, or the user's metric fails
+            on them: the trial's cause.
+        InputError: FP32's score admits no relative drop.
+    """
+    if candidate.shape != reference.shape:
+        cause = f"outputs of shape {candidate.shape}, FP32's have {reference.shape}"
+        raise WorkerFailure(cause, fatal=False)
+    if not all_finite(candidate):
+        raise WorkerFailure(_not_finite(candidate), fatal=False)
+    try:
+        found = _estimate(config, reference, candidate, labels, functions)
+    except InputError as error:
+        raise WorkerFailure(f"metric failed: {error}", fatal=False) from error
+    goal = config.parsed_goal
+    drop = found.loss
+    if goal.relative:
+        check_baseline(goal, found.baseline)
+        drop = Interval(*(bound / found.baseline for bound in (drop.value, drop.low, drop.high)))
+    return _accuracy(config, found.score, drop, reference, candidate, labels)
+
+
+def _estimate(
+    config: AccuracyConfig,
+    reference: Array,
+    candidate: Array,
+    labels: Array | None,
+    functions: FunctionRunner | None,
+) -> Estimate:
+    metric = _metrics(config)[0]
+    if metric.family != "function":
+        return estimate(Pair(metric, reference, candidate, labels, config.threshold))
+    assert functions is not None, "a study with a metric of its own has a FunctionRunner"
+    scores = score_function(functions, metric.name, reference, candidate, labels)
+    sign = 1 if metric.higher_is_better else -1
+    without_group = np.array(scores.without_group).reshape(-1, 2)
+    loss = sign * (scores.reference - scores.candidate)
+    losses = sign * (without_group[:, 0] - without_group[:, 1])
+    found = jackknife(scores.candidate, without_group[:, 1])
+    return Estimate(scores.reference, found, jackknife(loss, losses))
+
+
+def _accuracy(
+    config: AccuracyConfig,
+    found: Interval,
+    drop: Interval,
+    reference: Array,
+    candidate: Array,
+    labels: Array | None,
+) -> Accuracy:
+    also = {
+        metric.name: score(metric, candidate, labels, reference, config.threshold)
+        for metric in _metrics(config)[1:]
+    }
+    verdict = config.parsed_goal.verdict(found, drop)
+    if len(reference) < FEWEST_SAMPLES and _metrics(config)[0].family not in _EXACT:
+        verdict = "uncertain"
+    return Accuracy(config.metric, found, drop, verdict, len(reference), also)
+
+
+def _metrics(config: AccuracyConfig) -> list[Metric]:
+    """The metric, then the ones that are reported beside it."""
+    found = [find_metric(config.metric, config.direction), *map(find_metric, config.also)]
+    return [metric for metric in found if metric is not None]
+
+
+def _problems(
+    metric: Metric, reference: Array, labels: Array | None, threshold: float | None
+) -> list[Problem]:
+    problems = label_problems(metric, reference.shape, labels)
+    if problems or metric.family == "function":
+        return problems
+    wrong = value_problems(metric, reference, threshold)
+    return [Problem(where, message) for where, message in wrong.items()]
+
+
+def _not_finite(candidate: Array) -> str:
+    bad = sum(int((~np.isfinite(row)).any()) for row in candidate)
+    return f"outputs are not finite: NaN or Inf in {bad} of {len(candidate)} samples"
