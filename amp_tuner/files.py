@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -40,3 +41,18 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` as one JSON document, whole or not at all; NaN and Inf are refused."""
     write_text(path, json.dumps(value, allow_nan=False))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 over a file, or over a folder's files with their names, as ``sha256:…``.
+
+    Read in pieces, so that a model larger than memory is no problem.
+    """
+    total = hashlib.sha256()
+    files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    for file in files:
+        total.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            while piece := content.read(1 << 20):
+                total.update(piece)
+    return f"sha256:{total.hexdigest()}"

@@ -112,7 +112,9 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
     """
     folder = RunFolder(root)
     if root.is_dir() and not folder.identity.exists():
-        strangers = sorted(entry.name for entry in root.iterdir() if entry.name != "lock")
+        # A tuner that found bad input leaves these two behind.
+        ours = {"lock", "work"}
+        strangers = sorted(entry.name for entry in root.iterdir() if entry.name not in ours)
         if strangers:
             message = f"the folder holds no study but other files ({', '.join(strangers[:3])}, …)"
             raise InputError.one("$.output", f"{root}: {message}; name an empty or a new folder")

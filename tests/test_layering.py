@@ -28,7 +28,7 @@ def _is_worker_side(name: str) -> bool:
     return (
         name in WORKER_FILES
         or name in WORKER_MODULES
-        or name.split("/")[0] in WORKER_FOLDERS
+        or name.split("/", maxsplit=1)[0] in WORKER_FOLDERS
     )
 
 

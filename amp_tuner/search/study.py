@@ -23,9 +23,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from amp_tuner.search.samplers import make_sampler
 from amp_tuner.search.space import SearchSpace
 
-#: The objective of a trial that the accuracy check ended before it was timed. It violates the
-#: constraint, so samplers rank it by that and never read this value.
-NEVER_TIMED = 0.0
+#: The objective of a trial that the accuracy check ended before it was timed: FP32's own, neutral
+#: for samplers that fit a model. It violates the constraint, and samplers rank it by that.
+NEVER_TIMED = 1.0
 
 _ANCHOR = "anchor"
 _RETRY_OF = "retry_of"
@@ -102,7 +102,7 @@ class TuningStudy:
         )
         self._live: dict[int, Trial] = {}
 
-    def enqueue(self, parameters: Mapping[str, str], *, anchor: str) -> None:
+    def enqueue(self, parameters: Mapping[str, str], anchor: str) -> None:
         """Puts a setting at the end of what is tried before the sampler is asked."""
         self._study.enqueue_trial(dict(parameters), user_attrs={_ANCHOR: anchor})
 
@@ -114,13 +114,19 @@ class TuningStudy:
             if _ANCHOR in trial.user_attrs
         )
 
-    def ask(self, lease: Mapping[str, Any]) -> Proposal:
+    def waiting(self) -> int:
+        """Settings that are tried before the sampler is asked."""
+        return len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def ask(self, lease: Mapping[str, Any], *, at_random: bool = False) -> Proposal:
         """The next setting: a waiting one, else the sampler's.
 
         Args:
             lease: who runs it and until when; kept with the trial.
+            at_random: ask the random sampler this time (the study's keeps proposing known graphs).
         """
-        self._study.sampler = make_sampler(self._sampler, self._seed, self._finished())
+        name = "random" if at_random else self._sampler
+        self._study.sampler = make_sampler(name, self._seed, self._finished())
         trial = self._study.ask(fixed_distributions=self._distributions())
         trial.set_user_attr(_LEASE, dict(lease))
         self._live[trial.number] = trial

@@ -1,0 +1,348 @@
+"""The device side of a study: workers, the FP32 baseline, and how a setting is measured on them.
+
+Accuracy comes before timing, on growing numbers of samples; timing is paired with FP32. A worker
+that dies is replaced when the next setting needs it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amp_tuner.amp.rules import RuleSet, rule_set
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.data import DataSet
+from amp_tuner.errors import TargetError, WorkerFailure
+from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.judge.accuracy import baseline_accuracy, judge
+from amp_tuner.measure.timing import Side, TimingRules, time_pair
+from amp_tuner.planning import Plan
+from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Interval, Measurement, Timing
+from amp_tuner.worker.client import WorkerClient
+from amp_tuner.worker.launch import launch
+from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
+
+_CANDIDATE = "candidate"
+#: Shares of the samples after which a candidate that certainly misses the goal is given up; the
+#: first rung is one batch, the last is all of them.
+_LADDER = (0.125, 1.0)
+
+#: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
+TIE = 0.01
+
+Start = Callable[[bool], WorkerClient]
+
+
+def starter(config: StudyConfig, scratch: Path) -> Start:
+    """How this study starts a worker, given the oneDNN switch."""
+
+    def start(onednn: bool) -> WorkerClient:
+        own = scratch / f"worker-{'onednn' if onednn else 'plain'}"
+        own.mkdir(exist_ok=True)
+        threads = config.target.threads
+        return launch(
+            config.target.python,
+            threads=Threads(threads.intra_op, threads.inter_op),
+            onednn=onednn,
+            worker_memory_bytes=config.limits.worker_memory_bytes,
+            scratch=own,
+            timeout_s=config.limits.trial_seconds,
+            device=config.target.device,
+        )
+
+    return start
+
+
+def model_source(config: StudyConfig) -> ModelSource:
+    """The model as the worker is told of it."""
+    model = config.model
+    return ModelSource(
+        path=str(model.path),
+        signature=model.signature,
+        fetches=tuple(model.fetches or ()),
+        allow_unsafe=model.allow_unsafe,
+    )
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Consecutive samples [start, stop) that accuracy is judged on, and FP32's outputs of them."""
+
+    start: int
+    stop: int
+    reference: Any
+    labels: Any
+
+
+class Bench:
+    """Measures settings; one worker per state of the oneDNN switch, started when needed.
+
+    Attributes:
+        baseline_onednn: the switch under which FP32 is the baseline.
+        device_s: seconds of timed blocks and accuracy inference, ever growing.
+    """
+
+    def __init__(
+        self, config: StudyConfig, start: Start, data: DataSet, loaded: LoadedModel, work: Path
+    ) -> None:
+        self._config = config
+        self._start = start
+        self._data = data
+        self._work = work
+        self._workers: dict[bool, WorkerClient] = {}
+        self._slices: dict[str, Slice] = {}
+        self._output = config.accuracy.output or loaded.outputs[0].name
+        self._batch_size = loaded.fixed_batch or config.data.batch_size
+        self.baseline_onednn = True
+        self.device_s = 0.0
+        self._deadline = math.inf
+
+    def adopt(self, onednn: bool, worker: WorkerClient) -> None:
+        """Takes over a worker that has the model loaded, but no data yet."""
+        self._load(worker)
+        self._workers[onednn] = worker
+
+    def worker(self, onednn: bool) -> WorkerClient:
+        """The live worker for this switch, started and loaded if there is none.
+
+        Raises:
+            TargetError: it cannot even run FP32.
+        """
+        if onednn not in self._workers:
+            worker = self._start(onednn)
+            self._load(worker)
+            self._workers[onednn] = worker
+        return self._workers[onednn]
+
+    def close(self) -> None:
+        """Ends every worker."""
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+
+    def keep_only(self, onednn: bool) -> None:
+        """Ends the worker of the other switch: its memory is the measured one's."""
+        other = self._workers.pop(not onednn, None)
+        if other is not None:
+            other.close()
+
+    def describe(self) -> dict[str, tuple[RuleSet, TypedGraph]]:
+        """Each data type's rule set and graph, as the pass sees it."""
+        rules = {name: rule_set(rules) for name, rules in self._config.target.rules.items()}
+        names = [rule.identifier for rule in rules.values()]
+        graphs = self.worker(True).describe(names)
+        return {name: (rule, graphs[rule.identifier]) for name, rule in rules.items()}
+
+    def float32_pair(self) -> tuple[Measurement, Measurement]:
+        """FP32 with oneDNN off (first) and on (second), each against the faster one.
+
+        Sets :attr:`baseline_onednn`: on, unless off is certainly faster by more than a tie.
+        """
+        off, on = self.worker(False), self.worker(True)
+        timing = self._time(off, FLOAT32, on, FLOAT32, None)
+        self.baseline_onednn = timing.speedup.high >= 1 - TIE
+        baseline, other = (on, off) if self.baseline_onednn else (off, on)
+        reference = self._reference("search", baseline)
+        against = self._outputs(other, FLOAT32, reference.start, reference.stop)
+        chosen = self._judge_baseline(reference)
+        rest = judge(self._config.accuracy, reference.reference, against, reference.labels)
+        same = Measurement(FLOAT32_GRAPH, chosen, _unpaired(timing, candidate=self.baseline_onednn))
+        paired = timing if not self.baseline_onednn else _turned(timing)
+        different = Measurement(FLOAT32_GRAPH, rest, paired)
+        return (different, same) if self.baseline_onednn else (same, different)
+
+    def measure(
+        self, plan: Plan, part: str, *, always_timed: bool, dominated_below: float | None
+    ) -> Measurement:
+        """Accuracy, then timing, of one setting.
+
+        Args:
+            plan: what to run.
+            part: ``search`` or ``holdout``: which samples judge its accuracy.
+            always_timed: time it even if it certainly misses the goal (anchors).
+            dominated_below: a speed-up below which timing may stop early.
+
+        Raises:
+            WorkerFailure: this setting failed, with its cause.
+        """
+        onednn = self.baseline_onednn if plan.setting.onednn is None else plan.setting.onednn
+        worker = self.worker(onednn)
+        baseline = self.worker(self.baseline_onednn)
+        self._deadline = time.monotonic() + self._config.limits.trial_seconds
+        key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
+        try:
+            if key == _CANDIDATE:
+                self._limited(worker).build(key, plan.candidate)
+            accuracy = self._ladder(worker, key, part, always_timed=always_timed)
+            timing = None
+            if always_timed or accuracy.verdict != "misses":
+                timing = self._time(baseline, FLOAT32, worker, key, dominated_below)
+            if key == _CANDIDATE:
+                self._limited(worker).drop(key)
+        except WorkerFailure as failure:
+            self._clean_up(worker, key)
+            if failure.cause.startswith("timeout"):
+                limit_s = self._config.limits.trial_seconds
+                cause = f"timeout: the trial took more than {limit_s:g} s"
+                raise WorkerFailure(cause, failure.last_words, fatal=True) from failure
+            raise
+        finally:
+            self._deadline = math.inf
+        return Measurement(plan.effective, accuracy, timing)
+
+    def baseline(self, part: str, known: Measurement) -> Measurement:
+        """The baseline on another part of the samples; its ratio to itself needs no clock.
+
+        Args:
+            part: ``search`` or ``holdout``.
+            known: what the baseline phase gave; its timing is kept.
+        """
+        reference = self._reference(part, self.worker(self.baseline_onednn))
+        return replace(known, accuracy=self._judge_baseline(reference))
+
+    def _limited(self, worker: WorkerClient) -> WorkerClient:
+        """The worker, its next request limited to what is left of the trial's time."""
+        left_s = self._deadline - time.monotonic()
+        worker.timeout_s = min(self._config.limits.trial_seconds, max(left_s, 0.001))
+        return worker
+
+    def _clean_up(self, worker: WorkerClient, key: str) -> None:
+        """Dead workers are forgotten; a live one forgets the candidate."""
+        for onednn, member in list(self._workers.items()):
+            if not member.alive:
+                del self._workers[onednn]
+                member.close()
+        if worker.alive and key == _CANDIDATE:
+            worker.timeout_s = self._config.limits.trial_seconds
+            worker.drop(key)
+
+    def _ladder(self, worker: WorkerClient, key: str, part: str, *, always_timed: bool) -> Accuracy:
+        """Accuracy on one batch, then more; a certain miss ends it early.
+
+        Each rung only computes the samples that it adds.
+        """
+        everything = self._reference(part, self.worker(self.baseline_onednn))
+        total = everything.stop - everything.start
+        rungs = [min(self._batch_size, total), *(int(share * total) for share in _LADDER)]
+        done: list[Any] = []
+        accuracy: Accuracy | None = None
+        start = everything.start
+        for rung in rungs:
+            stop = everything.start + rung
+            if stop <= start:
+                continue
+            done.append(self._outputs(worker, key, start, stop))
+            start = stop
+            seen = replace(everything, stop=stop)
+            accuracy = self._judge(seen, np.concatenate(done))
+            if accuracy.verdict == "misses" and not always_timed:
+                break
+        assert accuracy is not None
+        return accuracy
+
+    def _judge(self, seen: Slice, candidate: Any) -> Accuracy:
+        count = seen.stop - seen.start
+        labels = None if seen.labels is None else seen.labels[:count]
+        return judge(self._config.accuracy, seen.reference[:count], candidate, labels)
+
+    def _judge_baseline(self, seen: Slice) -> Accuracy:
+        return baseline_accuracy(self._config.accuracy, seen.reference, seen.labels)
+
+    def _reference(self, part: str, baseline: WorkerClient) -> Slice:
+        """FP32's outputs of a part of the samples, computed once."""
+        if part not in self._slices:
+            samples = self._data.search if part == "search" else self._data.holdout
+            outputs = self._outputs(baseline, FLOAT32, samples.start, samples.stop)
+            labels = self._data.labels
+            chosen = None if labels is None else labels[samples.start : samples.stop]
+            self._slices[part] = Slice(samples.start, samples.stop, outputs, chosen)
+        return self._slices[part]
+
+    def _outputs(self, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
+        """One output of samples [start, stop), shape (samples, ...)."""
+        path = self._work / "outputs.npz"
+        answer = self._limited(worker).outputs(key, start, stop, path, [self._output])
+        self.device_s += answer["seconds"]
+        with np.load(path, allow_pickle=False) as arrays:
+            outputs = arrays[self._output]
+        path.unlink()
+        return outputs
+
+    def _time(
+        self,
+        baseline: WorkerClient,
+        baseline_key: str,
+        candidate: WorkerClient,
+        candidate_key: str,
+        dominated_below: float | None,
+    ) -> Timing:
+        measure = self._config.measure
+        rules = TimingRules(
+            ci_half_width=measure.ci_half_width,
+            max_seconds=measure.max_seconds,
+            min_block_ms=measure.min_block_ms,
+            percentiles=tuple(measure.percentiles),
+        )
+
+        def side(worker: WorkerClient, key: str) -> Side:
+            def block(first_batch: int, runs: int) -> Sequence[float]:
+                run_s = self._limited(worker).block(key, first_batch, runs)
+                self.device_s += sum(run_s)
+                return run_s
+
+            return block
+
+        return time_pair(
+            side(baseline, baseline_key),
+            side(candidate, candidate_key),
+            rules,
+            batch_size=self._batch_size,
+            seed=self._config.search.seed,
+            dominated_below=dominated_below,
+        )
+
+    def _load(self, worker: WorkerClient) -> None:
+        target = self._config.target
+        try:
+            worker.load(model_source(self._config), self._source(), target.runtime, target.device)
+            worker.build(FLOAT32, Candidate(FLOAT32))
+        except WorkerFailure as failure:
+            worker.close()
+            message = f"the target cannot run the FP32 model: {failure.cause}"
+            raise TargetError(f"{message}\n{failure.last_words}".strip()) from failure
+
+    def _source(self) -> DataSource:
+        return self._data.source(self._batch_size, self._config.measure.timing_batches)
+
+
+def _turned(timing: Timing) -> Timing:
+    """The same measurement seen from the other side."""
+    speedup = timing.speedup
+    sides = {"baseline": "candidate", "candidate": "baseline"}
+    return replace(
+        timing,
+        speedup=Interval(1 / speedup.value, 1 / speedup.high, 1 / speedup.low),
+        blocks=tuple(replace(block, side=sides[block.side]) for block in timing.blocks),
+        latency_ms={sides[side]: value for side, value in timing.latency_ms.items()},
+        runs={sides[side]: value for side, value in timing.runs.items()},
+        throughput={sides[side]: value for side, value in timing.throughput.items()},
+    )
+
+
+def _unpaired(timing: Timing, *, candidate: bool) -> Timing:
+    """The baseline against itself: ratio 1 by definition, one side's latencies."""
+    seen = timing if not candidate else _turned(timing)
+    return replace(
+        seen,
+        speedup=Interval(1.0, 1.0, 1.0),
+        blocks=(),
+        latency_ms=dict.fromkeys(seen.latency_ms, seen.latency_ms["baseline"]),
+        runs=dict.fromkeys(seen.runs, seen.runs["baseline"]),
+        throughput=dict.fromkeys(seen.throughput, seen.throughput["baseline"]),
+    )

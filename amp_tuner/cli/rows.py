@@ -1,0 +1,33 @@
+"""Rows of the comparing tables, from measurements."""
+
+from __future__ import annotations
+
+from amp_tuner.cli.terminal import Row
+from amp_tuner.comparing import Compared
+from amp_tuner.records import Measurement
+
+#: What a verdict says in a table.
+VERDICTS = {"meets": "meets", "misses": "misses", "uncertain": "not certain"}
+
+
+def measured_row(name: str, data_type: str, measurement: Measurement) -> Row:
+    """A row with figures."""
+    timing, accuracy = measurement.timing, measurement.accuracy
+    return Row(
+        name=name,
+        data_type=data_type,
+        speedup=None if timing is None else timing.speedup,
+        accuracy=accuracy.score,
+        nodes_16bit=measurement.effective.nodes_16bit,
+        casts=measurement.effective.casts,
+        remark=VERDICTS[accuracy.verdict],
+    )
+
+
+def compared_row(compared: Compared) -> Row:
+    """A row for any outcome."""
+    data_type = compared.setting.data_type
+    if compared.measurement is not None:
+        return measured_row(compared.name, data_type, compared.measurement)
+    remark = f"same graph as {compared.same_as}" if compared.same_as else f"failed: {compared.cause}"
+    return Row(compared.name, data_type, None, None, None, None, remark)

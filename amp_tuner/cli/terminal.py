@@ -1,0 +1,176 @@
+"""What a person sees while a study runs, and at its end. The only module that draws."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from amp_tuner.records import Interval, Trial
+from amp_tuner.tuning import Progress
+
+
+def make_console(*, quiet: bool = False) -> Console:
+    """Standard output; colours and movement only where it is a terminal."""
+    return Console(quiet=quiet, highlight=False, soft_wrap=True)
+
+
+class Terminal:
+    """Follows a study: one live line on a terminal, one plain line a trial elsewhere.
+
+    Args:
+        console: where to.
+        front_size: asks how many points the front has now.
+        best: asks for the best speed-up that meets the goal so far; None before there is one.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        front_size: Callable[[], int],
+        best: Callable[[], float | None],
+    ) -> None:
+        self._console = console
+        self._front_size = front_size
+        self._best = best
+        self._live: Live | None = None
+
+    def __enter__(self) -> Terminal:
+        if self._console.is_terminal and not self._console.quiet:
+            self._live = Live(Text("starting"), console=self._console, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def phase(self, text: str) -> None:
+        """What is being done now."""
+        if self._live is not None:
+            self._live.update(Text(text))
+        else:
+            self._console.print(text)
+
+    def notice(self, text: str) -> None:
+        """Something that the user should know; stays on the screen."""
+        self._console.print(f"note: {text}", markup=False)
+
+    def trial(self, trial: Trial, progress: Progress) -> None:
+        """A trial has ended."""
+        if self._live is not None:
+            if trial.cause is not None and trial.cached_from is None:
+                self._console.print(f"trial {trial.number} failed: {trial.cause}", markup=False)
+            self._live.update(Text(self._line(progress)))
+        elif trial.cached_from is None:
+            self._console.print(_plain(trial, progress), markup=False)
+
+    def _line(self, progress: Progress) -> str:
+        best = self._best()
+        parts = [
+            f"trial {progress.measured}/{progress.trials}",
+            f"best {'-' if best is None else f'{best:.2f}x'}",
+            f"front {self._front_size()}",
+            f"cached {progress.cached}",
+            f"failed {progress.failed}",
+        ]
+        if progress.left_s is not None:
+            parts.append(f"left {duration(progress.left_s)}")
+        return " | ".join(parts)
+
+
+def _plain(trial: Trial, progress: Progress) -> str:
+    head = f"trial {trial.number} ({progress.measured}/{progress.trials})"
+    name = trial.anchor or trial.setting.data_type
+    if trial.measurement is None:
+        return f"{head} {name}: failed: {trial.cause}"
+    timing, accuracy = trial.measurement.timing, trial.measurement.accuracy
+    speed = "not timed" if timing is None else f"{interval(timing.speedup)}x"
+    return (
+        f"{head} {name}: {speed}, {accuracy.metric} {accuracy.score.value:.6g} ({accuracy.verdict})"
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparing table; None where there is no figure.
+
+    Attributes:
+        name: what it is (``FP32``, ``default bfloat16``, ``best``).
+        data_type: the setting's data type.
+        speedup: against FP32.
+        accuracy: the metric's value.
+        nodes_16bit: nodes with a 16-bit type attribute.
+        casts: Casts inserted.
+        remark: ``meets``, ``misses``, or why there are no figures.
+    """
+
+    name: str
+    data_type: str
+    speedup: Interval | None
+    accuracy: Interval | None
+    nodes_16bit: int | None
+    casts: int | None
+    remark: str
+
+
+def comparison(rows: Sequence[Row], metric: str) -> Table:
+    """The table at the end of a run, of ``check`` and of ``compare``."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    table.add_column("data type")
+    for title in ("speed-up", metric, "16-bit nodes", "casts"):
+        table.add_column(title, justify="right")
+    table.add_column("goal")
+    for row in rows:
+        table.add_row(
+            row.name,
+            row.data_type,
+            "" if row.speedup is None else f"{interval(row.speedup)}x",
+            "" if row.accuracy is None else interval(row.accuracy, digits=6),
+            "" if row.nodes_16bit is None else str(row.nodes_16bit),
+            "" if row.casts is None else str(row.casts),
+            row.remark,
+        )
+    return table
+
+
+def interval(measured: Interval, digits: int = 3) -> str:
+    """``1.234 [1.229, 1.240]``, or the value alone where it is exact."""
+    value, low, high = (f"{part:.{digits}f}" for part in _parts(measured))
+    return value if low == high else f"{value} [{low}, {high}]"
+
+
+def _parts(measured: Interval) -> tuple[float, float, float]:
+    return measured.value, measured.low, measured.high
+
+
+def duration(seconds: float) -> str:
+    """``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+@contextlib.contextmanager
+def working(console: Console, text: str) -> Iterator[None]:
+    """Says what is being done while a block runs, on a terminal only."""
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        yield

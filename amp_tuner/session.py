@@ -1,0 +1,126 @@
+"""Everything that must work before the first trial: target, model, data, metric, graph, space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amp_tuner.amp.rules import RuleSet
+from amp_tuner.bench import Bench, model_source, starter
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.data import DataSet, open_data
+from amp_tuner.errors import InputError, Problem, TargetError, WorkerFailure
+from amp_tuner.files import digest
+from amp_tuner.judge.accuracy import check_metric
+from amp_tuner.planning import Planner
+from amp_tuner.search.space import SearchSpace
+from amp_tuner.worker.client import WorkerClient
+from amp_tuner.worker.protocol import LoadedModel
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study's working parts.
+
+    Attributes:
+        config: the study file, checked.
+        loaded: the model's signature and size.
+        data: the samples, checked against the signature.
+        bench: measures settings; holds the workers.
+        planner: paints settings.
+        space: what the sampler may propose.
+        software: versions that the worker reports.
+        model_digest: of the model's files.
+        notices: what the user should know, one sentence each.
+    """
+
+    config: StudyConfig
+    loaded: LoadedModel
+    data: DataSet
+    bench: Bench
+    planner: Planner
+    space: SearchSpace
+    software: dict[str, Any]
+    model_digest: str
+    notices: tuple[str, ...]
+
+    def rules(self) -> tuple[RuleSet, ...]:
+        """The rule sets, in the order of the study's data types."""
+        return tuple(painter.rules for painter in self.planner.painters.values())
+
+    def onednn(self, data_type: str) -> bool:
+        """The state of oneDNN's switch that a data type runs under."""
+        # Stock TensorFlow's BF16 pass exists only with oneDNN on.
+        needs_it = self.config.target.runtime == "tensorflow" and data_type == "bfloat16"
+        return needs_it or self.bench.baseline_onednn
+
+    def identity(self) -> dict[str, Any]:
+        """What must not change when the study is resumed."""
+        return {
+            **self.config.identity(),
+            "digests": {"model": self.model_digest, "data": self.data.digest},
+            "op_types": list(self.space.op_types),
+        }
+
+
+def open_session(config: StudyConfig, work: Path) -> Session:
+    """Starts a worker, loads the model, checks data and metric, describes the graph.
+
+    Args:
+        config: the checked study file.
+        work: an existing scratch folder.
+
+    Raises:
+        InputError: model, data or metric is wrong (every problem of the step that found any).
+        TargetError: the target cannot run the FP32 model.
+    """
+    start = starter(config, work)
+    worker = start(True)
+    try:
+        software = worker.hello()
+        loaded = _load(worker, config)
+        data = open_data(config, loaded, work)
+        _check_outputs(config, loaded)
+        check_metric(config.accuracy, loaded.outputs, data.labels)
+    except BaseException:
+        worker.close()
+        raise
+    bench = Bench(config, start, data, loaded, work)
+    try:
+        bench.adopt(True, worker)
+        planner = Planner.of(bench.describe(), served=config.target.runtime != "engine")
+        op_types = config.search.op_types
+        space = planner.space(op_types, tuple(config.search.lists))
+    except BaseException:
+        bench.close()
+        raise
+    notices = (*loaded.notices, *data.notices, *worker.notices)
+    return Session(
+        config,
+        loaded,
+        data,
+        bench,
+        planner,
+        space,
+        software,
+        digest(config.model.path),
+        notices,
+    )
+
+
+def _load(worker: WorkerClient, config: StudyConfig) -> LoadedModel:
+    try:
+        target = config.target
+        return worker.load(model_source(config), None, target.runtime, target.device)
+    except WorkerFailure as failure:
+        message = f"the worker failed while it loaded the model: {failure.cause}"
+        raise TargetError(f"{message}\n{failure.last_words}".strip()) from failure
+
+
+def _check_outputs(config: StudyConfig, loaded: LoadedModel) -> None:
+    names = [output.name for output in loaded.outputs]
+    wanted = config.accuracy.output
+    if wanted is not None and wanted not in names:
+        message = f"the model has no output {wanted!r}; allowed: {', '.join(names)}"
+        raise InputError([Problem("$.accuracy.output", message)])

@@ -1,0 +1,362 @@
+"""The night: ask, plan, measure, tell, until a budget ends it; nothing that ended is lost.
+
+The order of writing is what makes a kill harmless: a trial's own file first, then Optuna, then
+the table. A trial whose file exists has ended, whatever Optuna knows of it.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from amp_tuner import lease
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import InputError, RewriteError, WorkerFailure
+from amp_tuner.files import write_json, write_text
+from amp_tuner.folder import RunFolder
+from amp_tuner.planning import Plan
+from amp_tuner.records import FLOAT32, Measurement, Setting, Trial
+from amp_tuner.results.event_log import EventLog
+from amp_tuner.results.trials_csv import write_trials
+from amp_tuner.search.anchors import Anchor, anchors
+from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStudy, repair_journal
+from amp_tuner.session import Session
+
+#: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
+_STUCK = 10
+#: So many more in a row, and no distinct graph is believed to be left.
+_EXHAUSTED = 200
+
+
+class Watcher(Protocol):
+    """Who follows the study: the terminal."""
+
+    def trial(self, trial: Trial, progress: Progress) -> None:
+        """A trial has ended."""
+
+    def notice(self, text: str) -> None:
+        """Something that the user should know."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the study is.
+
+    Attributes:
+        measured: settings measured, anchors included (what ``search.trials`` counts).
+        trials: how many there will be at most.
+        cached: proposals that were told a known result.
+        failed: trials that failed.
+        spent_s: wall-clock seconds of all runs of the study so far.
+        left_s: an estimate of what is left; None before the first trial.
+    """
+
+    measured: int
+    trials: int
+    cached: int
+    failed: int
+    spent_s: float
+    left_s: float | None
+
+
+class Clock:
+    """Wall-clock seconds of all runs of a study, kept in its folder."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._path = folder.root / "clock.json"
+        self._began = time.monotonic()
+        self._before = 0.0
+        if self._path.exists():
+            self._before = float(json.loads(self._path.read_text(encoding="utf-8"))["spent_s"])
+
+    def spent_s(self) -> float:
+        """Seconds so far, this run's included."""
+        return self._before + time.monotonic() - self._began
+
+    def save(self) -> None:
+        """Writes the total down, so that a resumed study goes on from it."""
+        write_json(self._path, {"format": 1, "spent_s": self.spent_s()})
+
+
+class Tuning:
+    """One run of a study over a folder whose lock is held.
+
+    Attributes:
+        trials: every trial that ended, by number.
+        anchors: the settings that every study tries first, by name.
+    """
+
+    def __init__(self, session: Session, folder: RunFolder, log: EventLog, watch: Watcher) -> None:
+        config = session.config
+        self._session = session
+        self._config: StudyConfig = config
+        self._folder = folder
+        self._log = log
+        self._watch = watch
+        self.clock = Clock(folder)
+        self.trials: dict[int, Trial] = {}
+        self._by_graph: dict[tuple[str, bool | None], Trial] = {}
+        self._known_in_a_row = 0
+        for trial in read_trials(folder):
+            self._remember(trial)
+        self.anchors: Mapping[str, Anchor] = {
+            anchor.name: anchor for anchor in anchors(session.space, session.rules())
+        }
+        cut = repair_journal(folder.journal)
+        if cut:
+            log.write("repaired", {"bytes_cut": cut})
+        search = config.search
+        self._study = TuningStudy(
+            folder.journal, config.name, session.space, search.sampler, search.seed
+        )
+
+    def run(self) -> str:
+        """Runs trials until a budget or the space is used up.
+
+        Returns:
+            Why it ended, in words.
+
+        Raises:
+            TargetError: the target cannot run the FP32 model any more.
+            KeyboardInterrupt: everything that ended is written; the same command resumes.
+        """
+        self._recover()
+        self._prepare_baseline()
+        known = self._study.anchors()
+        for anchor in self.anchors.values():
+            if anchor.name not in known:
+                self._study.enqueue(self._session.space.parameters(anchor.setting), anchor.name)
+        while (ended := self._ended()) is None:
+            self._one_trial()
+        self._log.write("search_ended", {"why": ended})
+        return ended
+
+    def progress(self) -> Progress:
+        """How far the study is now."""
+        measured = [trial for trial in self.trials.values() if _is_measured(trial)]
+        cached = sum(trial.cached_from is not None for trial in self.trials.values())
+        failed = sum(trial.state == "FAIL" for trial in self.trials.values())
+        spent_s = self.clock.spent_s()
+        left_s = None
+        if measured:
+            typical_s = statistics.median(trial.seconds for trial in measured)
+            left_s = typical_s * max(0, self._config.search.trials - len(measured))
+            budget_s = self._config.search.time_budget_s
+            if budget_s is not None:
+                left_s = min(left_s, max(0.0, budget_s - spent_s))
+        return Progress(len(measured), self._config.search.trials, cached, failed, spent_s, left_s)
+
+    def _ended(self) -> str | None:
+        progress = self.progress()
+        waiting = self._study.waiting()
+        if waiting:
+            # Anchors and interrupted trials are run whatever the number of trials says.
+            return self._out_of_time()
+        if progress.measured >= progress.trials:
+            return f"all {progress.trials} trials are measured"
+        if len(self.trials) >= self._config.max_proposals:
+            return f"{len(self.trials)} proposals made (limits.max_proposals)"
+        if not self._session.space.op_types:
+            return "nothing to tune in this graph: no op type's list can change it"
+        if self._known_in_a_row >= _STUCK + _EXHAUSTED:
+            return "no distinct effective graph seems to be left"
+        return self._out_of_time()
+
+    def _out_of_time(self) -> str | None:
+        budget_s = self._config.search.time_budget_s
+        if budget_s is None or not self.trials:
+            return None
+        if self.clock.spent_s() + self.confirmation_s() >= budget_s:
+            return f"the time budget ({self._config.search.time_budget}) is used up"
+        return None
+
+    def confirmation_s(self) -> float:
+        """Seconds to keep for measuring the front again: a typical trial for each likely member."""
+        seconds = [trial.seconds for trial in self.trials.values() if _is_measured(trial)]
+        if not seconds:
+            return 0.0
+        members = min(len(seconds), 4 + len(self._config.target.data_types))
+        return members * statistics.median(seconds)
+
+    def _recover(self) -> None:
+        """Ends what an earlier tuner left running: by its own file, or by repeating it."""
+        for number, held in self._study.running().items():
+            owner = lease.holder(held)
+            if owner is not None:
+                message = f"trial {number} is being run by another tuner ({owner})"
+                raise InputError.one(str(self._folder.root), message)
+            if number in self.trials:
+                self._tell(self.trials[number])
+                continue
+            again = self._study.sweep(number)
+            self._log.write("swept", {"trial": number, "repeated": again})
+            self._watch.notice(f"trial {number} was interrupted; it is repeated")
+
+    def _prepare_baseline(self) -> None:
+        """Measures FP32 with oneDNN off and on, once per study; the faster one is the baseline."""
+        path = self._folder.root / "baseline.json"
+        bench = self._session.bench
+        if not path.exists():
+            off, on = bench.float32_pair()
+            content = {"onednn": bench.baseline_onednn, "off": off.to_json(), "on": on.to_json()}
+            write_json(path, {"format": 1, **content})
+        content = json.loads(path.read_text(encoding="utf-8"))
+        bench.baseline_onednn = content["onednn"]
+        self._float32 = {
+            False: Measurement.from_json(content["off"]),
+            True: Measurement.from_json(content["on"]),
+        }
+        if self._config.target.runtime == "engine":
+            bench.keep_only(bench.baseline_onednn)
+
+    def _one_trial(self) -> None:
+        stuck = self._known_in_a_row >= _STUCK
+        proposal = self._study.ask(lease.new_lease(), at_random=stuck)
+        began = time.monotonic()
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        self._log.write("asked", {"trial": proposal.number, "parameters": proposal.parameters})
+
+        def renew(renewed: Mapping[str, Any]) -> None:
+            self._study.renew(proposal.number, renewed)
+
+        before_s = self._session.bench.device_s
+        try:
+            with lease.kept(renew):
+                trial = self._tried(proposal, started)
+        except KeyboardInterrupt:
+            self._study.sweep(proposal.number)
+            self._log.write("interrupted", {"trial": proposal.number})
+            raise
+        seconds = time.monotonic() - began
+        device_s = self._session.bench.device_s - before_s
+        self._finish(replace(trial, seconds=seconds, overhead_s=seconds - device_s))
+
+    def _tried(self, proposal: Proposal, started: str) -> Trial:
+        """What becomes of a proposal; durations are filled in by the caller."""
+        anchor = None if proposal.anchor is None else self.anchors[proposal.anchor]
+        setting = self._setting(proposal, anchor)
+        trial = Trial(
+            number=proposal.number,
+            state="FAIL",
+            setting=setting,
+            anchor=proposal.anchor,
+            effective=None,
+            measurement=None,
+            cached_from=None,
+            cause=None,
+            started=started,
+            seconds=0.0,
+            overhead_s=0.0,
+        )
+        if setting.data_type == FLOAT32 and anchor is not None:
+            measurement = self._float32[bool(setting.onednn)]
+            effective = measurement.effective
+            return replace(trial, state="COMPLETE", effective=effective, measurement=measurement)
+        try:
+            plan = self._session.planner.plan(setting)
+        except RewriteError as error:
+            return replace(trial, cause=f"refused: {error}")
+        trial = replace(trial, setting=plan.setting, effective=plan.effective)
+        known = self._known(plan)
+        if known is not None:
+            result = {"measurement": known.measurement, "cause": known.cause}
+            return replace(trial, state=known.state, cached_from=known.number, **result)
+        return self._measured(trial, plan)
+
+    def _measured(self, trial: Trial, plan: Plan) -> Trial:
+        # Written before the setting runs: after a crash of the whole machine this line says
+        # what was running.
+        self._log.write("measuring", {"trial": trial.number, "setting": plan.setting.to_json()})
+        try:
+            measurement = self._session.bench.measure(
+                plan,
+                "search",
+                always_timed=trial.anchor is not None,
+                dominated_below=None if trial.anchor else self._dominated_below(),
+            )
+        except WorkerFailure as failure:
+            if failure.last_words:
+                name = f"{trial.number:04d}.log"
+                write_text(self._folder.failures / name, failure.last_words)
+            return replace(trial, cause=failure.cause)
+        return replace(trial, state="COMPLETE", measurement=measurement)
+
+    def _setting(self, proposal: Proposal, anchor: Anchor | None) -> Setting:
+        if anchor is not None and anchor.setting.onednn is not None:
+            return anchor.setting
+        drawn = self._session.space.setting(proposal.parameters)
+        setting = drawn if anchor is None else anchor.setting
+        return replace(setting, onednn=self._session.onednn(setting.data_type))
+
+    def _known(self, plan: Plan) -> Trial | None:
+        """The trial that has run the same effective graph under the same switch."""
+        return self._by_graph.get((plan.effective.graph_id, plan.setting.onednn))
+
+    def _remember(self, trial: Trial) -> None:
+        """Raw block times stay in the trial's file: a night of them would fill the memory."""
+        self.trials[trial.number] = without_blocks(trial)
+        if trial.cached_from is not None:
+            self._known_in_a_row += 1
+            return
+        self._known_in_a_row = 0
+        if trial.effective is not None:
+            self._by_graph[trial.effective.graph_id, trial.setting.onednn] = trial
+
+    def _dominated_below(self) -> float:
+        """The speed-up below which a candidate loses to FP32, which loses no accuracy."""
+        return 1.0
+
+    def _finish(self, trial: Trial) -> None:
+        write_json(self._folder.trial(trial.number), {"format": 1, "trial": trial.to_json()})
+        self._remember(trial)
+        self._tell(trial)
+        self.clock.save()
+        write_trials(self._folder.trials_csv, list(self.trials.values()))
+        facts = {"trial": trial.number, "state": trial.state, "cause": trial.cause}
+        self._log.write("ended", {**facts, "cached_from": trial.cached_from})
+        self._watch.trial(trial, self.progress())
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.measurement is None:
+            self._study.tell_failed(trial.number, trial.cause or "failed")
+            return
+        facts = {
+            "graph_id": trial.measurement.effective.graph_id,
+            "cached_from": trial.cached_from,
+            "setting": trial.setting.to_json(),
+        }
+        self._study.tell(trial.number, self._objectives(trial.measurement), facts)
+
+    def _objectives(self, measurement: Measurement) -> Objectives:
+        timing, accuracy = measurement.timing, measurement.accuracy
+        goal = self._config.accuracy.parsed_goal
+        beyond = goal.beyond(accuracy.score.value, accuracy.drop.value)
+        # Feasible is what certainly meets the goal; a doubtful one violates it by a hair.
+        violation = min(beyond, 0.0) if accuracy.verdict == "meets" else max(beyond, 1e-9)
+        speedup = NEVER_TIMED if timing is None else timing.speedup.value
+        return Objectives(speedup, accuracy.drop.value, violation)
+
+
+def read_trials(folder: RunFolder) -> list[Trial]:
+    """Every trial that ended, by number."""
+    return [
+        Trial.from_json(json.loads(path.read_text(encoding="utf-8"))["trial"])
+        for path in sorted(folder.trials.glob("*.json"))
+    ]
+
+
+def without_blocks(trial: Trial) -> Trial:
+    """The trial without its raw block times."""
+    measurement = trial.measurement
+    if measurement is None or measurement.timing is None:
+        return trial
+    timing = replace(measurement.timing, blocks=())
+    return replace(trial, measurement=replace(measurement, timing=timing))
+
+
+def _is_measured(trial: Trial) -> bool:
+    return trial.cached_from is None and trial.measurement is not None
