@@ -1,0 +1,117 @@
+"""Loads a model of any form: frozen for the rewrite, or as it is served.
+
+| form | found by | signature |
+|---|---|---|
+| SavedModel (TensorFlow 1 or 2) | a folder with ``saved_model.pb`` | one of its own |
+| Keras 3 or 2 | suffix ``.keras``, ``.h5``, ``.hdf5`` | input and output layers |
+| frozen GraphDef | suffix ``.pb`` | placeholders; fetches, or the nodes that nobody consumes |
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from amp_tuner.errors import InputError
+from amp_tuner.runtime.loader_graph import imported
+from amp_tuner.runtime.loader_graph_def import load_graph_def
+from amp_tuner.runtime.loader_keras import export_keras
+from amp_tuner.runtime.loader_model import FrozenModel, ServedModel
+from amp_tuner.runtime.loader_saved_model import (
+    freeze_saved_model,
+    load_saved_model,
+    serve_saved_model,
+)
+from amp_tuner.worker.protocol import ModelSource
+
+__all__ = ["FrozenModel", "ServedModel", "load_model", "open_served", "served_model"]
+
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+def load_model(source: ModelSource) -> FrozenModel:
+    """Loads a model and freezes it.
+
+    Raises:
+        InputError: the model is missing, broken, unsafe or of an unknown form: every problem that
+            can be found at once.
+    """
+    form = _form(source.path)
+    if form == "pb":
+        return load_graph_def(source)
+    if form == "saved_model":
+        return freeze_saved_model(source, source.path)
+    with tempfile.TemporaryDirectory(prefix="amp_tuner_keras_") as folder:
+        export_keras(source, folder)
+        return freeze_saved_model(source, folder)
+
+
+def served_model(source: ModelSource, scratch: str) -> ServedModel:
+    """The model in the form in which a server runs it: variables stay variables.
+
+    Args:
+        source: the model.
+        scratch: a folder; a Keras file is exported to ``scratch/served``, which must not exist.
+
+    Raises:
+        InputError: as in :func:`load_model`.
+    """
+    form = _form(source.path)
+    if form == "saved_model":
+        return serve_saved_model(source, source.path)
+    if form == "keras":
+        folder = str(Path(scratch) / "served")
+        export_keras(source, folder)
+        return serve_saved_model(source, folder)
+    model = load_graph_def(source)
+    return ServedModel(
+        folder=None,
+        tags=(),
+        graph_def=model.graph_def,
+        signature=model.signature,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        feeds=model.feeds,
+        fetches=model.fetches,
+        initializers=model.initializers,
+        notices=model.notices,
+    )
+
+
+def open_served(served: ServedModel, config: tf.compat.v1.ConfigProto) -> tf.compat.v1.Session:
+    """A new session that holds the served model, variables and tables filled, ready to run.
+
+    Raises:
+        InputError: variables or assets are missing or broken.
+    """
+    if served.graph_def is not None:
+        graph = imported(served.graph_def, "the model")
+        session = tf.compat.v1.Session(graph=graph, config=config)
+        if served.initializers:
+            session.run(list(served.initializers))
+        return session
+    folder = str(served.folder)
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
+    load_saved_model(session, folder, served.tags, folder)
+    return session
+
+
+def _form(path: str) -> str:
+    """``saved_model``, ``keras`` or ``pb``.
+
+    Raises:
+        InputError: there is nothing at ``path``, or nothing of these forms.
+    """
+    place = Path(path)
+    allowed = "allowed are a SavedModel's folder, a .keras, .h5 or .hdf5 file, a frozen .pb"
+    if not place.exists():
+        raise InputError.one(path, f"no such file or folder; {allowed}")
+    if place.is_dir():
+        return "saved_model"
+    if place.suffix in KERAS_SUFFIXES:
+        return "keras"
+    if place.suffix == ".pb":
+        return "pb"
+    raise InputError.one(path, f"has the suffix {place.suffix!r}; {allowed}")

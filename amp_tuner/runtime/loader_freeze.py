@@ -1,0 +1,233 @@
+"""Freezing: variables become Consts, functions are inlined, tables carry their own content.
+
+The steps and their order are those of TensorFlow's own freezer
+(``convert_variables_to_constants_v2``: inline with grappler's function optimizer, then convert),
+run on a session's graph, so that models of TensorFlow 1 and 2 go the same way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants, op_def_registry
+from tensorflow.python.grappler import tf_optimizer
+
+from amp_tuner.errors import InputError, Problem
+from amp_tuner.runtime.loader_graph import first_line, imported, node_name, pruned
+
+#: A GraphDef is one protobuf message, which can hold 2 GiB.
+GRAPH_LIMIT_BYTES = 2**31 - 1
+_VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2"})
+TABLE_OPS = frozenset(
+    {"HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2"}
+    | {"MutableHashTableOfTensors", "MutableHashTableOfTensorsV2"}
+    | {"MutableDenseHashTable", "MutableDenseHashTableV2"}
+)
+FILLING_OPS = frozenset(
+    {"InitializeTable", "InitializeTableV2", "LookupTableImport", "LookupTableImportV2"}
+    | {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
+)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A frozen graph.
+
+    Attributes:
+        graph_def: without variables; devices are cleared.
+        fetches: the tensors to fetch, in the order that was asked for.
+        initializers: ops that a session must run once: they fill the lookup tables.
+    """
+
+    graph_def: tf.compat.v1.GraphDef
+    fetches: tuple[str, ...]
+    initializers: tuple[str, ...]
+
+
+def freeze(
+    session: tf.compat.v1.Session, feeds: Sequence[str], fetches: Sequence[str], where: str
+) -> Frozen:
+    """Freezes what computes ``fetches`` from ``feeds`` in an initialised session's graph.
+
+    Args:
+        session: holds the graph, with variables and tables filled; nodes are added to its graph.
+        feeds: tensor names; they keep their names.
+        fetches: tensor names.
+        where: the place that errors name.
+
+    Raises:
+        InputError: the graph writes to variables, holds state that cannot be frozen, or is too
+            large for one GraphDef.
+    """
+    ends = _fetchable(session.graph, fetches)
+    roots = [node_name(name) for name in (*feeds, *ends)]
+    graph_def = pruned(session.graph.as_graph_def(), roots)
+    if graph_def.library.function:
+        graph_def = pruned(_inlined(graph_def, feeds, ends, where), roots)
+    _check_size(graph_def, where)
+    frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
+        session, graph_def, [node_name(name) for name in ends]
+    )
+    # The converter drops an argument that no output needs; the signature keeps it.
+    present = {node.name for node in frozen.node}
+    unused = {node_name(name) for name in feeds} - present
+    frozen.node.extend(node for node in graph_def.node if node.name in unused)
+    for node in frozen.node:
+        node.device = ""
+    check_state(frozen, where)
+    return _with_tables(session, frozen, tuple(ends), where)
+
+
+def _fetchable(graph: tf.Graph, fetches: Sequence[str]) -> list[str]:
+    """``fetches``, through an Identity where the node calls: a fetched call is never inlined."""
+    ends = []
+    functions = _function_names(graph.as_graph_def())
+    with graph.as_default():
+        for name in fetches:
+            tensor = graph.get_tensor_by_name(name)
+            node = tensor.op.node_def
+            calls = node.op in functions or any(a.HasField("func") for a in node.attr.values())
+            ends.append(tf.identity(tensor, name="output").name if calls else name)
+    return ends
+
+
+def _function_names(graph_def: tf.compat.v1.GraphDef) -> set[str]:
+    return {function.signature.name for function in graph_def.library.function}
+
+
+def _inlined(
+    graph_def: tf.compat.v1.GraphDef, feeds: Sequence[str], ends: Sequence[str], where: str
+) -> tf.compat.v1.GraphDef:
+    """The graph after grappler's function optimizer, and no other optimizer."""
+    call_ops = {"PartitionedCall", "StatefulPartitionedCall"} | _function_names(graph_def)
+    calls = [node.name for node in graph_def.node if node.op in call_ops]
+    # Grappler leaves a call with side effects (reading a variable counts) as it is, unless a
+    # control edge out of it keeps the side effects alive.
+    names = {node.name for node in graph_def.node}
+    anchor = next(name for name in _fresh("inlined_calls") if name not in names)
+    graph_def.node.add(name=anchor, op="NoOp", input=[f"^{name}" for name in calls])
+    for function in graph_def.library.function:
+        function.attr.pop("api_implements", None)  # other implementations are for other devices
+    meta_graph = tf.compat.v1.MetaGraphDef(graph_def=graph_def)
+    wanted = dict.fromkeys([*feeds, *ends, anchor])
+    meta_graph.collection_def["train_op"].node_list.value.extend(wanted)
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    config.graph_options.rewrite_options.optimizers.append("function")
+    try:
+        return tf_optimizer.OptimizeGraph(config, meta_graph)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        text = f"the model's functions cannot be inlined: {first_line(error)}"
+        raise InputError.one(where, text) from error
+
+
+def _fresh(stem: str) -> Iterator[str]:
+    yield stem
+    yield from (f"{stem}_{number}" for number in itertools.count(1))
+
+
+def _check_size(graph_def: tf.compat.v1.GraphDef, where: str) -> None:
+    weight_bytes = sum(
+        math.prod(dimension.size for dimension in node.attr["shape"].shape.dim)
+        * tf.as_dtype(node.attr["dtype"].type).size
+        for node in graph_def.node
+        if node.op in _VARIABLE_OPS
+    )
+    if weight_bytes + graph_def.ByteSize() > GRAPH_LIMIT_BYTES:
+        raise InputError.one(
+            where,
+            f"the model's weights take {weight_bytes / 2**30:.2f} GiB; allowed are 2 GiB, the most "
+            "that a frozen graph can hold",
+        )
+
+
+def check_state(graph_def: tf.compat.v1.GraphDef, where: str) -> None:
+    """Refuses what is left of variables and other state in a frozen graph.
+
+    Raises:
+        InputError: one problem for each node that holds state.
+    """
+    problems = []
+    for node in graph_def.node:
+        if node.op in _VARIABLE_OPS:
+            problems.append(
+                f"variable {node.name!r} is written by this signature; allowed are variables that "
+                "are only read"
+            )
+        elif node.op not in TABLE_OPS and _is_state(node):
+            problems.append(
+                f"node {node.name!r} ({node.op}) holds state that a frozen graph cannot carry; "
+                "allowed are variables that are only read, and lookup tables"
+            )
+    if problems:
+        raise InputError(Problem(where, problem) for problem in problems)
+
+
+def _is_state(node: tf.compat.v1.NodeDef) -> bool:
+    """Whether a node is the source of a resource: a queue, an iterator, a captured handle."""
+    if node.op == "Placeholder":
+        return bool(node.attr["dtype"].type == tf.resource.as_datatype_enum)
+    op_def = op_def_registry.get(node.op)
+    return (
+        op_def is not None
+        and not op_def.input_arg
+        and any(out.is_ref or out.type == tf.resource.as_datatype_enum for out in op_def.output_arg)
+    )
+
+
+def _with_tables(
+    session: tf.compat.v1.Session,
+    graph_def: tf.compat.v1.GraphDef,
+    fetches: tuple[str, ...],
+    where: str,
+) -> Frozen:
+    """Adds to each lookup table what fills it, with the content that it has in ``session``."""
+    tables = [node for node in graph_def.node if node.op in TABLE_OPS]
+    if not tables:
+        return Frozen(graph_def, fetches, ())
+    contents = [_content(session, node, where) for node in tables]
+    graph = imported(graph_def, where)
+    with graph.as_default():
+        fillers = tuple(
+            _filled(graph.get_tensor_by_name(f"{node.name}:0"), node.op, keys, values)
+            for node, (keys, values) in zip(tables, contents)
+        )
+    return Frozen(graph.as_graph_def(), fetches, fillers)
+
+
+def _content(
+    session: tf.compat.v1.Session, node: tf.compat.v1.NodeDef, where: str
+) -> tuple[Any, Any]:
+    """A table's keys and values, in the order in which it hands them out."""
+    graph = session.graph
+    export = tf.raw_ops.LookupTableExportV2 if _has_v2(node.op) else tf.raw_ops.LookupTableExport
+    with graph.as_default():
+        keys, values = export(
+            table_handle=graph.get_tensor_by_name(f"{node.name}:0"),
+            Tkeys=node.attr["key_dtype"].type,
+            Tvalues=node.attr["value_dtype"].type,
+        )
+    try:
+        return cast("tuple[Any, Any]", session.run((keys, values)))
+    except tf.errors.OpError as error:
+        text = f"lookup table {node.name!r} cannot be read: {first_line(error)}"
+        raise InputError.one(where, text) from error
+
+
+def _filled(handle: tf.Tensor, table_op: str, keys: Any, values: Any) -> str:
+    """Adds the op that fills a table to the default graph; its name."""
+    raw = tf.raw_ops
+    if table_op.startswith("HashTable"):
+        fill = raw.InitializeTableV2 if _has_v2(table_op) else raw.InitializeTable
+    else:
+        fill = raw.LookupTableImportV2 if _has_v2(table_op) else raw.LookupTableImport
+    return str(fill(table_handle=handle, keys=keys, values=values, name="fill_table").name)
+
+
+def _has_v2(op_type: str) -> bool:
+    return op_type.endswith("V2")

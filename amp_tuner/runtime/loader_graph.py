@@ -1,0 +1,149 @@
+"""Walks over a GraphDef: what a node reads, which functions it calls, what a fetch needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
+
+from amp_tuner.errors import InputError
+
+
+def node_name(reference: str) -> str:
+    """The node that a tensor (``name:1``) or a node's input (``name``, ``^name``) refers to."""
+    return reference.lstrip("^").split(":")[0]
+
+
+def tensor_name(reference: str) -> str:
+    """``name`` as the tensor ``name:0``; a full tensor name stays as it is."""
+    return reference if ":" in reference else f"{reference}:0"
+
+
+def by_name(nodes: Iterable[tf.compat.v1.NodeDef]) -> dict[str, tf.compat.v1.NodeDef]:
+    """The nodes by their names."""
+    return {node.name: node for node in nodes}
+
+
+def needed(nodes: Mapping[str, tf.compat.v1.NodeDef], roots: Iterable[str]) -> set[str]:
+    """Names of all nodes that ``roots`` read, through control edges too, roots included.
+
+    Names that no node has are left out: :func:`dangling` finds them.
+    """
+    waiting = [name for name in roots if name in nodes]
+    found = set(waiting)
+    while waiting:
+        for reference in nodes[waiting.pop()].input:
+            name = node_name(reference)
+            if name in nodes and name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def dangling(graph_def: tf.compat.v1.GraphDef) -> list[str]:
+    """One text for each input of a node that no node of the graph has."""
+    names = {node.name for node in graph_def.node}
+    return [
+        f"node {node.name!r} reads {node_name(reference)!r}, which is not in the graph"
+        for node in graph_def.node
+        for reference in node.input
+        if node_name(reference) not in names
+    ]
+
+
+def pruned(graph_def: tf.compat.v1.GraphDef, roots: Iterable[str]) -> tf.compat.v1.GraphDef:
+    """The graph with only what ``roots`` (names of nodes) need, and the functions that it calls."""
+    keep = needed(by_name(graph_def.node), roots)
+    result = tf.compat.v1.GraphDef(versions=graph_def.versions)
+    result.node.extend(node for node in graph_def.node if node.name in keep)
+    library = {function.signature.name: function for function in graph_def.library.function}
+    called = reachable_functions(result.node, library)
+    result.library.function.extend(function for name, function in library.items() if name in called)
+    result.library.gradient.extend(
+        gradient
+        for gradient in graph_def.library.gradient
+        if gradient.function_name in called and gradient.gradient_func in called
+    )
+    return result
+
+
+def called_functions(node: tf.compat.v1.NodeDef) -> Iterator[str]:
+    """Names of the functions that a node's op or attributes name (an op may be a function)."""
+    yield node.op
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func.name
+        for function in value.list.func:
+            yield function.name
+
+
+def reachable_functions(
+    nodes: Iterable[tf.compat.v1.NodeDef], library: Mapping[str, tf.compat.v1.NodeDef]
+) -> set[str]:
+    """Names of the library's functions that ``nodes`` call, directly or through functions."""
+    found: set[str] = set()
+    waiting = [name for node in nodes for name in called_functions(node) if name in library]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [
+                inner
+                for node in library[name].node_def
+                for inner in called_functions(node)
+                if inner in library
+            ]
+    return found
+
+
+def all_nodes(
+    graph_def: tf.compat.v1.GraphDef,
+) -> Iterator[tuple[str, tf.compat.v1.NodeDef]]:
+    """Every node with the function it is in; the empty string for the graph itself."""
+    for node in graph_def.node:
+        yield "", node
+    for function in graph_def.library.function:
+        for node in function.node_def:
+            yield function.signature.name, node
+
+
+def full_name(function: str, node: tf.compat.v1.NodeDef) -> str:
+    """How messages name a node: ``function/node`` inside a function."""
+    return f"{function}/{node.name}" if function else str(node.name)
+
+
+def unknown_ops(graph_def: tf.compat.v1.GraphDef) -> list[str]:
+    """One text for each op type that neither this TensorFlow nor the graph's functions define."""
+    functions = {function.signature.name for function in graph_def.library.function}
+    first_node: dict[str, str] = {}
+    for function, node in all_nodes(graph_def):
+        if node.op not in functions:
+            first_node.setdefault(node.op, full_name(function, node))
+    return [
+        f"op type {op_type!r} (node {name!r}) is not known to TensorFlow {tf.__version__}; allowed "
+        "are its own op types, so use the TensorFlow that the model was made with or a newer one"
+        for op_type, name in first_node.items()
+        if op_def_registry.get(op_type) is None
+    ]
+
+
+def imported(graph_def: tf.compat.v1.GraphDef, where: str) -> tf.Graph:
+    """A graph that holds ``graph_def``: TensorFlow has checked it and inferred its shapes.
+
+    Raises:
+        InputError: TensorFlow refuses the graph; ``where`` is the place named.
+    """
+    graph = tf.Graph()
+    try:
+        with graph.as_default():
+            tf.compat.v1.import_graph_def(graph_def, name="")
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        raise InputError.one(where, f"TensorFlow refuses the graph: {first_line(error)}") from error
+    return graph
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text that says something, with the error's type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -1,0 +1,210 @@
+"""SavedModels of TensorFlow 1 and 2: read, checked, loaded into a session, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from amp_tuner.errors import InputError, Problem
+from amp_tuner.runtime.loader_freeze import freeze
+from amp_tuner.runtime.loader_graph import first_line, node_name, unknown_ops
+from amp_tuner.runtime.loader_model import FrozenModel, ServedModel
+from amp_tuner.runtime.unsafe import unsafe_nodes
+from amp_tuner.text import did_you_mean
+from amp_tuner.worker.protocol import ModelSource, TensorInfo
+
+_SERVE = "serve"
+_INIT_SIGNATURE = "__saved_model_init_op"
+#: Where a SavedModel names the op that initialises it, newest first.
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """A checked signature of a SavedModel."""
+
+    tags: tuple[str, ...]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    feeds: dict[str, str]
+    fetches: dict[str, str]
+
+
+def freeze_saved_model(source: ModelSource, folder: str) -> FrozenModel:
+    """Loads and freezes the signature of a SavedModel.
+
+    Args:
+        source: what the user gave; errors name its path.
+        folder: the SavedModel, where ``source`` is another form of it.
+
+    Raises:
+        InputError: every problem of the model.
+    """
+    signature = _checked_signature(source, folder)
+    with open_session() as session:
+        load_saved_model(session, folder, signature.tags, source.path)
+        frozen = freeze(
+            session,
+            list(signature.feeds.values()),
+            list(signature.fetches.values()),
+            source.path,
+        )
+    return FrozenModel(
+        graph_def=frozen.graph_def,
+        signature=source.signature,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        feeds=signature.feeds,
+        fetches=dict(zip(signature.fetches, frozen.fetches)),
+        initializers=frozen.initializers,
+    )
+
+
+def serve_saved_model(source: ModelSource, folder: str) -> ServedModel:
+    """The SavedModel as it is, checked.
+
+    Args:
+        source: what the user gave; errors name its path.
+        folder: the SavedModel, where ``source`` is another form of it.
+
+    Raises:
+        InputError: every problem of the model.
+    """
+    signature = _checked_signature(source, folder)
+    return ServedModel(
+        folder=folder,
+        tags=signature.tags,
+        graph_def=None,
+        signature=source.signature,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        feeds=signature.feeds,
+        fetches=signature.fetches,
+    )
+
+
+def open_session() -> tf.compat.v1.Session:
+    """A session on a new graph, in which nodes may run elsewhere than where they were made."""
+    config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+    return tf.compat.v1.Session(graph=tf.Graph(), config=config)
+
+
+def load_saved_model(
+    session: tf.compat.v1.Session, folder: str, tags: tuple[str, ...], where: str
+) -> None:
+    """Loads a SavedModel into a session: graph, variables, tables. ``where`` is for errors.
+
+    Raises:
+        InputError: its variables or assets are missing or broken.
+    """
+    try:
+        with session.graph.as_default():
+            tf.compat.v1.saved_model.load(session, list(tags), folder, clear_devices=True)
+    except (OSError, ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
+        text = f"the SavedModel cannot be loaded: {first_line(error)}"
+        raise InputError.one(where, text) from error
+
+
+def _checked_signature(source: ModelSource, folder: str) -> _Signature:
+    """The signature that is asked for, after all checks that need no session."""
+    meta_graph = _serving_graph(_parsed(folder), source.path)
+    problems = list(_signature_problems(meta_graph, source))
+    problems += unknown_ops(meta_graph.graph_def)
+    if not source.allow_unsafe:
+        problems += unsafe_nodes(
+            meta_graph.graph_def,
+            _running_nodes(meta_graph, source.signature),
+            node_name(meta_graph.saver_def.restore_op_name),
+            has_assets=bool(meta_graph.asset_file_def),
+        )
+    if problems:
+        raise InputError(Problem(source.path, problem) for problem in problems)
+    chosen = meta_graph.signature_def[source.signature]
+    return _Signature(
+        tags=tuple(meta_graph.meta_info_def.tags),
+        inputs=tuple(_tensor_info(name, chosen.inputs[name]) for name in sorted(chosen.inputs)),
+        outputs=tuple(_tensor_info(name, chosen.outputs[name]) for name in sorted(chosen.outputs)),
+        feeds={name: chosen.inputs[name].name for name in sorted(chosen.inputs)},
+        fetches={name: chosen.outputs[name].name for name in sorted(chosen.outputs)},
+    )
+
+
+def _parsed(folder: str) -> saved_model_pb2.SavedModel:
+    """The folder's ``saved_model.pb``."""
+    path = Path(folder) / "saved_model.pb"
+    if not path.is_file():
+        inner = sorted(Path(folder).glob("*/saved_model.pb"))
+        hint = f" (did you mean {inner[-1].parent}?)" if inner else ""
+        raise InputError.one(
+            folder,
+            f"is a folder without a file saved_model.pb{hint}; allowed are a SavedModel's folder, "
+            "a .keras or .h5 file, a frozen .pb",
+        )
+    saved_model = saved_model_pb2.SavedModel()
+    try:
+        saved_model.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        text = "is no SavedModel, or a truncated one: it cannot be parsed"
+        raise InputError.one(str(path), text) from error
+    return saved_model
+
+
+def _serving_graph(saved_model: Any, folder: str) -> tf.compat.v1.MetaGraphDef:
+    """The meta graph for serving, or the only one."""
+    graphs = list(saved_model.meta_graphs)
+    if not graphs:
+        raise InputError.one(folder, "is a SavedModel without a graph")
+    serving = [graph for graph in graphs if set(graph.meta_info_def.tags) == {_SERVE}]
+    serving = serving or [graph for graph in graphs if _SERVE in graph.meta_info_def.tags]
+    if not serving and len(graphs) > 1:
+        found = "; ".join("+".join(graph.meta_info_def.tags) for graph in graphs)
+        raise InputError.one(folder, f"has graphs with the tags {found}; allowed is {_SERVE!r}")
+    return (serving or graphs)[0]
+
+
+def _signature_problems(meta_graph: Any, source: ModelSource) -> Iterator[str]:
+    names = sorted(name for name in meta_graph.signature_def if not name.startswith("__"))
+    if source.fetches:
+        yield "fetches are for frozen .pb files; a SavedModel's outputs are those of its signature"
+    if source.signature not in names:
+        has = f"it has {', '.join(names)}" if names else "it has none"
+        hint = did_you_mean(source.signature, names)
+        yield f"has no signature {source.signature!r}{hint}; {has}"
+        return
+    signature = meta_graph.signature_def[source.signature]
+    for kind, tensors in (("argument", signature.inputs), ("output", signature.outputs)):
+        for name, tensor in sorted(tensors.items()):
+            if tensor.WhichOneof("encoding") != "name":
+                yield f"{kind} {name!r} is sparse, ragged or composite; allowed are plain tensors"
+    if not signature.outputs:
+        yield f"signature {source.signature!r} has no outputs"
+
+
+def _running_nodes(meta_graph: Any, signature: str) -> list[str]:
+    """Names of the nodes that loading and running a signature ask for, restoring aside."""
+    keys = (signature, _INIT_SIGNATURE)
+    tensors = [
+        tensor.name
+        for key in keys
+        if key in meta_graph.signature_def
+        for tensor in meta_graph.signature_def[key].outputs.values()
+    ]
+    for key in _INIT_COLLECTIONS:
+        if key in meta_graph.collection_def:
+            tensors += meta_graph.collection_def[key].node_list.value
+    return [node_name(name) for name in tensors]
+
+
+def _tensor_info(name: str, tensor: Any) -> TensorInfo:
+    shape = tensor.tensor_shape
+    return TensorInfo(
+        name=name,
+        dtype=tf.as_dtype(tensor.dtype).name,
+        shape=None if shape.unknown_rank else tuple(int(side.size) for side in shape.dim),
+    )
