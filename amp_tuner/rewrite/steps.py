@@ -1,9 +1,11 @@
 """The steps of painting, in the real passes' order.
 
-The rules are those of TensorFlow's ``core/grappler/optimizers/auto_mixed_precision.cc`` and of ITEX's
-``core/graph/auto_mixed_precision``, which differ in what a rule set's flags say. Each step is a function over a prepared graph that changes :class:`Colours`; ORDER lists them.
-A colour is the number of the step that painted the vertex (its place in ORDER, from 1), so
-that an explanation costs nothing; 0 is no colour.
+The rules are those of TensorFlow's ``core/grappler/optimizers/auto_mixed_precision.cc`` and ITEX's
+``core/graph/auto_mixed_precision``; where the two differ, a rule set's flags say how.
+
+Each step is a function over a prepared graph that changes :class:`Colours`; ORDER lists them. A
+colour is the number of the step that painted the vertex (its place in ORDER, from 1), so that an
+explanation costs nothing; 0 is no colour.
 """
 
 from __future__ import annotations

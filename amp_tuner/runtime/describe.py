@@ -14,6 +14,7 @@ from amp_tuner.amp.rules import RuleSet
 from amp_tuner.errors import RewriteError
 from amp_tuner.graph.typed_graph import Edge, TypedGraph, TypedNode, Vertex
 from amp_tuner.runtime.devices import full_device, parse_device
+from amp_tuner.runtime.graph_inputs import split_tensor
 from amp_tuner.runtime.kernels import KernelTable, kernel_table
 from amp_tuner.runtime.node_types import (
     NodeTypes,
@@ -229,12 +230,6 @@ class _Describer:
                     Edge(positions[source][source_id], source_port, positions[index][type_id], port)
                 )
         return edges
-
-
-def split_tensor(name: str) -> tuple[str, int]:
-    """Node and port of an input: ``a:1`` gives ``("a", 1)``, ``a`` gives ``("a", 0)``."""
-    node, colon, port = name.rpartition(":")
-    return (node, int(port)) if colon and port.isdigit() else (name, 0)
 
 
 @cache
