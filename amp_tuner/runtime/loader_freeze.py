@@ -70,9 +70,13 @@ def freeze(
     if graph_def.library.function:
         graph_def = pruned(_inlined(graph_def, feeds, ends, where), roots)
     _check_size(graph_def, where)
-    frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
-        session, graph_def, [node_name(name) for name in ends]
-    )
+    try:
+        frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
+            session, graph_def, [node_name(name) for name in ends]
+        )
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        text = f"the model's variables cannot be made constants: {first_line(error)}"
+        raise InputError.one(where, text) from error
     # The converter drops an argument that no output needs; the signature keeps it.
     present = {node.name for node in frozen.node}
     unused = {node_name(name) for name in feeds} - present

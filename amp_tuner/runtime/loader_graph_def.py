@@ -56,11 +56,19 @@ def load_graph_def(source: ModelSource) -> FrozenModel:
         feeds={name: f"{name}:0" for name in feeds},
         fetches=fetches,
         initializers=tuple(fillers),
+        notices=tuple(
+            f"placeholder {node.name!r} keeps its default: it is no argument"
+            for node in graph_def.node
+            if node.op == "PlaceholderWithDefault"
+        ),
     )
 
 
 def _parsed(path: str) -> tf.compat.v1.GraphDef:
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError.one(path, f"cannot be read: {error.strerror}") from error
     graph_def = tf.compat.v1.GraphDef()
     allowed = "allowed is a frozen GraphDef as binary protobuf"
     if Path(path).name == "saved_model.pb":

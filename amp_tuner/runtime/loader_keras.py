@@ -115,7 +115,7 @@ def _hdf5_config(path: str) -> Any:
         )
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         message = f"its model_config is no JSON: {first_line(error)}"
         raise InputError.one(path, message) from error
 

@@ -149,8 +149,8 @@ def _parsed(folder: str) -> saved_model_pb2.SavedModel:
     saved_model = saved_model_pb2.SavedModel()
     try:
         saved_model.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        text = "is no SavedModel, or a truncated one: it cannot be parsed"
+    except (DecodeError, OSError) as error:
+        text = f"cannot be read as a SavedModel, is broken or truncated: {first_line(error)}"
         raise InputError.one(str(path), text) from error
     return saved_model
 
