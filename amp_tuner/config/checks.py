@@ -20,7 +20,7 @@ from amp_tuner.config.model import (
 )
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.judge.goal import goal_problem
-from amp_tuner.judge.metrics import Metric, find_metric
+from amp_tuner.judge.metrics import DECIDING, Metric, find_metric
 
 #: What runs in this version, by key; other values that a study file may have are planned.
 AVAILABLE = {
@@ -157,6 +157,16 @@ def _also(sections: Sections) -> Iterator[Problem]:
             yield Problem(where, f"{name} is $.accuracy.metric already")
 
 
+def _threshold(sections: Sections) -> Iterator[Problem]:
+    accuracy = sections.accuracy
+    if accuracy is None or accuracy.threshold is None:
+        return
+    found = [find_metric(name) for name in (accuracy.metric, *accuracy.also)]
+    if not any(metric and metric.family in DECIDING for metric in found):
+        message = f"{accuracy.metric} decides nothing by a threshold; remove it"
+        yield Problem("$.accuracy.threshold", message)
+
+
 def _labels(sections: Sections) -> Iterator[Problem]:
     accuracy, data = sections.accuracy, sections.data
     if accuracy is None or data is None or data.labels is not None:
@@ -197,5 +207,6 @@ CHECKS: tuple[Callable[[Sections], Iterator[Problem]], ...] = (
     _data,
     _goal,
     _also,
+    _threshold,
     _labels,
 )

@@ -55,6 +55,10 @@ METRICS = _table(
 )
 
 
+#: Families that turn scores into decisions.
+DECIDING = ("decisions", "counts", "agreement")
+
+
 def metric_names() -> tuple[str, ...]:
     """The built-in names, as a message lists them."""
     return tuple(METRICS)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amp_tuner.errors import InputError, Problem
-from amp_tuner.judge.metrics import Metric
+from amp_tuner.judge.metrics import DECIDING, Metric
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -182,7 +182,7 @@ def _free(shape: tuple[int, ...]) -> str:
 
 def value_problems(metric: Metric, reference: Array, threshold: float | None) -> Mapping[str, str]:
     """What is wrong with the FP32 outputs' values for ``metric``, by place in the study file."""
-    decides = metric.family in ("decisions", "counts", "agreement")
+    decides = metric.family in DECIDING
     single = reference.ndim == 1 or reference.shape[-1] == 1
     low, high = float(reference.min()), float(reference.max())
     if decides and threshold is None and single and (low < 0 or high > 1):
