@@ -19,8 +19,10 @@ from amp_tuner.amp.rules import RuleSet, rule_set
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet
 from amp_tuner.errors import TargetError, WorkerFailure
+from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
-from amp_tuner.judge.accuracy import baseline_accuracy, judge
+from amp_tuner.judge.accuracy import baseline_accuracy, chosen_output, judge
+from amp_tuner.judge.outputs import all_finite
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.planning import Plan
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Interval, Measurement, Timing
@@ -32,6 +34,8 @@ _CANDIDATE = "candidate"
 #: Shares of the samples after which a candidate that certainly misses the goal is given up; the
 #: first rung is one batch, the last is all of them.
 _LADDER = (0.125, 1.0)
+#: On fewer samples only NaN and Inf are looked for: a metric may not even be defined on them.
+_JUDGED_FROM = 1000
 
 #: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
 TIE = 0.01
@@ -97,8 +101,9 @@ class Bench:
         self._work = work
         self._workers: dict[bool, WorkerClient] = {}
         self._slices: dict[str, Slice] = {}
-        self._output = config.accuracy.output or loaded.outputs[0].name
-        self._batch_size = loaded.fixed_batch or config.data.batch_size
+        self._output = chosen_output(config.accuracy, loaded.outputs).name
+        self._batch_size = data.batch_size
+        self._functions = runner_for(config, work)
         self.baseline_onednn = True
         self.device_s = 0.0
         self._deadline = math.inf
@@ -151,7 +156,7 @@ class Bench:
         reference = self._reference("search", baseline)
         against = self._outputs(other, FLOAT32, reference.start, reference.stop)
         chosen = self._judge_baseline(reference)
-        rest = judge(self._config.accuracy, reference.reference, against, reference.labels)
+        rest = self._judge(reference, against)
         same = Measurement(FLOAT32_GRAPH, chosen, _unpaired(timing, candidate=self.baseline_onednn))
         paired = timing if not self.baseline_onednn else _turned(timing)
         different = Measurement(FLOAT32_GRAPH, rest, paired)
@@ -229,30 +234,31 @@ class Bench:
         """
         everything = self._reference(part, self.worker(self.baseline_onednn))
         total = everything.stop - everything.start
-        rungs = [min(self._batch_size, total), *(int(share * total) for share in _LADDER)]
+        batch = min(self._batch_size, total)
+        rungs = sorted({batch, *(max(batch, int(share * total)) for share in _LADDER)})
         done: list[Any] = []
-        accuracy: Accuracy | None = None
         start = everything.start
         for rung in rungs:
             stop = everything.start + rung
-            if stop <= start:
-                continue
             done.append(self._outputs(worker, key, start, stop))
             start = stop
-            seen = replace(everything, stop=stop)
-            accuracy = self._judge(seen, np.concatenate(done))
-            if accuracy.verdict == "misses" and not always_timed:
-                break
-        assert accuracy is not None
-        return accuracy
+            judged = rung == total or rung >= _JUDGED_FROM or not all_finite(done[-1])
+            if not judged:
+                continue
+            accuracy = self._judge(replace(everything, stop=stop), np.concatenate(done))
+            if rung == total or (accuracy.verdict == "misses" and not always_timed):
+                return accuracy
+        raise AssertionError("the last rung holds all samples")
 
     def _judge(self, seen: Slice, candidate: Any) -> Accuracy:
         count = seen.stop - seen.start
         labels = None if seen.labels is None else seen.labels[:count]
-        return judge(self._config.accuracy, seen.reference[:count], candidate, labels)
+        reference = seen.reference[:count]
+        return judge(self._config.accuracy, reference, candidate, labels, self._functions)
 
     def _judge_baseline(self, seen: Slice) -> Accuracy:
-        return baseline_accuracy(self._config.accuracy, seen.reference, seen.labels)
+        accuracy = self._config.accuracy
+        return baseline_accuracy(accuracy, seen.reference, seen.labels, self._functions)
 
     def _reference(self, part: str, baseline: WorkerClient) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""

@@ -115,9 +115,7 @@ class Planner:
     def op_types(self) -> frozenset[str]:
         """Every op type of the graphs."""
         return frozenset(
-            op_type
-            for painter in self.painters.values()
-            for op_type in painter.graph.graph.node_ops
+            node.op for painter in self.painters.values() for node in painter.graph.graph.nodes
         )
 
     def _check(self, wanted: tuple[str, ...], tunable: set[str]) -> None:
@@ -136,3 +134,23 @@ class Planner:
                 problems.append(Problem(where, message))
         if problems:
             raise InputError(problems)
+
+
+def check_moves(given: Mapping[str, Mapping[str, str]], present: frozenset[str]) -> None:
+    """Refuses moves of op types that a graph does not have.
+
+    Args:
+        given: moves by where they were read (a file).
+        present: the graph's op types.
+
+    Raises:
+        InputError: every such move, with what was probably meant.
+    """
+    problems = [
+        Problem(f"{where}: moves", f"the graph has no op type {op!r}{did_you_mean(op, present)}")
+        for where, moves in given.items()
+        for op in moves
+        if op not in present
+    ]
+    if problems:
+        raise InputError(problems)

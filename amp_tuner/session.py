@@ -10,7 +10,7 @@ from amp_tuner.amp.rules import RuleSet
 from amp_tuner.bench import Bench, model_source, starter
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet, open_data
-from amp_tuner.errors import InputError, Problem, TargetError, WorkerFailure
+from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import digest
 from amp_tuner.judge.accuracy import check_metric
 from amp_tuner.planning import Planner
@@ -81,7 +81,6 @@ def open_session(config: StudyConfig, work: Path) -> Session:
         software = worker.hello()
         loaded = _load(worker, config)
         data = open_data(config, loaded, work)
-        _check_outputs(config, loaded)
         check_metric(config.accuracy, loaded.outputs, data.labels)
     except BaseException:
         worker.close()
@@ -95,7 +94,7 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     except BaseException:
         bench.close()
         raise
-    notices = (*loaded.notices, *data.notices, *worker.notices)
+    notices = (*loaded.notices, *data.notices, *_dropped(worker))
     return Session(
         config,
         loaded,
@@ -118,9 +117,6 @@ def _load(worker: WorkerClient, config: StudyConfig) -> LoadedModel:
         raise TargetError(f"{message}\n{failure.last_words}".strip()) from failure
 
 
-def _check_outputs(config: StudyConfig, loaded: LoadedModel) -> None:
-    names = [output.name for output in loaded.outputs]
-    wanted = config.accuracy.output
-    if wanted is not None and wanted not in names:
-        message = f"the model has no output {wanted!r}; allowed: {', '.join(names)}"
-        raise InputError([Problem("$.accuracy.output", message)])
+def _dropped(worker: WorkerClient) -> tuple[str, ...]:
+    names = worker.dropped_variables
+    return (f"kept from the worker's environment: {', '.join(names)}",) if names else ()

@@ -10,8 +10,8 @@ import json
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from amp_tuner import lease
 from amp_tuner.config.model import StudyConfig
@@ -19,6 +19,7 @@ from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json, write_text
 from amp_tuner.folder import RunFolder
 from amp_tuner.planning import Plan
+from amp_tuner.progress import Progress, Watcher
 from amp_tuner.records import FLOAT32, Measurement, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import write_trials
@@ -30,37 +31,6 @@ from amp_tuner.session import Session
 _STUCK = 10
 #: So many more in a row, and no distinct graph is believed to be left.
 _EXHAUSTED = 200
-
-
-class Watcher(Protocol):
-    """Who follows the study: the terminal."""
-
-    def trial(self, trial: Trial, progress: Progress) -> None:
-        """A trial has ended."""
-
-    def notice(self, text: str) -> None:
-        """Something that the user should know."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the study is.
-
-    Attributes:
-        measured: settings measured, anchors included (what ``search.trials`` counts).
-        trials: how many there will be at most.
-        cached: proposals that were told a known result.
-        failed: trials that failed.
-        spent_s: wall-clock seconds of all runs of the study so far.
-        left_s: an estimate of what is left; None before the first trial.
-    """
-
-    measured: int
-    trials: int
-    cached: int
-    failed: int
-    spent_s: float
-    left_s: float | None
 
 
 class Clock:
@@ -263,8 +233,13 @@ class Tuning:
         trial = replace(trial, setting=plan.setting, effective=plan.effective)
         known = self._known(plan)
         if known is not None:
-            result = {"measurement": known.measurement, "cause": known.cause}
-            return replace(trial, state=known.state, cached_from=known.number, **result)
+            return replace(
+                trial,
+                state=known.state,
+                cached_from=known.number,
+                measurement=known.measurement,
+                cause=known.cause,
+            )
         return self._measured(trial, plan)
 
     def _measured(self, trial: Trial, plan: Plan) -> Trial:

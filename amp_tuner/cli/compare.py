@@ -10,8 +10,10 @@ from amp_tuner.cli.rows import compared_row
 from amp_tuner.cli.terminal import comparison, make_console, working
 from amp_tuner.comparing import compare
 from amp_tuner.config.load import load_study
-from amp_tuner.records import Setting
-from amp_tuner.results.points import read_lists
+from amp_tuner.errors import InputError
+from amp_tuner.planning import check_moves
+from amp_tuner.records import FLOAT32, Setting
+from amp_tuner.results.points import GivenLists, read_lists
 from amp_tuner.session import Session, open_session
 
 
@@ -29,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
         with working(console, "starting a worker, loading the model"):
             session = open_session(config, Path(work))
         try:
-            session.planner.check_moves({path: lists.moves for path, lists in given.items()})
+            moves = {str(path): lists.moves for path, lists in given.items()}
+            check_moves(moves, session.planner.op_types())
             settings = _settings(session, given)
             with working(console, "measuring"):
                 compared = list(compare(session, settings))
@@ -39,3 +42,19 @@ def run(options: argparse.Namespace) -> int:
     for notice in session.notices:
         console.print(f"note: {notice}", markup=False)
     return 0
+
+
+def _settings(session: Session, given: dict[Path, GivenLists]) -> dict[str, Setting]:
+    """One setting a file, or one a data type where the file names none."""
+    settings = {}
+    for path, lists in given.items():
+        if lists.data_type == FLOAT32:
+            continue
+        own = (lists.data_type,) if lists.data_type else tuple(session.planner.painters)
+        for data_type in own:
+            if data_type not in session.planner.painters:
+                message = f"is for {data_type}, which is not in target.data_types"
+                raise InputError.one(str(path), message)
+            name = path.stem if len(own) == 1 else f"{path.stem} {data_type}"
+            settings[name] = Setting(data_type, lists.moves, lists.level)
+    return settings

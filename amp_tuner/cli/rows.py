@@ -29,5 +29,6 @@ def compared_row(compared: Compared) -> Row:
     data_type = compared.setting.data_type
     if compared.measurement is not None:
         return measured_row(compared.name, data_type, compared.measurement)
-    remark = f"same graph as {compared.same_as}" if compared.same_as else f"failed: {compared.cause}"
+    same, cause = compared.same_as, compared.cause
+    remark = f"failed: {cause}" if same is None else f"same graph as {same}"
     return Row(compared.name, data_type, None, None, None, None, remark)

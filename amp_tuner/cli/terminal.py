@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from amp_tuner.progress import Progress
 from amp_tuner.records import Interval, Trial
-from amp_tuner.tuning import Progress
 
 
 def make_console(*, quiet: bool = False) -> Console:
@@ -26,19 +26,10 @@ class Terminal:
 
     Args:
         console: where to.
-        front_size: asks how many points the front has now.
-        best: asks for the best speed-up that meets the goal so far; None before there is one.
     """
 
-    def __init__(
-        self,
-        console: Console,
-        front_size: Callable[[], int],
-        best: Callable[[], float | None],
-    ) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._front_size = front_size
-        self._best = best
         self._live: Live | None = None
 
     def __enter__(self) -> Terminal:
@@ -64,6 +55,13 @@ class Terminal:
         else:
             self._console.print(text)
 
+    def result(self, table: Table, conclusion: str) -> None:
+        """The table and the sentence at the end; printed even if quiet."""
+        console = make_console()
+        console.print(table)
+        console.print()
+        console.print(conclusion, markup=False)
+
     def notice(self, text: str) -> None:
         """Something that the user should know; stays on the screen."""
         self._console.print(f"note: {text}", markup=False)
@@ -77,12 +75,13 @@ class Terminal:
         elif trial.cached_from is None:
             self._console.print(_plain(trial, progress), markup=False)
 
-    def _line(self, progress: Progress) -> str:
-        best = self._best()
+    @staticmethod
+    def _line(progress: Progress) -> str:
+        best = progress.best
         parts = [
             f"trial {progress.measured}/{progress.trials}",
             f"best {'-' if best is None else f'{best:.2f}x'}",
-            f"front {self._front_size()}",
+            f"front {progress.front}",
             f"cached {progress.cached}",
             f"failed {progress.failed}",
         ]
@@ -129,8 +128,8 @@ class Row:
 def comparison(rows: Sequence[Row], metric: str) -> Table:
     """The table at the end of a run, of ``check`` and of ``compare``."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    table.add_column("data type")
+    table.add_column("", no_wrap=True)
+    table.add_column("data type", no_wrap=True)
     for title in ("speed-up", metric, "16-bit nodes", "casts"):
         table.add_column(title, justify="right")
     table.add_column("goal")
@@ -138,8 +137,8 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
         table.add_row(
             row.name,
             row.data_type,
-            "" if row.speedup is None else f"{interval(row.speedup)}x",
-            "" if row.accuracy is None else interval(row.accuracy, digits=6),
+            "" if row.speedup is None else stacked(row.speedup, 3, "x"),
+            "" if row.accuracy is None else stacked(row.accuracy, 6),
             "" if row.nodes_16bit is None else str(row.nodes_16bit),
             "" if row.casts is None else str(row.casts),
             row.remark,
@@ -149,12 +148,14 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
 
 def interval(measured: Interval, digits: int = 3) -> str:
     """``1.234 [1.229, 1.240]``, or the value alone where it is exact."""
-    value, low, high = (f"{part:.{digits}f}" for part in _parts(measured))
-    return value if low == high else f"{value} [{low}, {high}]"
+    return stacked(measured, digits).replace("\n", " ")
 
 
-def _parts(measured: Interval) -> tuple[float, float, float]:
-    return measured.value, measured.low, measured.high
+def stacked(measured: Interval, digits: int, unit: str = "") -> str:
+    """The value, and its interval on a second line unless it is exact."""
+    parts = (measured.value, measured.low, measured.high)
+    value, low, high = (f"{part:.{digits}f}" for part in parts)
+    return f"{value}{unit}" if low == high else f"{value}{unit}\n[{low}, {high}]"
 
 
 def duration(seconds: float) -> str:
@@ -163,7 +164,9 @@ def duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    if minutes:
+        return f"{minutes} min {rest:02d} s"
+    return f"{rest} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 @contextlib.contextmanager

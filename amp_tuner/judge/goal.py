@@ -55,6 +55,14 @@ class Goal:
             return _verdict(score.low, score.high, self.limit)
         return _verdict(drop.low, drop.high, self.limit)
 
+    def beyond(self, score: float, drop: float) -> float:
+        """How far an estimate misses the goal, in the goal's unit; 0 or less meets it."""
+        if self.kind == "min":
+            return self.limit - score
+        if self.kind == "max":
+            return score - self.limit
+        return drop - self.limit
+
 
 def _verdict(low: float, high: float, limit: float) -> str:
     if high <= limit:

@@ -1,0 +1,76 @@
+"""A worker for the verbs that look at a model without a study."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from amp_tuner.amp.lists import AmpLists
+from amp_tuner.amp.rules import RuleSet, rule_set
+from amp_tuner.errors import InputError, Problem
+from amp_tuner.planning import check_moves
+from amp_tuner.results.points import read_lists
+from amp_tuner.worker.client import WorkerClient
+from amp_tuner.worker.launch import launch
+from amp_tuner.worker.protocol import ModelSource, Threads
+
+_TIMEOUT_S = 600.0
+_MEMORY_BYTES = 64 * 2**30
+
+
+@contextlib.contextmanager
+def model_worker(options: argparse.Namespace) -> Iterator[WorkerClient]:
+    """A worker that has loaded the model which the command line names.
+
+    Raises:
+        InputError: the model is wrong.
+        TargetError: the interpreter is, or has no TensorFlow.
+    """
+    fetches = tuple(name for name in options.fetch.split(",") if name)
+    source = ModelSource(
+        str(options.model.absolute()), options.signature, fetches, options.allow_unsafe
+    )
+    with tempfile.TemporaryDirectory(prefix="amp-tune-") as scratch:
+        worker = launch(
+            options.python,
+            threads=Threads(),
+            onednn=True,
+            worker_memory_bytes=_MEMORY_BYTES,
+            scratch=Path(scratch),
+            timeout_s=_TIMEOUT_S,
+        )
+        with worker:
+            worker.load(source, None, "engine", (options.default_device or "cpu").lower())
+            yield worker
+
+
+def rules_and_lists(options: argparse.Namespace) -> tuple[RuleSet, AmpLists, str]:
+    """The rule set, the lists and the level that the command line asks for.
+
+    Raises:
+        InputError: no such rule set, or a bad list file, or one for another data type.
+    """
+    rules = rule_set(options.rules)
+    if options.lists is None:
+        return rules, rules.lists, "default"
+    given = read_lists(options.lists)
+    if given.data_type not in (None, rules.data_type):
+        message = (
+            f"holds a setting for {given.data_type}, but {rules.identifier} is for "
+            f"{rules.data_type}"
+        )
+        raise InputError([Problem(str(options.lists), message)])
+    return rules, rules.lists.moved(given.moves), given.level
+
+
+def check_op_types(options: argparse.Namespace, present: frozenset[str]) -> None:
+    """Refuses moves of op types that the graph does not have.
+
+    Raises:
+        InputError: every one of them, with what was probably meant.
+    """
+    if options.lists is not None:
+        check_moves({str(options.lists): read_lists(options.lists).moves}, present)

@@ -1,0 +1,97 @@
+"""``amp-tune run``: the study, from the file to the answer."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from amp_tuner.cli.rows import measured_row
+from amp_tuner.cli.terminal import Terminal, comparison, make_console
+from amp_tuner.config.load import load_study
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.confirming import confirm
+from amp_tuner.errors import InputError
+from amp_tuner.folder import RunFolder, claim, move_aside, open_folder
+from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
+from amp_tuner.results.event_log import EventLog
+from amp_tuner.session import Session, open_session
+from amp_tuner.tuning import Tuning
+
+_GOAL_MISSED = 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the verb.
+
+    Raises:
+        InputError: anything that is wrong with the user's input.
+        TargetError: the target cannot run the FP32 model.
+        KeyboardInterrupt: after everything that is known was written.
+    """
+    config = load_study(options.config, overrides=_overrides(options))
+    if options.fresh:
+        move_aside(config.output)
+    folder, lock = open_folder(config.output)
+    console = make_console(quiet=options.quiet)
+    try:
+        return _run(config, folder, Terminal(console))
+    except OSError as error:
+        # A full disk, say: everything written before is whole, and the study resumes.
+        message = f"cannot write to {folder.root}: {error.strerror or error}"
+        raise InputError.one("$.output", message) from error
+    finally:
+        lock.release()
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    given = {
+        "search.trials": options.trials,
+        "search.time_budget": options.time_budget,
+        "output": None if options.output is None else str(options.output.absolute()),
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _run(config: StudyConfig, folder: RunFolder, terminal: Terminal) -> int:
+    with terminal:
+        terminal.phase("starting a worker, loading the model")
+        session = open_session(config, folder.work)
+        try:
+            resumed = claim(folder, session.identity())
+            for notice in session.notices:
+                terminal.notice(notice)
+            with EventLog(folder.events) as log:
+                log.write("resumed" if resumed else "started", {"config": config.to_plain()})
+                answer = _tune(session, folder, log, terminal)
+        finally:
+            session.bench.close()
+    _show(answer, config, terminal)
+    return _GOAL_MISSED if answer.best is None else 0
+
+
+def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal) -> Answer:
+    tuning = Tuning(session, folder, log, terminal)
+    try:
+        terminal.phase("measuring FP32")
+        ended = tuning.run()
+        terminal.notice(ended)
+        budget_s = session.config.search.time_budget_s
+
+        def enough() -> bool:
+            return budget_s is not None and tuning.clock.spent_s() > budget_s
+
+        confirm(session, folder, to_confirm(session, tuning.trials), terminal.phase, enough)
+    finally:
+        # Whatever ended it: what is known by now is published.
+        answer = answer_of(session, folder, tuning.trials)
+        if answer is not None:
+            publish(session, folder, answer)
+            log.write("published", {"best": answer.best and answer.best.number})
+        tuning.clock.save()
+    assert answer is not None
+    return answer
+
+
+def _show(answer: Answer, config: StudyConfig, terminal: Terminal) -> None:
+    rows = [measured_row(name, point.data_type, point.measurement) for name, point in answer.table]
+    terminal.result(comparison(rows, config.accuracy.metric), answer.conclusion)
