@@ -86,7 +86,7 @@ def describe(
 class _Described:
     """A node with what its definition says.
 
-    ``op_def`` is that of the op that the pass sees (V2 for BatchNorm), ``type_def`` the one that
+    ``proto`` is the node as the pass sees it (V2 for BatchNorm), ``type_def`` the definition that
     its type test knows (None for a function under TensorFlow's rules).
     """
 
@@ -149,7 +149,9 @@ class _Describer:
     def _node(self, node: node_def_pb2.NodeDef) -> _Described:
         device = node.device or self.default_device
         processable = node.name not in self.preserved and self._on_device(device)
-        op = BATCH_NORM_V2.get(node.op, node.op) if processable else node.op
+        if processable and node.op in BATCH_NORM_V2:
+            node = _as_v2(node)
+        op = node.op
         op_def = self.op_defs.find(op)
         if op_def is None:
             raise RewriteError(f"{node.name}: unknown op {op}")
@@ -230,6 +232,20 @@ class _Describer:
                     Edge(positions[source][source_id], source_port, positions[index][type_id], port)
                 )
         return edges
+
+
+def _as_v2(node: node_def_pb2.NodeDef) -> node_def_pb2.NodeDef:
+    """A copy of a BatchNorm node as the second version of its op."""
+    converted = node_def_pb2.NodeDef()
+    converted.CopyFrom(node)
+    convert_batch_norm(converted)
+    return converted
+
+
+def convert_batch_norm(node: node_def_pb2.NodeDef) -> None:
+    """Makes a BatchNorm node the second version of its op, in place; its scale stays float32."""
+    node.op = BATCH_NORM_V2[node.op]
+    node.attr["U"].type = types_pb2.DT_FLOAT
 
 
 @cache

@@ -16,7 +16,7 @@ from amp_tuner.graph.typed_graph import Vertex
 from amp_tuner.rewrite.effective import mismatched_edges
 from amp_tuner.rewrite.paint import Painting, paint
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
-from amp_tuner.runtime.describe import BATCH_NORM_V2, DATA_TYPES, describe
+from amp_tuner.runtime.describe import DATA_TYPES, convert_batch_norm, describe
 from amp_tuner.runtime.fold_weights import fold_casts
 from amp_tuner.runtime.graph_inputs import drop_double_controls
 from amp_tuner.runtime.kernels import KernelTable
@@ -78,9 +78,8 @@ def apply_painting(
     if prepared.graph.skipped is not None:
         return output
     for node, info in zip(output.node, prepared.graph.nodes):
-        if node.op in BATCH_NORM_V2 and info.op != node.op:
-            node.op = info.op
-            node.attr["U"].type = types_pb2.DT_FLOAT
+        if info.op != node.op:
+            convert_batch_norm(node)
     drop_double_controls(output)
     if not painting.painted.any():
         return output
