@@ -18,7 +18,13 @@ from tensorflow.python.framework import convert_to_constants, op_def_registry
 from tensorflow.python.grappler import tf_optimizer
 
 from amp_tuner.errors import InputError, Problem
-from amp_tuner.runtime.loader_graph import first_line, imported, node_name, pruned
+from amp_tuner.runtime.loader_graph import (
+    first_line,
+    imported,
+    node_name,
+    pruned,
+    without_places,
+)
 
 #: A GraphDef is one protobuf message, which can hold 2 GiB.
 GRAPH_LIMIT_BYTES = 2**31 - 1
@@ -81,9 +87,10 @@ def freeze(
     present = {node.name for node in frozen.node}
     unused = {node_name(name) for name in feeds} - present
     frozen.node.extend(node for node in graph_def.node if node.name in unused)
-    for node in frozen.node:
-        node.device = ""
+    without_places(frozen)
     check_state(frozen, where)
+    # Inlining leaves chains of Identity and NoOp nodes behind.
+    frozen = _optimized(frozen, "dependency", [*feeds, *ends], where)
     return _with_tables(session, frozen, tuple(ends), where)
 
 
@@ -107,7 +114,7 @@ def _function_names(graph_def: tf.compat.v1.GraphDef) -> set[str]:
 def _inlined(
     graph_def: tf.compat.v1.GraphDef, feeds: Sequence[str], ends: Sequence[str], where: str
 ) -> tf.compat.v1.GraphDef:
-    """The graph after grappler's function optimizer, and no other optimizer."""
+    """The graph with functions inlined and control flow lowered, as TensorFlow's freezer does."""
     call_ops = {"PartitionedCall", "StatefulPartitionedCall"} | _function_names(graph_def)
     calls = [node.name for node in graph_def.node if node.op in call_ops]
     # Grappler leaves a call with side effects (reading a variable counts) as it is, unless a
@@ -117,16 +124,22 @@ def _inlined(
     graph_def.node.add(name=anchor, op="NoOp", input=[f"^{name}" for name in calls])
     for function in graph_def.library.function:
         function.attr.pop("api_implements", None)  # other implementations are for other devices
+    return _optimized(graph_def, "function", [*feeds, *ends, anchor], where)
+
+
+def _optimized(
+    graph_def: tf.compat.v1.GraphDef, optimizer: str, keep: Sequence[str], where: str
+) -> tf.compat.v1.GraphDef:
+    """The graph after one of grappler's optimizers; ``keep`` are the tensors that must stay."""
     meta_graph = tf.compat.v1.MetaGraphDef(graph_def=graph_def)
-    wanted = dict.fromkeys([*feeds, *ends, anchor])
-    meta_graph.collection_def["train_op"].node_list.value.extend(wanted)
+    meta_graph.collection_def["train_op"].node_list.value.extend(dict.fromkeys(keep))
     config = tf.compat.v1.ConfigProto()
     config.graph_options.rewrite_options.min_graph_nodes = -1
-    config.graph_options.rewrite_options.optimizers.append("function")
+    config.graph_options.rewrite_options.optimizers.append(optimizer)
     try:
         return tf_optimizer.OptimizeGraph(config, meta_graph)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        text = f"the model's functions cannot be inlined: {first_line(error)}"
+        text = f"the model cannot be frozen ({optimizer} optimizer): {first_line(error)}"
         raise InputError.one(where, text) from error
 
 
@@ -156,32 +169,28 @@ def check_state(graph_def: tf.compat.v1.GraphDef, where: str) -> None:
     Raises:
         InputError: one problem for each node that holds state.
     """
-    problems = []
-    for node in graph_def.node:
-        if node.op in _VARIABLE_OPS:
-            problems.append(
-                f"variable {node.name!r} is written by this signature; allowed are variables that "
-                "are only read"
-            )
-        elif node.op not in TABLE_OPS and _is_state(node):
-            problems.append(
-                f"node {node.name!r} ({node.op}) holds state that a frozen graph cannot carry; "
-                "allowed are variables that are only read, and lookup tables"
-            )
+    problems = [
+        Problem(
+            where,
+            f"node {node.name!r} ({node.op}) holds or changes state, which a frozen graph cannot "
+            "carry; allowed are variables that are only read, and lookup tables",
+        )
+        for node in graph_def.node
+        if _is_state(node)
+    ]
     if problems:
-        raise InputError(Problem(where, problem) for problem in problems)
+        raise InputError(problems)
 
 
 def _is_state(node: tf.compat.v1.NodeDef) -> bool:
-    """Whether a node is the source of a resource: a queue, an iterator, a captured handle."""
+    """Whether a node still makes or uses a variable, a queue, an iterator, a captured handle."""
+    if node.op in TABLE_OPS or node.op.startswith(("Lookup", "InitializeTable", "Ref")):
+        return False
     if node.op == "Placeholder":
         return bool(node.attr["dtype"].type == tf.resource.as_datatype_enum)
     op_def = op_def_registry.get(node.op)
-    return (
-        op_def is not None
-        and not op_def.input_arg
-        and any(out.is_ref or out.type == tf.resource.as_datatype_enum for out in op_def.output_arg)
-    )
+    ports = [] if op_def is None else [*op_def.input_arg, *op_def.output_arg]
+    return any(port.is_ref or port.type == tf.resource.as_datatype_enum for port in ports)
 
 
 def _with_tables(

@@ -68,6 +68,13 @@ def pruned(graph_def: tf.compat.v1.GraphDef, roots: Iterable[str]) -> tf.compat.
     return result
 
 
+def without_places(graph_def: tf.compat.v1.GraphDef) -> None:
+    """Clears, in place, where nodes ran when the model was made: devices and colocations."""
+    for node in graph_def.node:
+        node.device = ""
+        node.attr.pop("_class", None)
+
+
 def called_functions(node: tf.compat.v1.NodeDef) -> Iterator[str]:
     """Names of the functions that a node's op or attributes name (an op may be a function)."""
     yield node.op

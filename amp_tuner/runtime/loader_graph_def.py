@@ -19,6 +19,7 @@ from amp_tuner.runtime.loader_graph import (
     pruned,
     tensor_name,
     unknown_ops,
+    without_places,
 )
 from amp_tuner.runtime.loader_model import FrozenModel
 from amp_tuner.runtime.unsafe import unsafe_nodes
@@ -44,8 +45,7 @@ def load_graph_def(source: ModelSource) -> FrozenModel:
     nodes = by_name(full.node)
     fillers = _fillers(nodes, needed(nodes, ends), source.path)
     graph_def = pruned(full, [*ends, *fillers])
-    for node in graph_def.node:
-        node.device = ""
+    without_places(graph_def)
     check_state(graph_def, source.path)
     feeds = [node.name for node in graph_def.node if node.op == "Placeholder"]
     return FrozenModel(
