@@ -47,7 +47,7 @@ environments: .environments/tf215/.installed .environments/tf215-py39/.installed
 	  tf215-py39) python=$$(for p in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python; do \
 	      "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 9))' 2>/dev/null && echo "$$p" && break; done || true)
 	    what="tensorflow-cpu==2.15.1" ;;
-	  itex) python=$(PYTHON); what="intel-extension-for-tensorflow[cpu]==2.15.0.3" ;;
+	  itex) python=$(PYTHON); what="intel-extension-for-tensorflow[cpu]==2.15.0.0" ;;
 	esac
 	rm -rf ".environments/$*"
 	if [ -z "$$python" ]; then echo "SKIPPED: no interpreter for .environments/$*: its tests will not run" >&2; exit 0; fi
