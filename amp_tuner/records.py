@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from amp_tuner.amp.lists import AmpLists
+
 FLOAT32 = "float32"
 #: Levels that a pass accepts besides its lists (specification of the passes, 2.2).
 LEVELS = ("default", "treat_infer_as_deny", "tensor_cores_only", "unsafe_force_all")
@@ -219,3 +221,55 @@ class Trial:
             "measurement": None if measurement is None else Measurement.from_json(measurement),
         }
         return cls(**{**value, **made})
+
+
+@dataclass(frozen=True)
+class Point:
+    """One published setting with all that is needed to deploy and to check it.
+
+    Attributes:
+        study: the study's name.
+        number: the trial's.
+        runtime, device: where it was measured (``engine``, ``cpu``).
+        setting: data type, moves, level, oneDNN.
+        family: whose variables apply: ``tensorflow`` or ``itex``.
+        rules: the rule set, version included; empty for FP32.
+        lists: the full lists; all empty for FP32.
+        environment: the family's list and level variables.
+        speedup: over the FP32 baseline; None for a reference that was never timed.
+        search_speedup: what the search saw, before the published measurement.
+        accuracy: of the published measurement.
+        search_accuracy: the score that the search saw.
+        latency_ms: per side, percentile label to milliseconds.
+        effective: the effective graph.
+        tied_with: numbers of points that cannot be told apart from this one.
+        model_digest, data_digest: of the files.
+        threads: ``intra_op`` and ``inter_op``.
+        batch_size: samples per run.
+        software, hardware: facts, flat.
+        notices: what a reader must know.
+    """
+
+    study: str
+    number: int
+    runtime: str
+    device: str
+    setting: Setting
+    family: str
+    rules: str
+    lists: AmpLists
+    environment: Mapping[str, str]
+    speedup: Interval | None
+    search_speedup: float | None
+    accuracy: Accuracy
+    search_accuracy: float | None
+    latency_ms: Mapping[str, Mapping[str, float]]
+    effective: EffectiveGraph
+    tied_with: tuple[int, ...]
+    model_digest: str
+    data_digest: str
+    threads: Mapping[str, int]
+    batch_size: int
+    software: Mapping[str, Any]
+    hardware: Mapping[str, Any]
+    notices: tuple[str, ...] = ()

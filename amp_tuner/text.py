@@ -10,3 +10,11 @@ def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     """`` (did you mean X?)`` for the closest allowed word, or nothing."""
     close = difflib.get_close_matches(found, list(allowed), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line: what cannot be printed, line breaks included, becomes a space.
+
+    Safe to stand in a comment or in a table; nothing in it can end the line.
+    """
+    return "".join(char if char.isprintable() else " " for char in text)
