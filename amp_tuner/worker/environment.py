@@ -44,7 +44,8 @@ REPORTED_PREFIXES = (
     "MALLOC_",
     "GLIBC_TUNABLES",
     "LD_PRELOAD",
-    "PYTHON",
+    "PYTHONPATH",
+    "PYTHONHOME",
 )
 
 
@@ -68,8 +69,6 @@ def worker_environment(
     )
     ours = {
         "PYTHONPATH": str(package_folder),
-        # A signal inside a kernel then leaves a Python stack in the last words.
-        "PYTHONFAULTHANDLER": "1",
         "PYTHONUTF8": "1",
         # keras.json of the user's home would choose another backend or float type.
         "KERAS_HOME": str(package_folder.with_name("keras")),

@@ -22,7 +22,7 @@ FOLDER = Path("/scratch/import")
         "DNNL_VERBOSE",
         "XLA_FLAGS",
         "LD_PRELOAD",
-        "PYTHONSTARTUP",
+        "PYTHONHOME",
     ],
 )
 def test_what_changes_tensorflow_is_dropped_and_reported(name: str) -> None:

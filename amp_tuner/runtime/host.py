@@ -1,0 +1,169 @@
+"""The owner of one loaded model, its data and the sessions of its settings, by key."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from amp_tuner.errors import InputError, TargetError
+from amp_tuner.runtime.batches import Batches, Feed, write_arrays
+from amp_tuner.runtime.engine_runtime import EngineRuntime
+from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
+from amp_tuner.runtime.stock_runtime import StockRuntime
+from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
+
+RUNTIMES: Mapping[str, Callable[[ModelSource, str, Threads, str], Runtime]] = {
+    "engine": EngineRuntime,
+    "tensorflow": StockRuntime,
+}
+DEVICES = ("cpu", "gpu")
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A model and the question that it answers."""
+
+    source: ModelSource
+    runtime_name: str
+    device: str
+    threads: Threads
+    runtime: Runtime
+
+
+class ModelHost:
+    """One model at a time, and a session per setting that was built."""
+
+    def __init__(self) -> None:
+        self._opened: Optional[_Opened] = None
+        self._data: Optional[Batches] = None
+        self._sessions: dict[str, ModelSession] = {}
+        self._candidates: dict[str, Candidate] = {}
+
+    @staticmethod
+    def software() -> dict[str, Any]:
+        """What runs here: versions, interpreter, devices, how TensorFlow was built."""
+        return {
+            "python": platform.python_version(),
+            "executable": sys.executable,
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "devices": sorted({device.device_type for device in tf.config.list_physical_devices()}),
+            "cuda_build": tf.test.is_built_with_cuda(),
+        }
+
+    def load(
+        self,
+        source: ModelSource,
+        data: Optional[DataSource],
+        runtime: str,
+        device: str,
+        threads: Threads,
+        scratch: str,
+    ) -> LoadedModel:
+        """Loads a model and its data; settings that were built before are gone.
+
+        The same model again keeps what is loaded and takes the new data.
+
+        Raises:
+            InputError: the model cannot be loaded, or the data do not fit it.
+            TargetError: no such runtime or device here.
+        """
+        for key in list(self._sessions):
+            self.drop(key)
+        self._data = None
+        wanted = (source, runtime, device, threads)
+        opened = self._opened
+        if not opened or wanted != (
+            opened.source,
+            opened.runtime_name,
+            opened.device,
+            opened.threads,
+        ):
+            self._opened = None
+            _check_target(runtime, device)
+            opened = _Opened(*wanted, RUNTIMES[runtime](source, device, threads, scratch))
+            self._opened = opened
+        loaded = opened.runtime.loaded
+        if data is not None:
+            self._data = Batches(data, loaded.inputs, loaded.fixed_batch)
+        return loaded
+
+    def describe(self, rules: Sequence[str]) -> dict[str, Any]:
+        """Typed graphs as JSON, by rule set name."""
+        return self._runtime.describe(rules, self._first_feed)
+
+    def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
+        """Makes and runs a session; see WorkerClient.build."""
+        if key in self._sessions:
+            self.drop(key)
+        started_s = time.perf_counter()
+        built = self._runtime.build(candidate, self._first_feed)
+        self._sessions[key] = built.session
+        self._candidates[key] = candidate
+        return {
+            "seconds": time.perf_counter() - started_s,
+            "type_attributes_16bit": built.type_attributes_16bit,
+            "graph_matches": built.graph_matches,
+        }
+
+    def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:
+        """Writes outputs of samples; returns the seconds that inference took."""
+        started_s = time.perf_counter()
+        arrays = sample_outputs(self._session(key), self._batches, start, stop, names)
+        seconds = time.perf_counter() - started_s
+        write_arrays(path, arrays)
+        return seconds
+
+    def block(self, key: str, first_batch: int, runs: int) -> list[float]:
+        """Seconds of each run."""
+        return run_times_s(self._session(key), self._batches.timing, first_batch, runs)
+
+    def drop(self, key: str) -> None:
+        """Closes a session; one that was never built is no error."""
+        session = self._sessions.pop(key, None)
+        self._candidates.pop(key, None)
+        if session is not None:
+            session.close()
+
+    def save(self, key: str, path: str, form: str, *, fold_weights: bool) -> None:
+        """Writes a built setting's graph."""
+        self._session(key)
+        self._runtime.save(self._candidates[key], path, form, fold_weights=fold_weights)
+
+    @property
+    def _runtime(self) -> Runtime:
+        if self._opened is None:
+            raise TargetError("no model is loaded: load one first")
+        return self._opened.runtime
+
+    @property
+    def _batches(self) -> Batches:
+        if self._data is None:
+            raise InputError.one("$.data", "the model was loaded without data: none to run it on")
+        return self._data
+
+    @property
+    def _first_feed(self) -> Optional[Feed]:
+        return None if self._data is None else self._data.timing[0]
+
+    def _session(self, key: str) -> ModelSession:
+        if key not in self._sessions:
+            raise TargetError(f"no setting {key!r} is built; built: {sorted(self._sessions)}")
+        return self._sessions[key]
+
+
+def _check_target(runtime: str, device: str) -> None:
+    if runtime not in RUNTIMES:
+        raise TargetError(f"runtime {runtime} is not available; allowed: {', '.join(RUNTIMES)}")
+    if device not in DEVICES:
+        raise TargetError(f"device {device} is not available; allowed: {', '.join(DEVICES)}")
+    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise TargetError(f"TensorFlow {tf.__version__} under {sys.executable} sees no GPU")

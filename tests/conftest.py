@@ -1,0 +1,50 @@
+"""Live workers that tests share: starting one costs seconds of CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_tuner.worker.client import WorkerClient
+from amp_tuner.worker.launch import launch
+from amp_tuner.worker.protocol import Threads
+
+GIB = 2**30
+Launcher = Callable[..., WorkerClient]
+
+
+def started(scratch: Path, *, python: str | None = None, onednn: bool = True) -> WorkerClient:
+    """A worker with the limits that tests use."""
+    return launch(
+        python,
+        threads=Threads(intra_op=1, inter_op=1),
+        onednn=onednn,
+        worker_memory_bytes=int(1.5 * GIB),
+        scratch=scratch,
+        timeout_s=60,
+    )
+
+
+@pytest.fixture(scope="session")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
+    """One worker with oneDNN on; a test loads what it needs and must not end it."""
+    with started(tmp_path_factory.mktemp("worker")) as client:
+        yield client
+
+
+@pytest.fixture
+def fresh_worker(tmp_path: Path) -> Iterator[Launcher]:
+    """Starts workers of a test's own, and ends them."""
+    clients: list[WorkerClient] = []
+
+    def start(*, python: str | None = None, onednn: bool = True) -> WorkerClient:
+        scratch = tmp_path / f"worker{len(clients)}"
+        scratch.mkdir()
+        clients.append(started(scratch, python=python, onednn=onednn))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()
