@@ -7,7 +7,6 @@ label and all type constraints must match; where the device has no such kernel, 
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from tensorflow.python.framework import kernels as tf_kernels
 
 from amp_tuner.amp.rules import ITEX, RuleSet
 
-_CUDA_TABLE = Path(__file__).parent.parent / "amp" / "data" / "kernels-tf-cuda-2.15.json.gz"
+_CUDA_TABLE = Path(__file__).parent.parent / "amp" / "data" / "kernels-tf-cuda-2.15.json"
 _DEFAULT = "DEFAULT"
 
 
@@ -105,19 +104,21 @@ def kernel_table(rules: RuleSet) -> KernelTable:
     The loaded TensorFlow's own where it has that device; for CUDA elsewhere a table that was read
     from a CUDA build; for ITEX's GPU, where the plugin is absent, unknown.
     """
-    version = tf.__version__
     if rules.device_type == "CPU":
-        missing = ""
-        if rules.family == ITEX and not _kernels_of("_ITEXFusedMatMul"):
-            missing = ", without ITEX's own"
-        return KernelTable(f"TensorFlow {version}, CPU{missing}", _kernels_of)
+        lacks_itex = rules.family == ITEX and not _kernels_of("_ITEXFusedMatMul")
+        return registered_kernels("CPU, without ITEX's own" if lacks_itex else "CPU")
     if any(kernel.device == rules.device_type for kernel in _kernels_of("MatMul")):
-        return KernelTable(f"TensorFlow {version}, {rules.device_type}", _kernels_of)
+        return registered_kernels(rules.device_type)
     if rules.family == ITEX:
         return KernelTable(
             "unknown: no ITEX GPU here, every 16-bit type is taken as supported", None
         )
     return _cuda_table()
+
+
+def registered_kernels(which: str) -> KernelTable:
+    """The kernels that are registered in this process; ``which`` says whose, for the reader."""
+    return KernelTable(f"TensorFlow {tf.__version__}, {which}", _kernels_of)
 
 
 def _kernels_of(op: str) -> tuple[Kernel, ...]:
@@ -133,7 +134,7 @@ def _kernel(found: kernel_def_pb2.KernelDef) -> Kernel:
 
 
 def _cuda_table() -> KernelTable:
-    stored = json.loads(gzip.decompress(_CUDA_TABLE.read_bytes()))
+    stored = json.loads(_CUDA_TABLE.read_text(encoding="utf-8"))
     kernels = {
         op: tuple(
             Kernel(
