@@ -1,0 +1,74 @@
+"""What a process needs, besides the model, to run a published point: variables and an option.
+
+The list variables of stock TensorFlow do not switch its pass on. An option in the program does,
+and each pass needs switches of the process around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from amp_tuner.amp.environment import family_variables
+from amp_tuner.amp.rules import ITEX, rule_set
+from amp_tuner.records import FLOAT32, Point
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+_TF_PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
+_ITEX_PREFIX = "ITEX_AUTO_MIXED_PRECISION"
+
+#: Fields of RewriterConfig that switch a stock pass on, by device and data type.
+_OPTIONS = {
+    ("cpu", "bfloat16"): "auto_mixed_precision_onednn_bfloat16",
+    ("cpu", "float16"): "auto_mixed_precision_cpu",
+    ("gpu", "float16"): "auto_mixed_precision",
+}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """How a point's family is switched on in a fresh process.
+
+    Attributes:
+        unset: variables to remove first: the whole family, legacy names too.
+        variables: variables to set then, before TensorFlow is imported.
+        option: the optimizer option that the program itself must switch on; None where
+            variables do it all, and for FP32.
+    """
+
+    unset: tuple[str, ...]
+    variables: Mapping[str, str]
+    option: str | None
+
+
+def activation(point: Point) -> Activation:
+    """How ``point`` is switched on where its family's own pass does the rewriting.
+
+    Raises:
+        InputError: the point names a rule set that is not known.
+    """
+    unset = family_variables(point.family)
+    variables = onednn_switch(point)
+    if point.setting.data_type == FLOAT32:
+        if point.family == ITEX:
+            variables[_ITEX_PREFIX] = "0"
+        return Activation(unset, variables, None)
+    rules = rule_set(point.rules)
+    if rules.family == ITEX:
+        variables[_ITEX_PREFIX] = "1"
+        variables[f"{_ITEX_PREFIX}_DATA_TYPE"] = rules.data_type.upper()
+        return Activation(unset, {**variables, **point.environment}, None)
+    option = _OPTIONS[rules.device, rules.data_type]
+    if option == "auto_mixed_precision_onednn_bfloat16":
+        # Without oneDNN this pass does not exist, and its name is ignored without a word.
+        variables[ONEDNN] = "1"
+    if option == "auto_mixed_precision_cpu":
+        # By default it wraps FP32 kernels in casts and computes nothing in 16 bits.
+        variables[f"{_TF_PREFIX}EMULATE_FP16"] = "0"
+    return Activation(unset, {**variables, **point.environment}, option)
+
+
+def onednn_switch(point: Point) -> dict[str, str]:
+    """TensorFlow's process-wide switch as it was measured; empty where there is none."""
+    onednn = point.setting.onednn
+    return {} if onednn is None else {ONEDNN: str(int(onednn))}

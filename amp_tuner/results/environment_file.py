@@ -1,0 +1,55 @@
+"""``best.env``: a point's variables, to be sourced by any POSIX shell before the program starts."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from amp_tuner.records import FLOAT32, Point
+from amp_tuner.results.activation import Activation, activation
+from amp_tuner.results.certificate import certificate
+
+PREDICTED = "predicted, not measured; weights are not folded this way; check with amp-tune verify"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def environment_text(point: Point, *, measured: bool) -> str:
+    """The file's text: comments, ``unset`` of the whole family, one ``export`` a variable.
+
+    Args:
+        point: what to run; its family's variables are written.
+        measured: whether the family's own pass was what was measured. For runtime ``engine``,
+            and for a family other than the measured one, it was not, and the first line says so.
+
+    Raises:
+        InputError: the point names a rule set that is not known.
+        ValueError: a variable's name is no name.
+    """
+    how = activation(point)
+    wrong = [name for name in (*how.unset, *how.variables) if not _VARIABLE.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"not names of variables: {wrong}; letters, digits and _ are allowed")
+    predicted = [] if measured or point.setting.data_type == FLOAT32 else [PREDICTED]
+    comments = [*predicted, *certificate(point), *_what_else(point, how)]
+    lines = [
+        *(f"# {comment}" for comment in comments),
+        f"unset {' '.join(how.unset)}",
+        *(f"export {name}={shlex.quote(value)}" for name, value in how.variables.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _what_else(point: Point, how: Activation) -> list[str]:
+    """What these variables alone do not do."""
+    if point.setting.data_type == FLOAT32:
+        return ["FP32: the program must not switch any mixed-precision pass on."]
+    if how.option is None:
+        return ["These variables switch the pass on; the program needs no change."]
+    lines = [
+        "These variables do not switch the pass on. The program must, before its first graph runs:",
+        f"  tf.config.optimizer.set_experimental_options({{{how.option!r}: True}})",
+        f"or, for sessions, ConfigProto.graph_options.rewrite_options.{how.option} = ON.",
+    ]
+    if how.option == "auto_mixed_precision_cpu":
+        lines[1] = "  best.apply()   (best.py; TensorFlow has no public option for this pass)"
+    return lines

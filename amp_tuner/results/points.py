@@ -1,0 +1,290 @@
+"""``pareto/``: one YAML file a published point, and ``front.yaml``; both can be read back.
+
+A point's file is accepted wherever lists are: of it (or of a file that a user wrote) only moves,
+level and data type are then read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from amp_tuner.amp.lists import DESTINATIONS, AmpLists
+from amp_tuner.config.yaml12 import load_yaml
+from amp_tuner.errors import InputError, Problem
+from amp_tuner.files import write_text
+from amp_tuner.judge.front import Entry, Front
+from amp_tuner.records import LEVELS, Accuracy, EffectiveGraph, Interval, Point, Setting
+from amp_tuner.text import did_you_mean
+
+FORMAT = 1
+DATA_TYPES = ("float32", "bfloat16", "float16")
+#: What a file of lists that a user wrote may hold; a point's file holds more.
+_LIST_KEYS = ("format", "moves", "level", "data_type")
+_POINT_KEYS = (
+    *_LIST_KEYS,
+    "study",
+    "number",
+    "runtime",
+    "device",
+    "onednn",
+    "family",
+    "rules",
+    "lists",
+    "environment",
+    "speedup",
+    "accuracy",
+    "latency_ms",
+    "nodes_16bit",
+    "casts",
+    "graph_id",
+    "tied_with",
+    "model_digest",
+    "data_digest",
+    "threads",
+    "batch_size",
+    "software",
+    "hardware",
+    "notices",
+)
+
+
+class Lists(NamedTuple):
+    """What ``--lists`` gives: moves against default lists, the level, and for which data type."""
+
+    moves: dict[str, str]
+    level: str
+    data_type: str | None
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that YAML 1.1 or 1.2 would take for something else."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|0o[0-7]+$"),
+    list("-+.0123456789"),
+)
+
+
+def point_name(number: int) -> str:
+    """The file's name in ``pareto/``."""
+    return f"{number:03d}.yaml"
+
+
+def write_point(path: Path, point: Point) -> None:
+    """Writes a point, whole or not at all."""
+    _write(path, _point_to_plain(point))
+
+
+def read_point(path: Path) -> Point:
+    """The point that :func:`write_point` wrote.
+
+    Raises:
+        InputError: not such a file, of a newer format, or something in it is missing or wrong.
+    """
+    content = _read(path, _POINT_KEYS)
+    _lists_of(path, content)
+    try:
+        return _point_from_plain(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"not a whole point: {type(error).__name__}: {error}"
+        raise InputError.one(str(path), message) from error
+
+
+def read_lists(path: Path) -> Lists:
+    """The moves in a point's file, or in one that a user wrote: ``moves: {AvgPool: allow}``.
+
+    Raises:
+        InputError: not such a file or of a newer format; every problem at once.
+    """
+    return _lists_of(path, _read(path, _POINT_KEYS))
+
+
+def write_pareto(folder: Path, study: str, front: Front, points: Mapping[int, Point]) -> None:
+    """Writes each point, then ``front.yaml``; then removes files of points that are gone.
+
+    Args:
+        folder: ``pareto/``.
+        study: the study's name.
+        front: what is listed.
+        points: every listed number's point.
+    """
+    for entry in front.entries:
+        write_point(folder / point_name(entry.number), points[entry.number])
+    entries = [
+        {**asdict(entry), "tied_with": list(entry.tied_with), "file": point_name(entry.number)}
+        for entry in front.entries
+    ]
+    named = {name: getattr(front, name) for name in ("best", "knee", "fastest", "safest")}
+    _write(folder / "front.yaml", {"format": FORMAT, "study": study, **named, "points": entries})
+    listed = {point_name(entry.number) for entry in front.entries}
+    for path in folder.glob("[0-9]*.yaml"):
+        if path.name not in listed:
+            path.unlink()
+
+
+def read_front(path: Path) -> Front:
+    """The front in a ``front.yaml``.
+
+    Raises:
+        InputError: not such a file, or of a newer format.
+    """
+    content = _read(path, ("format", "study", "best", "knee", "fastest", "safest", "points"))
+    try:
+        entries = tuple(
+            Entry(
+                number=entry["number"],
+                member=entry["member"],
+                reference=entry["reference"],
+                tied_with=tuple(entry["tied_with"]),
+            )
+            for entry in content["points"]
+        )
+        named = {name: content[name] for name in ("best", "knee", "fastest", "safest")}
+    except (KeyError, TypeError) as error:
+        message = f"not a whole front: {type(error).__name__}: {error}"
+        raise InputError.one(str(path), message) from error
+    return Front(entries, **named)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    text = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    write_text(path, text)
+
+
+def _read(path: Path, allowed: tuple[str, ...]) -> dict[str, Any]:
+    where = str(path)
+    try:
+        content = load_yaml(path.read_text(encoding="utf-8"), where)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError.one(where, f"cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError.one(where, f"expected a mapping, found {type(content).__name__}")
+    found = content.get("format", FORMAT)
+    if found != FORMAT or isinstance(found, bool):
+        message = f"format {found!r} is not known; this amp-tune reads format {FORMAT}"
+        raise InputError.one(where, message)
+    problems = [
+        Problem(where, f"unknown key {key!r}{did_you_mean(str(key), allowed)}")
+        for key in content
+        if key not in allowed
+    ]
+    if problems:
+        raise InputError(problems)
+    return content
+
+
+def _lists_of(path: Path, content: Mapping[str, Any]) -> Lists:
+    where = str(path)
+    moves = content.get("moves")
+    level, data_type = content.get("level", "default"), content.get("data_type")
+    problems = []
+    if not isinstance(moves, dict):
+        allowed = "a mapping of op types to lists: moves: {AvgPool: allow}"
+        problems.append(Problem(f"{where}: moves", f"expected {allowed}, found {moves!r}"))
+        moves = {}
+    for op_type, place in moves.items():
+        if not isinstance(op_type, str) or place not in DESTINATIONS:
+            hint = did_you_mean(str(place), DESTINATIONS)
+            message = f"found {place!r}{hint}; allowed: {', '.join(DESTINATIONS)}"
+            problems.append(Problem(f"{where}: moves.{op_type}", message))
+    for name, found, allowed_values in (
+        ("level", level, LEVELS),
+        ("data_type", DATA_TYPES[0] if data_type is None else data_type, DATA_TYPES),
+    ):
+        if found not in allowed_values:
+            message = f"found {found!r}; allowed: {', '.join(allowed_values)}"
+            problems.append(Problem(f"{where}: {name}", message))
+    if problems:
+        raise InputError(problems)
+    return Lists(dict(sorted(moves.items())), level, data_type)
+
+
+def _point_to_plain(point: Point) -> dict[str, Any]:
+    setting, accuracy = point.setting, point.accuracy
+    return {
+        "format": FORMAT,
+        "study": point.study,
+        "number": point.number,
+        "runtime": point.runtime,
+        "device": point.device,
+        "data_type": setting.data_type,
+        "level": setting.level,
+        "onednn": setting.onednn,
+        "family": point.family,
+        "rules": point.rules,
+        "moves": dict(sorted(setting.moves.items())),
+        "lists": point.lists.to_json(),
+        "environment": dict(point.environment),
+        "speedup": point.speedup and {**asdict(point.speedup), "search_time": point.search_speedup},
+        "accuracy": {
+            "metric": accuracy.metric,
+            **asdict(accuracy.score),
+            "drop": accuracy.drop.value,
+            "drop_low": accuracy.drop.low,
+            "drop_high": accuracy.drop.high,
+            "verdict": accuracy.verdict,
+            "samples": accuracy.samples,
+            "also": dict(accuracy.also),
+            "search_time": point.search_accuracy,
+        },
+        "latency_ms": {side: dict(figures) for side, figures in point.latency_ms.items()},
+        **asdict(point.effective),
+        "tied_with": list(point.tied_with),
+        "model_digest": point.model_digest,
+        "data_digest": point.data_digest,
+        "threads": dict(point.threads),
+        "batch_size": point.batch_size,
+        "software": dict(point.software),
+        "hardware": dict(point.hardware),
+        "notices": list(point.notices),
+    }
+
+
+def _point_from_plain(plain: Mapping[str, Any]) -> Point:
+    speedup, accuracy = plain["speedup"], plain["accuracy"]
+    if not all(isinstance(value, str) for value in plain["environment"].values()):
+        raise TypeError(f"environment holds what is not text: {plain['environment']}")
+    return Point(
+        study=plain["study"],
+        number=plain["number"],
+        runtime=plain["runtime"],
+        device=plain["device"],
+        setting=Setting(plain["data_type"], plain["moves"], plain["level"], plain["onednn"]),
+        family=plain["family"],
+        rules=plain["rules"],
+        lists=AmpLists.from_json(plain["lists"]),
+        environment=plain["environment"],
+        speedup=speedup and _interval(speedup),
+        search_speedup=speedup and speedup["search_time"],
+        accuracy=Accuracy(
+            metric=accuracy["metric"],
+            score=_interval(accuracy),
+            drop=Interval(accuracy["drop"], accuracy["drop_low"], accuracy["drop_high"]),
+            verdict=accuracy["verdict"],
+            samples=accuracy["samples"],
+            also=accuracy["also"],
+        ),
+        search_accuracy=accuracy["search_time"],
+        latency_ms=plain["latency_ms"],
+        effective=EffectiveGraph(plain["graph_id"], plain["nodes_16bit"], plain["casts"]),
+        tied_with=tuple(plain["tied_with"]),
+        model_digest=plain["model_digest"],
+        data_digest=plain["data_digest"],
+        threads=plain["threads"],
+        batch_size=plain["batch_size"],
+        software=plain["software"],
+        hardware=plain["hardware"],
+        notices=tuple(plain["notices"]),
+    )
+
+
+def _interval(plain: Mapping[str, float]) -> Interval:
+    return Interval(plain["value"], plain["low"], plain["high"])

@@ -1,0 +1,147 @@
+"""``best.py``: a module that makes the program that imports it run a published point.
+
+For runtimes whose own pass rewrites the graph it has ``apply()``, to be called before TensorFlow is
+imported, and ``session_config()``. For runtime ``engine`` it has ``load()``, which loads the baked
+SavedModel beside it. The text needs nothing of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from amp_tuner.records import Point
+from amp_tuner.results.activation import Activation, activation, onednn_switch
+from amp_tuner.results.certificate import certificate
+
+_HEAD = '''"""A setting found by amp-tune, ready to use. See the comments for what was measured.
+
+{usage}
+"""
+
+{comments}
+
+import functools
+import os
+import sys
+{imports}
+#: Variables that are removed first, and variables that are then set.
+UNSET = (
+{unset}
+)
+VARIABLES = {{
+{variables}
+}}
+
+
+@functools.cache
+def apply():
+    """{promise}
+
+    Raises RuntimeError where TensorFlow is imported already: it has read its variables by then.
+    """
+    if "tensorflow" in sys.modules:
+        raise RuntimeError("apply() comes too late: call it before anything imports TensorFlow")
+    for name in UNSET:
+        os.environ.pop(name, None)
+    os.environ.update(VARIABLES)
+'''
+
+_PUBLIC_OPTION = """
+    import tensorflow as tf
+
+    # Small graphs too: without it a graph of less than four nodes is left alone.
+    tf.config.optimizer.set_experimental_options({{{option!r}: True, "min_graph_nodes": -1}})
+"""
+
+# There is no key for this pass in set_experimental_options; what is not a key is ignored there.
+_PRIVATE_OPTION = """
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    # TensorFlow's public optimizer options do not know this pass; the context's own config does.
+    config = context.context()._config or tf.compat.v1.ConfigProto()
+    config.MergeFrom(session_config())
+    context.context()._config = config
+    if not context.context().config.graph_options.rewrite_options.{option}:
+        raise RuntimeError("this TensorFlow does not take {option}")
+"""
+
+_SESSION_CONFIG = '''
+
+def session_config():
+    """A tf.compat.v1.ConfigProto with the pass switched on, for programs that use sessions."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import rewriter_config_pb2
+
+    config = tf.compat.v1.ConfigProto()
+    options = config.graph_options.rewrite_options
+    options.{option} = rewriter_config_pb2.RewriterConfig.ON
+    options.min_graph_nodes = -1
+    return config
+'''
+
+_LOAD = '''
+
+def load():
+    """The baked model: the graph is rewritten and weights are stored in 16 bits already."""
+    folder = pathlib.Path(__file__).resolve().with_name("best")
+    if not (folder / "saved_model.pb").is_file():
+        raise FileNotFoundError(f"{folder} is not there: amp-tune export --format savedmodel")
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(folder))
+'''
+
+
+def python_text(point: Point) -> str:
+    """The module's source: for runtime ``engine`` with ``load()``, else with the real pass.
+
+    Raises:
+        InputError: the point names a rule set that is not known.
+    """
+    if point.runtime == "engine":
+        return _baked(point)
+    how = activation(point)
+    text = _head(
+        point,
+        how,
+        usage="Call apply() before anything imports TensorFlow.",
+        promise="Sets the variables and switches the pass on, in this process.",
+    )
+    if how.option is None:
+        return text
+    private = how.option == "auto_mixed_precision_cpu"
+    body = _PRIVATE_OPTION if private else _PUBLIC_OPTION
+    return text + body.format(option=how.option) + _SESSION_CONFIG.format(option=how.option)
+
+
+def _baked(point: Point) -> str:
+    # The pass must not rewrite again what is baked already: its variables are removed.
+    how = Activation(activation(point).unset, onednn_switch(point), None)
+    text = _head(
+        point,
+        how,
+        usage="load() gives the baked SavedModel, which needs no variables. apply() is optional.",
+        promise="Sets TensorFlow's process-wide switches as they were measured (for the speed).",
+        imports="import pathlib\n",
+    )
+    return text + _LOAD
+
+
+def _head(point: Point, how: Activation, *, usage: str, promise: str, imports: str = "") -> str:
+    return _HEAD.format(
+        usage=usage,
+        promise=promise,
+        imports=imports,
+        comments="\n".join(f"# {line}".rstrip() for line in certificate(point)),
+        unset=_rows(f"{name!r}," for name in how.unset),
+        variables=_dictionary(how.variables),
+    )
+
+
+def _dictionary(variables: Mapping[str, str]) -> str:
+    return _rows(f"{name!r}: {value!r}," for name, value in variables.items())
+
+
+def _rows(rows: Iterable[str]) -> str:
+    return "\n".join(f"    {row}" for row in rows)
