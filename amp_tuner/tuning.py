@@ -20,6 +20,7 @@ from amp_tuner.files import write_json, write_text
 from amp_tuner.folder import RunFolder
 from amp_tuner.planning import Plan
 from amp_tuner.progress import Progress, Watcher
+from amp_tuner.publishing import standing
 from amp_tuner.records import FLOAT32, Measurement, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import write_trials
@@ -118,7 +119,9 @@ class Tuning:
             budget_s = self._config.search.time_budget_s
             if budget_s is not None:
                 left_s = min(left_s, max(0.0, budget_s - spent_s))
-        return Progress(len(measured), self._config.search.trials, cached, failed, spent_s, left_s)
+        best, front = standing(self._session, self.trials)
+        trials = self._config.search.trials
+        return Progress(best, front, len(measured), trials, cached, failed, spent_s, left_s)
 
     def _ended(self) -> str | None:
         progress = self.progress()

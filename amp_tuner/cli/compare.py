@@ -13,7 +13,7 @@ from amp_tuner.config.load import load_study
 from amp_tuner.errors import InputError
 from amp_tuner.planning import check_moves
 from amp_tuner.records import FLOAT32, Setting
-from amp_tuner.results.points import GivenLists, read_lists
+from amp_tuner.results.points import Lists, read_lists
 from amp_tuner.session import Session, open_session
 
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(session: Session, given: dict[Path, GivenLists]) -> dict[str, Setting]:
+def _settings(session: Session, given: dict[Path, Lists]) -> dict[str, Setting]:
     """One setting a file, or one a data type where the file names none."""
     settings = {}
     for path, lists in given.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amp_tuner.cli.terminal import Row
 from amp_tuner.comparing import Compared
-from amp_tuner.records import Measurement
+from amp_tuner.records import Measurement, Point
 
 #: What a verdict says in a table.
 VERDICTS = {"meets": "meets", "misses": "misses", "uncertain": "not certain"}
@@ -21,6 +21,19 @@ def measured_row(name: str, data_type: str, measurement: Measurement) -> Row:
         nodes_16bit=measurement.effective.nodes_16bit,
         casts=measurement.effective.casts,
         remark=VERDICTS[accuracy.verdict],
+    )
+
+
+def point_row(name: str, point: Point) -> Row:
+    """A row for a published point."""
+    return Row(
+        name=name,
+        data_type=point.setting.data_type,
+        speedup=point.speedup,
+        accuracy=point.accuracy.score,
+        nodes_16bit=point.effective.nodes_16bit,
+        casts=point.effective.casts,
+        remark=VERDICTS[point.accuracy.verdict],
     )
 
 

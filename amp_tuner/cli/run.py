@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
-from amp_tuner.cli.rows import measured_row
+from amp_tuner.cli.rows import point_row
 from amp_tuner.cli.terminal import Terminal, comparison, make_console
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
@@ -60,7 +61,7 @@ def _run(config: StudyConfig, folder: RunFolder, terminal: Terminal) -> int:
             resumed = claim(folder, session.identity())
             for notice in session.notices:
                 terminal.notice(notice)
-            with EventLog(folder.events) as log:
+            with contextlib.closing(EventLog(folder.events)) as log:
                 log.write("resumed" if resumed else "started", {"config": config.to_plain()})
                 answer = _tune(session, folder, log, terminal)
         finally:
@@ -85,7 +86,7 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
         # Whatever ended it: what is known by now is published.
         answer = answer_of(session, folder, tuning.trials)
         if answer is not None:
-            publish(session, folder, answer)
+            publish(folder, session.config.name, answer)
             log.write("published", {"best": answer.best and answer.best.number})
         tuning.clock.save()
     assert answer is not None
@@ -93,5 +94,5 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
 
 
 def _show(answer: Answer, config: StudyConfig, terminal: Terminal) -> None:
-    rows = [measured_row(name, point.data_type, point.measurement) for name, point in answer.table]
+    rows = [point_row(name, point) for name, point in answer.table]
     terminal.result(comparison(rows, config.accuracy.metric), answer.conclusion)
