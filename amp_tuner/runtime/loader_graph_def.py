@@ -128,7 +128,7 @@ def _fetches(graph: tf.Graph, source: ModelSource) -> dict[str, str]:
     known = {tensor.name for op in graph.get_operations() for tensor in op.outputs}
     problems = [
         f"has no tensor {name!r} to fetch: node {node_name(name)!r} has "
-        f"{len(graph.get_operation_by_name(node_name(name)).outputs)} outputs"
+        f"{len(graph.get_operation_by_name(node_name(name)).outputs)} output(s)"
         for name in tensors
         if name not in known
     ]
