@@ -147,12 +147,16 @@ def move_aside(root: Path) -> Path | None:
     return aside
 
 
-def claim(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
+def claim(
+    folder: RunFolder, identity: Mapping[str, Any], config: Mapping[str, Any], study_file: Path
+) -> bool:
     """Writes down which study the folder holds, or checks that it holds this one.
 
     Args:
         folder: a folder whose lock is held.
         identity: what must not change between runs (JSON).
+        config: the study file's keys, for exports.
+        study_file: where they were read.
 
     Returns:
         Whether the folder already held this study: a resume.
@@ -160,8 +164,14 @@ def claim(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
     Raises:
         InputError: it holds another one; every difference is named, nothing is touched.
     """
+    content = {
+        "format": FORMAT,
+        "identity": identity,
+        "config": config,
+        "study_file": str(study_file),
+    }
     if not folder.identity.exists():
-        write_json(folder.identity, {"format": FORMAT, "identity": identity})
+        write_json(folder.identity, content)
         return False
     held = json.loads(folder.identity.read_text(encoding="utf-8"))
     if held.get("format") != FORMAT:
@@ -172,7 +182,9 @@ def claim(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
         Problem(where, f"the study in {folder.root} has {before!r}, this one {now!r}")
         for where, before, now in _differences(held["identity"], wanted, "$")
     ]
-    if problems:
+    if not problems:
+        write_json(folder.identity, content)
+    else:
         hint = "another output folder, or --fresh to move the old study aside and start anew"
         raise InputError([*problems, Problem("$.output", f"holds another study: use {hint}")])
     return True

@@ -10,15 +10,16 @@ import pytest
 from amp_tuner.errors import InputError
 from amp_tuner.folder import RunFolder, claim, move_aside, open_folder
 
+STUDY_FILE = Path("study.yaml")
 IDENTITY = {"model": {"signature": "serving_default"}, "digests": {"data": "sha256:1"}}
 
 
 def test_the_same_study_resumes(tmp_path: Path) -> None:
     folder, lock = open_folder(tmp_path / "run")
-    assert not claim(folder, IDENTITY)
+    assert not claim(folder, IDENTITY, {}, STUDY_FILE)
     lock.release()
     folder, lock = open_folder(tmp_path / "run")
-    assert claim(folder, IDENTITY)
+    assert claim(folder, IDENTITY, {}, STUDY_FILE)
     lock.release()
 
 
@@ -26,11 +27,11 @@ def test_another_study_is_refused_with_every_difference_and_nothing_touched(
     tmp_path: Path,
 ) -> None:
     folder, lock = open_folder(tmp_path / "run")
-    claim(folder, IDENTITY)
+    claim(folder, IDENTITY, {}, STUDY_FILE)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
     other = {"model": {"signature": "other"}, "digests": {"data": "sha256:2"}}
     with pytest.raises(InputError) as caught:
-        claim(folder, other)
+        claim(folder, other, {}, STUDY_FILE)
     text = str(caught.value)
     assert "$.model.signature" in text
     assert "'serving_default', this one 'other'" in text
@@ -73,14 +74,14 @@ def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
     folder, lock = open_folder(tmp_path / "run")
     folder.identity.write_text(json.dumps({"format": 2, "identity": IDENTITY}))
     with pytest.raises(InputError, match="format 2 is newer"):
-        claim(folder, IDENTITY)
+        claim(folder, IDENTITY, {}, STUDY_FILE)
     lock.release()
 
 
 def test_a_fresh_study_moves_the_old_one_aside(tmp_path: Path) -> None:
     for expected in ("run.1", "run.2"):
         folder, lock = open_folder(tmp_path / "run")
-        claim(folder, IDENTITY)
+        claim(folder, IDENTITY, {}, STUDY_FILE)
         lock.release()
         assert move_aside(tmp_path / "run") == tmp_path / expected
     assert move_aside(tmp_path / "run") is None

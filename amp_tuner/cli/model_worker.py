@@ -33,9 +33,22 @@ def model_worker(options: argparse.Namespace) -> Iterator[WorkerClient]:
     source = ModelSource(
         str(options.model.absolute()), options.signature, fetches, options.allow_unsafe
     )
+    device = (options.default_device or "cpu").lower()
+    with loaded_worker(source, options.python, device) as worker:
+        yield worker
+
+
+@contextlib.contextmanager
+def loaded_worker(source: ModelSource, python: str | None, device: str) -> Iterator[WorkerClient]:
+    """A worker that has loaded ``source`` for runtime ``engine``, without data.
+
+    Raises:
+        InputError: the model is wrong.
+        TargetError: the interpreter is, or has no TensorFlow.
+    """
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as scratch:
         worker = launch(
-            options.python,
+            python,
             threads=Threads(),
             onednn=True,
             worker_memory_bytes=_MEMORY_BYTES,
@@ -43,7 +56,7 @@ def model_worker(options: argparse.Namespace) -> Iterator[WorkerClient]:
             timeout_s=_TIMEOUT_S,
         )
         with worker:
-            worker.load(source, None, "engine", (options.default_device or "cpu").lower())
+            worker.load(source, None, "engine", device)
             yield worker
 
 

@@ -58,7 +58,7 @@ def _run(config: StudyConfig, folder: RunFolder, terminal: Terminal) -> int:
         terminal.phase("starting a worker, loading the model")
         session = open_session(config, folder.work)
         try:
-            resumed = claim(folder, session.identity())
+            resumed = claim(folder, session.identity(), config.to_plain(), config.study_file)
             for notice in session.notices:
                 terminal.notice(notice)
             with contextlib.closing(EventLog(folder.events)) as log:

@@ -1,0 +1,148 @@
+"""``amp-tune export``: one point of a front, ready to use."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from amp_tuner.amp.environment import to_environment
+from amp_tuner.amp.rules import default_rules, rule_set
+from amp_tuner.bench import model_source
+from amp_tuner.cli.model_worker import loaded_worker
+from amp_tuner.cli.terminal import make_console, working
+from amp_tuner.config.load import check_study
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import InputError
+from amp_tuner.files import digest, write_text
+from amp_tuner.folder import RunFolder
+from amp_tuner.planning import Painter
+from amp_tuner.records import FLOAT32, Point
+from amp_tuner.results.environment_file import environment_text
+from amp_tuner.results.points import point_name, read_front, read_point
+from amp_tuner.results.python_snippet import python_text
+from amp_tuner.rewrite.prepare import prepare
+from amp_tuner.worker.protocol import Candidate
+
+_NAMED = ("best", "knee", "fastest", "safest")
+_KEY = "exported"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the verb.
+
+    Raises:
+        InputError: no such study or point, or it cannot be had in that form.
+        TargetError: no TensorFlow to bake the model or to paint it for another runtime.
+    """
+    folder = RunFolder(options.run)
+    path = _point_file(folder, options.point)
+    point = read_point(path)
+    if options.format in ("yaml", "savedmodel") and options.runtime is not None:
+        message = f"is for env and python; {options.format} is what was measured"
+        raise InputError.one("--runtime", message)
+    if options.format == "savedmodel":
+        _bake(folder, point, options.output or folder.root / "best")
+        return 0
+    if options.format == "yaml":
+        text = path.read_text(encoding="utf-8")
+    else:
+        text = _settings_text(folder, point, options)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        write_text(options.output, text)
+    return 0
+
+
+def _settings_text(folder: RunFolder, point: Point, options: argparse.Namespace) -> str:
+    if options.runtime not in (None, point.runtime):
+        point = _predicted(folder, point, options.runtime)
+        measured = False
+    else:
+        measured = point.runtime == point.family
+    if options.format == "env":
+        return environment_text(point, measured=measured)
+    return python_text(point)
+
+
+def _point_file(folder: RunFolder, wanted: str) -> Path:
+    """The file of a point that is named or numbered."""
+    path = folder.pareto / "front.yaml"
+    if not path.exists():
+        message = "holds no finished study (no pareto/front.yaml)"
+        raise InputError.one(str(folder.root), message)
+    front = read_front(path)
+    numbers = [entry.number for entry in front.entries]
+    if wanted in _NAMED:
+        number = getattr(front, wanted)
+        if number is None:
+            message = "no setting certainly meets the accuracy goal, so there is no best"
+            raise InputError.one("--point", f"{message}; allowed: knee, fastest, safest, {numbers}")
+    elif wanted.isascii() and wanted.isdigit() and int(wanted) in numbers:
+        number = int(wanted)
+    else:
+        message = f"found {wanted!r}; allowed: {', '.join(_NAMED)}, or one of {numbers}"
+        raise InputError.one("--point", message)
+    return folder.pareto / point_name(number)
+
+
+def _config(folder: RunFolder, point: Point) -> StudyConfig:
+    """The study that the point comes from; its model must still be the same."""
+    held = json.loads(folder.identity.read_text(encoding="utf-8"))
+    config = check_study(held["config"], Path(held["study_file"]))
+    if digest(config.model.path) != point.model_digest:
+        message = f"{config.model.path} is not the model that was measured any more"
+        raise InputError.one("$.model.path", message)
+    return config
+
+
+def _bake(folder: RunFolder, point: Point, output: Path) -> None:
+    if output.exists():
+        raise InputError.one("--output", f"{output} exists; name a new path")
+    config = _config(folder, point)
+    setting = point.setting
+    candidate = Candidate(setting.data_type, point.rules, point.lists, setting.level)
+    target = config.target
+    with working(make_console(), "baking the model"):
+        with loaded_worker(model_source(config), target.python, target.device) as worker:
+            worker.build(_KEY, candidate)
+            worker.save(_KEY, output.absolute(), "saved_model")
+    print(f"{output}: trial {point.number}, {setting.data_type}, weights folded")
+
+
+def _predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
+    """The point for another runtime: painted again with that runtime's rules, not measured."""
+    notice = f"measured with runtime {point.runtime}; for {runtime} it is predicted, not measured"
+    plain = replace(
+        point,
+        runtime=runtime,
+        family=runtime,
+        speedup=None,
+        latency_ms={},
+        notices=(notice,),
+    )
+    data_type = point.setting.data_type
+    if data_type == FLOAT32:
+        return plain
+    available = default_rules(runtime, point.device)
+    if data_type not in available:
+        allowed = ", ".join(available) or "none"
+        message = f"{runtime} has no {data_type} on {point.device}; it has: {allowed}"
+        raise InputError.one("--runtime", message)
+    rules = rule_set(available[data_type])
+    config = _config(folder, point)
+    with working(make_console(), "painting"):
+        with loaded_worker(model_source(config), config.target.python, point.device) as worker:
+            graph = worker.describe([rules.identifier])[rules.identifier]
+    plan = Painter(rules, prepare(graph, rules)).plan(point.setting, served=True)
+    return replace(
+        plain,
+        setting=plan.setting,
+        rules=rules.identifier,
+        lists=plan.lists,
+        environment=to_environment(rules, plan.lists, point.setting.level),
+        effective=plan.effective,
+    )
