@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import point_name, read_front, read_point
 from amp_tuner.results.python_snippet import python_text
 from amp_tuner.rewrite.prepare import prepare
+from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
 
 _NAMED = ("best", "knee", "fastest", "safest")
@@ -99,17 +101,20 @@ def _config(folder: RunFolder, point: Point) -> StudyConfig:
     return config
 
 
+def _worker(config: StudyConfig, device: str) -> AbstractContextManager[WorkerClient]:
+    return loaded_worker(model_source(config), config.target.python, device)
+
+
 def _bake(folder: RunFolder, point: Point, output: Path) -> None:
     if output.exists():
         raise InputError.one("--output", f"{output} exists; name a new path")
     config = _config(folder, point)
     setting = point.setting
     candidate = Candidate(setting.data_type, point.rules, point.lists, setting.level)
-    target = config.target
-    with working(make_console(), "baking the model"):
-        with loaded_worker(model_source(config), target.python, target.device) as worker:
-            worker.build(_KEY, candidate)
-            worker.save(_KEY, output.absolute(), "saved_model")
+    console = make_console()
+    with working(console, "baking the model"), _worker(config, point.device) as worker:
+        worker.build(_KEY, candidate)
+        worker.save(_KEY, output.absolute(), "saved_model")
     print(f"{output}: trial {point.number}, {setting.data_type}, weights folded")
 
 
@@ -134,9 +139,9 @@ def _predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
         raise InputError.one("--runtime", message)
     rules = rule_set(available[data_type])
     config = _config(folder, point)
-    with working(make_console(), "painting"):
-        with loaded_worker(model_source(config), config.target.python, point.device) as worker:
-            graph = worker.describe([rules.identifier])[rules.identifier]
+    console = make_console()
+    with working(console, "painting"), _worker(config, point.device) as worker:
+        graph = worker.describe([rules.identifier])[rules.identifier]
     plan = Painter(rules, prepare(graph, rules)).plan(point.setting, served=True)
     return replace(
         plain,
