@@ -155,7 +155,7 @@ def read_front(path: Path) -> Front:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    text = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, width=100)
     write_text(path, text)
 
 
