@@ -67,8 +67,8 @@ class RuleSet:
         device_type: TensorFlow's name of the device, as kernels are registered for it.
         places_empty_devices: a node without a device counts as placed on ``device``; otherwise it
             is never converted.
-        infer_needs_kernel: the step that paints INFER right after ALLOW asks for a 16-bit kernel,
-            not only for a 16-bit type.
+        infer_follows_allow: the pass has the step that paints INFER right after ALLOW.
+        infer_needs_kernel: that step asks for a 16-bit kernel, not only for a 16-bit type.
         allow_needs_kernel: an ALLOW op without a 16-bit kernel loses its paint.
         numbers_casts: Casts carry a counter in their names.
         types_of_functions: the type test knows functions of the graph, not only registered ops.
@@ -85,6 +85,7 @@ class RuleSet:
     levels: tuple[str, ...]
     device_type: str
     places_empty_devices: bool
+    infer_follows_allow: bool
     infer_needs_kernel: bool
     allow_needs_kernel: bool
     numbers_casts: bool
@@ -152,6 +153,8 @@ def _build(name: str, version: str) -> RuleSet:
         levels=levels,
         device_type={"cpu": "CPU", "gpu": "XPU" if itex else "GPU"}[device],
         places_empty_devices=not itex,
+        # TensorFlow 2.15 takes that step for bfloat16 only, 2.21 for every type (both observed).
+        infer_follows_allow=itex or version != "2.15" or data_type == "bfloat16",
         infer_needs_kernel=itex,
         allow_needs_kernel=itex,
         numbers_casts=not itex,

@@ -160,6 +160,8 @@ def allow_between(graph: PreparedGraph, colours: Colours, step: int) -> None:
 
 def infer_after_allow(graph: PreparedGraph, colours: Colours, step: int) -> None:
     """4: INFER with a direct input in allow and none in deny; one scan in the graph's order."""
+    if not graph.rules.infer_follows_allow:
+        return
     allow, deny = colours.allow, colours.deny
     uncoloured = (colours.allow_array == 0) & (colours.deny_array == 0)
     for vertex in _where(graph.after_allow & colours.lists.infer & uncoloured):

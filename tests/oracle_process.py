@@ -1,0 +1,107 @@
+"""The real passes of stock TensorFlow, run as pure graph rewrites in a process of their own.
+
+Started as ``python oracle_process.py REQUEST_FD REPLY_FD``; each request and each reply is a line
+of JSON. It runs under any TensorFlow from 2.15 on; the mode's process-wide variables are in its
+environment, the list variables are set for one request each.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+
+import tensorflow as tf
+from tensorflow.core.protobuf import (
+    config_pb2,
+    device_properties_pb2,
+    meta_graph_pb2,
+    rewriter_config_pb2,
+)
+from tensorflow.python.framework import op_def_registry
+from tensorflow.python.grappler import cluster as gcluster
+from tensorflow.python.grappler import tf_optimizer
+
+PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
+
+
+def optimize(graph_def, fetches, optimizer, environment, gpu):
+    meta = meta_graph_pb2.MetaGraphDef()
+    meta.graph_def.CopyFrom(graph_def)
+    meta.collection_def["train_op"].node_list.value.extend(fetches)
+    config = config_pb2.ConfigProto()
+    options = config.graph_options.rewrite_options
+    options.optimizers.append(optimizer)
+    options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    options.min_graph_nodes = -1
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        if name.endswith(("_ADD", "_REMOVE", "LEVEL", "LOG_PATH")):
+            del os.environ[name]
+    os.environ.update(environment)
+    return tf_optimizer.OptimizeGraph(
+        config, meta, verbose=False, cluster=fake_gpu() if gpu else None
+    )
+
+
+def fake_gpu():
+    devices = []
+    for kind, name in (("CPU", "CPU:0"), ("GPU", "GPU:0")):
+        device = device_properties_pb2.NamedDevice()
+        device.name = "/job:localhost/replica:0/task:0/device:" + name
+        device.properties.type = kind
+        if kind == "GPU":
+            device.properties.environment["architecture"] = "9.0"
+            device.properties.environment["cuda"] = "11050"
+            device.properties.environment["cudnn"] = "8302"
+        devices.append(device)
+    return gcluster.Cluster(devices=devices)
+
+
+def drop_new_attributes(graph_def):
+    """Attributes that newer TensorFlows have, so that an older one takes their graphs."""
+    for node in graph_def.node:
+        op_def = op_def_registry.get(node.op)
+        known = {attribute.name for attribute in op_def.attr} if op_def else set(node.attr)
+        for name in [name for name in node.attr if name not in known and name[0] != "_"]:
+            del node.attr[name]
+
+
+def engine(graph_def, arguments):
+    from amp_tuner.errors import RewriteError
+    from amp_tuner.tf import rewrite
+
+    try:
+        return rewrite(graph_def, **arguments)
+    except RewriteError:
+        return graph_def  # as a pass that fails leaves it
+
+
+def answer(request):
+    graph_def = tf.compat.v1.GraphDef.FromString(base64.b64decode(request["graph"]))
+    if request["drop_new_attributes"]:
+        drop_new_attributes(graph_def)
+    if request["action"] == "engine":
+        result = engine(graph_def, request["arguments"])
+    else:
+        result = optimize(
+            graph_def,
+            request["fetches"],
+            request["optimizer"],
+            request["environment"],
+            request["gpu"],
+        )
+    return {"graph": base64.b64encode(result.SerializeToString()).decode()}
+
+
+def main():
+    with os.fdopen(int(sys.argv[1]), "r") as requests, os.fdopen(int(sys.argv[2]), "w") as replies:
+        replies.write(json.dumps({"tensorflow": tf.__version__}) + "\n")
+        replies.flush()
+        for line in requests:
+            replies.write(json.dumps(answer(json.loads(line))) + "\n")
+            replies.flush()
+
+
+if __name__ == "__main__":
+    main()
