@@ -124,13 +124,12 @@ class Tuning:
         return Progress(best, front, len(measured), trials, cached, failed, spent_s, left_s)
 
     def _ended(self) -> str | None:
-        progress = self.progress()
-        waiting = self._study.waiting()
-        if waiting:
+        if self._study.waiting():
             # Anchors and interrupted trials are run whatever the number of trials says.
             return self._out_of_time()
-        if progress.measured >= progress.trials:
-            return f"all {progress.trials} trials are measured"
+        trials = self._config.search.trials
+        if sum(map(_is_measured, self.trials.values())) >= trials:
+            return f"all {trials} trials are measured"
         if len(self.trials) >= self._config.max_proposals:
             return f"{len(self.trials)} proposals made (limits.max_proposals)"
         if not self._session.space.op_types:

@@ -16,7 +16,7 @@ from amp_tuner.folder import RunFolder, claim, move_aside, open_folder
 from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.session import Session, open_session
-from amp_tuner.tuning import Tuning
+from amp_tuner.tuning import Tuning, read_trials
 
 _GOAL_MISSED = 1
 
@@ -66,7 +66,7 @@ def _run(config: StudyConfig, folder: RunFolder, terminal: Terminal) -> int:
                 answer = _tune(session, folder, log, terminal)
         finally:
             session.bench.close()
-    _show(answer, config, terminal)
+    _show(answer, config, terminal, folder)
     return _GOAL_MISSED if answer.best is None else 0
 
 
@@ -93,6 +93,13 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
     return answer
 
 
-def _show(answer: Answer, config: StudyConfig, terminal: Terminal) -> None:
+def _show(answer: Answer, config: StudyConfig, terminal: Terminal, folder: RunFolder) -> None:
     rows = [point_row(name, point) for name, point in answer.table]
-    terminal.result(comparison(rows, config.accuracy.metric), answer.conclusion)
+    trials = read_trials(folder)
+    cached = sum(trial.cached_from is not None for trial in trials)
+    failed = sum(trial.cause is not None and trial.cached_from is None for trial in trials)
+    counts = (
+        f"{len(trials)} proposals: {len(trials) - cached - failed} measured, {cached} told the "
+        f"result of an equal graph, {failed} failed. Everything is in {folder.root}"
+    )
+    terminal.result(comparison(rows, config.accuracy.metric), (answer.conclusion, counts))

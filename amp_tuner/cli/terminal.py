@@ -18,7 +18,10 @@ from amp_tuner.records import Interval, Trial
 
 def make_console(*, quiet: bool = False) -> Console:
     """Standard output; colours and movement only where it is a terminal."""
-    return Console(quiet=quiet, highlight=False, soft_wrap=True)
+    console = Console(quiet=quiet, highlight=False)
+    # Elsewhere lines stay whole, for grep.
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 class Terminal:
@@ -55,12 +58,13 @@ class Terminal:
         else:
             self._console.print(text)
 
-    def result(self, table: Table, conclusion: str) -> None:
-        """The table and the sentence at the end; printed even if quiet."""
+    def result(self, table: Table, lines: Sequence[str]) -> None:
+        """The table and the sentences at the end; printed even if quiet."""
         console = make_console()
         console.print(table)
-        console.print()
-        console.print(conclusion, markup=False)
+        for line in lines:
+            console.print()
+            console.print(line, markup=False)
 
     def notice(self, text: str) -> None:
         """Something that the user should know; stays on the screen."""
