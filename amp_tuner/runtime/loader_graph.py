@@ -150,6 +150,12 @@ def imported(graph_def: tf.compat.v1.GraphDef, where: str) -> tf.Graph:
     return graph
 
 
+def cpu_session(graph: tf.Graph) -> tf.compat.v1.Session:
+    """A session for loading and writing: no accelerator's memory is taken, no device required."""
+    config = tf.compat.v1.ConfigProto(allow_soft_placement=True, device_count={"GPU": 0})
+    return tf.compat.v1.Session(graph=graph, config=config)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text that says something, with the error's type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

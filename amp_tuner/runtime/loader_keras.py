@@ -7,6 +7,8 @@ argument is named like its input layer, an output like its output layer.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import io
 import json
 import zipfile
@@ -43,7 +45,7 @@ def export_keras(source: ModelSource, folder: str) -> None:
         InputError: every problem of the file.
     """
     _check(source)
-    model = _opened(source)
+    keras, model = _opened(source)
     specs = [
         tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name.split(":")[0])
         for tensor in model.inputs
@@ -55,7 +57,7 @@ def export_keras(source: ModelSource, folder: str) -> None:
         return dict(zip(names, tf.nest.flatten(model(given, training=False))))
 
     # Keras' own archive knows which of the model's variables and tables TensorFlow must track.
-    archive = tf.keras.export.ExportArchive()
+    archive = keras.export.ExportArchive()
     try:
         archive.track(model)
         archive.add_endpoint(SIGNATURE, serve, input_signature=specs)
@@ -120,30 +122,48 @@ def _hdf5_config(path: str) -> Any:
         raise InputError.one(path, message) from error
 
 
-def _opened(source: ModelSource) -> Any:
-    """The Keras model, not compiled."""
+def _opened(source: ModelSource) -> tuple[Any, Any]:
+    """The Keras that can load the file, and the model, not compiled."""
+    failures = []
+    for keras in _keras_packages():
+        model, failure = _attempt(keras, source)
+        if model is not None:
+            _check_built(model, source.path)
+            return keras, model
+        failures.append(failure)
+    raise InputError.one(
+        source.path,
+        f"cannot be loaded; {'; '.join(failures)}; allowed are models without custom objects, of "
+        "this Keras, or of Keras 2 where the package tf_keras is installed beside TensorFlow; or "
+        "export the model as a SavedModel where it was made",
+    )
+
+
+def _attempt(keras: Any, source: ModelSource) -> tuple[Any, str]:
+    """The model, or None and the reason."""
+    safe_mode = not source.allow_unsafe
     try:
-        model = tf.keras.models.load_model(
-            source.path, compile=False, safe_mode=not source.allow_unsafe
-        )
+        return keras.models.load_model(source.path, compile=False, safe_mode=safe_mode), ""
     except _KERAS_ERRORS as error:
-        raise InputError.one(
-            source.path,
-            f"{_keras_version()} cannot load the model (custom objects, or another Keras version): "
-            f"{first_line(error)}; allowed are models that this Keras loads by itself, or export "
-            "the model as a SavedModel where it was made",
-        ) from error
+        version = getattr(keras, "__version__", "2")
+        return None, f"Keras {version} on TensorFlow {tf.__version__}: {first_line(error)}"
+
+
+def _keras_packages() -> list[Any]:
+    """TensorFlow's own Keras, and Keras 2 where it is installed beside it."""
+    packages = [tf.keras]
+    if importlib.util.find_spec("tf_keras") is not None:
+        packages.append(importlib.import_module("tf_keras"))
+    return packages
+
+
+def _check_built(model: Any, where: str) -> None:
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise InputError.one(
-            source.path,
+            where,
             "the model's inputs are not known; allowed are functional models and sequential ones "
             "with an input shape, or export the model as a SavedModel",
         )
-    return model
-
-
-def _keras_version() -> str:
-    return f"Keras {getattr(tf.keras, '__version__', '2')} of TensorFlow {tf.__version__}"
 
 
 def _output_names(model: Any) -> list[str]:

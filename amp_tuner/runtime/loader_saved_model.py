@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.runtime.loader_freeze import freeze
-from amp_tuner.runtime.loader_graph import first_line, node_name, unknown_ops
+from amp_tuner.runtime.loader_graph import cpu_session, first_line, node_name, unknown_ops
 from amp_tuner.runtime.loader_model import FrozenModel, ServedModel
 from amp_tuner.runtime.unsafe import unsafe_nodes
 from amp_tuner.text import did_you_mean
@@ -47,7 +47,7 @@ def freeze_saved_model(source: ModelSource, folder: str) -> FrozenModel:
         InputError: every problem of the model.
     """
     signature = _checked_signature(source, folder)
-    with open_session() as session:
+    with cpu_session(tf.Graph()) as session:
         load_saved_model(session, folder, signature.tags, source.path)
         frozen = freeze(
             session,
@@ -87,12 +87,6 @@ def serve_saved_model(source: ModelSource, folder: str) -> ServedModel:
         feeds=signature.feeds,
         fetches=signature.fetches,
     )
-
-
-def open_session() -> tf.compat.v1.Session:
-    """A session on a new graph, in which nodes may run elsewhere than where they were made."""
-    config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
-    return tf.compat.v1.Session(graph=tf.Graph(), config=config)
 
 
 def load_saved_model(

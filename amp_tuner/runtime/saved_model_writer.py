@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from amp_tuner.errors import InputError
 from amp_tuner.files import whole_file
-from amp_tuner.runtime.loader_graph import imported
+from amp_tuner.runtime.loader_graph import cpu_session, imported
 from amp_tuner.runtime.loader_model import FrozenModel
 from amp_tuner.worker.protocol import TensorInfo
 
@@ -39,9 +39,7 @@ def write_saved_model(graph_def: tf.compat.v1.GraphDef, frozen: FrozenModel, pat
         raise InputError.one(str(path), f"cannot be written: {error.strerror}") from error
     try:
         _build(graph_def, frozen, str(beside / "new"))
-        if path.exists():
-            path.rename(beside / "old")
-        (beside / "new").rename(path)
+        _put(beside / "new", path, beside / "old")
     finally:
         shutil.rmtree(beside)
 
@@ -60,10 +58,22 @@ def _check_place(path: Path) -> None:
         raise InputError.one(str(path), f"is there already; {allowed}")
 
 
+def _put(new: Path, path: Path, old: Path) -> None:
+    """Renames ``new`` to ``path``; what was there comes back if that fails."""
+    if path.exists():
+        path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+
+
 def _build(graph_def: tf.compat.v1.GraphDef, frozen: FrozenModel, folder: str) -> None:
     graph = imported(graph_def, "the rewritten model")
     saved = tf.compat.v1.saved_model
-    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+    with graph.as_default(), cpu_session(graph) as session:
         signature = saved.signature_def_utils.build_signature_def(
             {item.name: _tensor(graph, frozen.feeds[item.name], item) for item in frozen.inputs},
             {item.name: _tensor(graph, frozen.fetches[item.name], item) for item in frozen.outputs},

