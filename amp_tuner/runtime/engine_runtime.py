@@ -17,6 +17,7 @@ from amp_tuner.runtime.batches import Feed
 from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.graph_changes import changed_type_attributes, weight_bytes
 from amp_tuner.runtime.loader import FrozenModel, ServedModel, load_model
+from amp_tuner.runtime.loader_graph import all_nodes
 from amp_tuner.runtime.rewrite_graph import apply_painting
 from amp_tuner.runtime.saved_model_writer import write_graph_def, write_saved_model
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, fixed_batch, session_config
@@ -109,7 +110,7 @@ def loaded_model(model: FrozenModel | ServedModel, graph_def: graph_pb2.GraphDef
     return LoadedModel(
         inputs=model.inputs,
         outputs=model.outputs,
-        nodes=len(graph_def.node),
+        nodes=sum(1 for _ in all_nodes(graph_def)),
         weight_bytes=weight_bytes(graph_def),
         fixed_batch=fixed_batch(model.inputs),
         notices=model.notices,

@@ -27,6 +27,7 @@ from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.engine_runtime import check_data_type, loaded_model
 from amp_tuner.runtime.graph_changes import TypeAttribute, changed_type_attributes
 from amp_tuner.runtime.loader import served_model
+from amp_tuner.runtime.loader_graph import node_name, pruned
 from amp_tuner.runtime.pass_dumps import MAIN_ITEM, PassDump, read_dumps
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, session_config
@@ -62,8 +63,10 @@ class StockRuntime:
         self._scratch = scratch
         self._served = served_model(source, tempfile.mkdtemp(prefix="served-", dir=scratch))
         session = ModelSession(self._served, session_config(threads, device))
-        self.loaded = loaded_model(self._served, session.graph_def)
+        # Exported Keras models hold copies of variables that no signature reads.
+        used = pruned(session.graph_def, self._preserved())
         session.close()
+        self.loaded = loaded_model(self._served, used)
 
     def describe(self, rules: Sequence[str], feed: Optional[Feed]) -> dict[str, Any]:
         """Typed graphs as JSON, by rule set name: the graph that the pass was given.
@@ -140,7 +143,7 @@ class StockRuntime:
 
     def _preserved(self) -> frozenset[str]:
         tensors = (*self._served.feeds.values(), *self._served.fetches.values())
-        return frozenset(tensor.rpartition(":")[0] for tensor in tensors)
+        return frozenset(map(node_name, tensors))
 
     def _first_run(
         self, rules: RuleSet, environment: Mapping[str, str], feed: Optional[Feed]
