@@ -14,7 +14,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def environment_text(point: Point, *, measured: bool) -> str:
-    """The file's text: comments, ``unset`` of the whole family, one ``export`` a variable.
+    """The file's text: comments, ``unset`` of the whole family, then one ``export`` a variable.
 
     Args:
         point: what to run; its family's variables are written.
@@ -33,7 +33,7 @@ def environment_text(point: Point, *, measured: bool) -> str:
     comments = [*predicted, *certificate(point), *_what_else(point, how)]
     lines = [
         *(f"# {comment}" for comment in comments),
-        f"unset {' '.join(how.unset)}",
+        *(f"unset {name}" for name in how.unset),
         *(f"export {name}={shlex.quote(value)}" for name, value in how.variables.items()),
     ]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from amp_tuner.amp.environment import family_variables
+from amp_tuner.records import Point, Setting
+from amp_tuner.results.activation import activation
+from amp_tuner.results.environment_file import environment_text
+from amp_tuner.results.python_snippet import python_text
+from tests.results.examples import HOSTILE, point
+
+ROOT = Path(__file__).parents[2]
+#: Both change what the pass does to the graph below.
+MOVES = {"Exp": "allow", "Tanh": "deny"}
+
+
+def run(script: str, folder: Path, *arguments: str, **variables: str) -> str:
+    """Standard output of a fresh Python process in ``folder``."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**environment, **variables},
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    return ended.stdout
+
+
+def written(folder: Path, given_point: Point) -> Path:
+    path = folder / "best.py"
+    path.write_text(python_text(given_point), encoding="utf-8")
+    return path
+
+
+APPLIED = """
+import json, os, sys
+import best
+best.apply()
+best.apply()
+names = [name for name in os.environ if name.startswith(("TF_AUTO", "ITEX_", "TF_ENABLE"))]
+print(json.dumps({name: os.environ[name] for name in names}))
+"""
+
+
+@pytest.mark.parametrize(
+    "given_point",
+    [
+        point("float32"),
+        point("itex-cpu-bfloat16", {"Mean": "infer"}),
+        point(
+            "itex-cpu-bfloat16",
+            study=HOSTILE,
+            notices=(HOSTILE, '"""', "'''", "{unset}"),
+            setting=Setting("bfloat16", {HOSTILE: HOSTILE}, "default", onednn=True),
+            environment={"ITEX_AUTO_MIXED_PRECISION_ALLOWLIST_ADD": HOSTILE},
+        ),
+    ],
+    ids=["FP32", "ITEX", "hostile"],
+)
+def test_apply_replaces_what_was_set_before(tmp_path: Path, given_point: Point) -> None:
+    written(tmp_path, given_point)
+    before = dict.fromkeys(family_variables(given_point.family), "left over")
+    found = json.loads(run(APPLIED, tmp_path, **before))
+    assert found == activation(given_point).variables
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_apply_after_tensorflow_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, point())
+    script = """
+import best, sys, types
+sys.modules["tensorflow"] = types.ModuleType("tensorflow")
+try:
+    best.apply()
+except RuntimeError as error:
+    print(error)
+"""
+    assert "call it before anything imports TensorFlow" in run(script, tmp_path)
+
+
+SWITCHED_ON = {
+    "best.py": """
+import best
+best.apply()
+import tensorflow as tf
+""",
+    # As the comment in the file says; for FP16 only sessions have an option.
+    "best.env": """
+import tensorflow as tf
+tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+""",
+}
+#: Runs a function through the stock pass; compares its dump with our own rewrite of what it got.
+FUNCTION = """
+import json, os, sys
+from pathlib import Path
+
+dumps = Path("dumps")
+dumps.mkdir()
+os.environ["TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_LOG_PATH"] = str(dumps)
+import numpy as np
+
+from amp_tuner.amp.lists import AmpLists
+from amp_tuner.amp.rules import rule_set
+from amp_tuner.runtime.graph_changes import changed_type_attributes
+from amp_tuner.runtime.pass_dumps import read_dumps
+from amp_tuner.runtime.rewrite_graph import rewrite_graph
+
+rules = rule_set(sys.argv[1])
+lists = AmpLists.from_json(json.loads(sys.argv[2]))
+weights = tf.Variable(np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8))
+
+
+@tf.function
+def model(x):
+    y = tf.exp(tf.tanh(tf.matmul(x, weights)))
+    return tf.nn.relu(tf.matmul(tf.nn.sigmoid(y), weights)) - 1.0
+
+
+def predicted(dump, lists):
+    kept = [node.name for node in dump.before.node if node.op in ("_Arg", "_Retval")]
+    after = rewrite_graph(dump.before, rules, lists, preserved=kept, default_device="CPU")
+    return changed_type_attributes(dump.before, after)
+
+
+model(tf.ones((4, 8)))
+(dump,) = read_dumps(dumps)
+real = changed_type_attributes(dump.before, dump.after)
+assert real == predicted(dump, lists), (real, predicted(dump, lists))
+assert real != predicted(dump, rules.lists)
+assert {change.data_type for change in real} == {rules.data_type}
+print("same effective graph")
+"""
+SESSION = """
+with tf.Graph().as_default():
+    x = tf.compat.v1.placeholder(tf.float32, (4, 8), name="x")
+    product = tf.matmul(x, tf.constant(np.eye(8, dtype=np.float32)))
+    y = tf.identity(tf.exp(tf.tanh(product)), name="y")
+    with tf.compat.v1.Session(config=best.session_config()) as session:
+        session.run(y, {x: np.ones((4, 8), np.float32)})
+dump = next(dump for dump in read_dumps(dumps) if dump.item == "tf_graph")
+changes = changed_type_attributes(dump.before, dump.after)
+print(sorted({change.node for change in changes}))
+"""
+LEFT_OVER = {
+    "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_BLACKLIST_ADD": "MatMul",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+
+
+@pytest.mark.parametrize("rules", ["tf-cpu-bfloat16", "tf-cpu-float16"])
+def test_after_apply_the_stock_pass_gives_the_predicted_graph(tmp_path: Path, rules: str) -> None:
+    given_point = point(rules, MOVES)
+    written(tmp_path, given_point)
+    lists = json.dumps(given_point.lists.to_json())
+    script = SWITCHED_ON["best.py"] + FUNCTION + SESSION
+    in_function, in_session = run(
+        script, tmp_path, given_point.rules, lists, **LEFT_OVER
+    ).splitlines()
+    assert in_function == "same effective graph"
+    assert {"MatMul", "Exp"} <= set(ast.literal_eval(in_session))
+
+
+def test_best_env_and_the_option_give_the_predicted_graph(tmp_path: Path) -> None:
+    given_point = point("tf-cpu-bfloat16", MOVES)
+    (tmp_path / "best.env").write_text(environment_text(given_point, measured=True))
+    lists = json.dumps(given_point.lists.to_json())
+    (tmp_path / "program.py").write_text(SWITCHED_ON["best.env"] + FUNCTION)
+    program = [sys.executable, "program.py", given_point.rules, lists]
+    ended = subprocess.run(
+        ["sh", "-c", '. ./best.env; exec "$@"', "sh", *program],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **LEFT_OVER},
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stdout == "same effective graph\n", ended.stderr[-4000:]
+
+
+BAKED = """
+import best
+try:
+    best.load()
+except FileNotFoundError as error:
+    print(error)
+best.apply()
+import tensorflow as tf
+
+module = tf.Module()
+module.double = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec((), tf.float32)])
+tf.saved_model.save(module, "best", signatures={"serving_default": module.double})
+model = best.load()
+print(float(model.signatures["serving_default"](tf.constant(4.0))["output_0"]))
+"""
+
+
+def test_the_engines_module_loads_the_baked_model_beside_it(tmp_path: Path) -> None:
+    written(tmp_path, point("tf-cpu-bfloat16", MOVES, runtime="engine"))
+    missing, doubled = run(BAKED, tmp_path).splitlines()
+    assert missing.endswith("best is not there: amp-tune export --format savedmodel")
+    assert doubled == "8.0"
