@@ -74,7 +74,8 @@ class Timing:
     """The paired timing of a candidate against the baseline.
 
     Attributes:
-        speedup: median ratio of baseline to candidate block times, bootstrap interval.
+        speedup: median ratio of baseline to candidate block times (each the median of its runs),
+            bootstrap interval.
         stop_reason: ``narrow``, ``dominated`` or ``time``.
         blocks: every block, warm-ups included, in the order in which they ran.
         latency_ms: per side, percentile label (``p50``) to milliseconds; only percentiles that

@@ -10,6 +10,8 @@ import numpy as np
 class Machine:
     """Runs take ``base_s / speedup`` seconds with noise and drift; no real time passes.
 
+    A share ``interrupted`` of the runs takes five times as long: another process had the CPU.
+
     Attributes:
         now_s: the machine's clock.
         calls: (side, first batch, runs) of each block asked for, in order.
@@ -23,6 +25,7 @@ class Machine:
         block_noise: float = 0.0,
         run_noise: float = 0.0,
         drift_per_s: float = 0.0,
+        interrupted: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.now_s = 0.0
@@ -32,6 +35,7 @@ class Machine:
         self._run_s = {"baseline": base_s, "candidate": base_s / speedup}
         self._noise = (block_noise, run_noise)
         self._drift_per_s = drift_per_s
+        self._interrupted = interrupted
         self._random = np.random.default_rng(seed)
 
     def clock(self) -> float:
@@ -45,6 +49,7 @@ class Machine:
             factor *= self.spikes.get(len(self.calls) - 1, 1.0)
             factor *= 1 + self.warming * np.exp(-self.now_s)
             seconds = self._run_s[name] * factor * np.exp(self._random.normal(0, single, runs))
+            seconds[self._random.random(runs) < self._interrupted] *= 5
             self.now_s += float(seconds.sum())
             return [float(second) for second in seconds]
 

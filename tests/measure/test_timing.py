@@ -161,6 +161,17 @@ def test_a_spike_in_the_candidate_does_not_move_the_median() -> None:
     assert measured(machine).speedup.value == pytest.approx(1.1, rel=0.005)
 
 
+def test_runs_that_are_interrupted_do_not_widen_the_interval() -> None:
+    timing = measured(Machine(speedup=1.1, run_noise=0.01, interrupted=0.2))
+    assert timing.stop_reason == "narrow"
+    assert timing.speedup.low <= 1.1 <= timing.speedup.high
+
+
+def test_on_a_noisy_machine_most_groups_are_new_ones() -> None:
+    timing = measured(Machine(block_noise=0.1), TimingRules(max_seconds=6))
+    assert len(phases(timing, "repeated")) <= len(phases(timing, "timed")) / 2
+
+
 def test_repeats_end_on_a_machine_that_always_drifts() -> None:
     timing = measured(Machine(block_noise=0.1))
     assert len(phases(timing, "repeated")) == 6 * 4
