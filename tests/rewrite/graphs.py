@@ -59,7 +59,9 @@ def conv_net() -> graph_pb2.GraphDef:
     """Convolution, two kinds of BatchNorm, pooling, padding, a classifier; fetch ``out``."""
     with building() as graph:
         x = v1.placeholder(tf.float32, [2, 8, 8, 3], name="x")
-        weights = tf.constant(np.full((3, 3, 3, 4), 0.1, np.float32))
+        chance = np.random.default_rng(0)
+        weights = tf.constant(chance.normal(size=(3, 3, 3, 4)).astype(np.float32))
+        dense = tf.constant(chance.normal(size=(36, 5)).astype(np.float32))
         ones = tf.ones([4])
         y = tf.nn.conv2d(x, weights, 1, "SAME")
         norm = {"offset": ones, "mean": ones, "variance": ones, "is_training": False}
@@ -70,7 +72,7 @@ def conv_net() -> graph_pb2.GraphDef:
         y = tf.nn.avg_pool2d(y, 2, 2, "SAME")
         y = tf.nn.max_pool2d(y, 2, 2, "SAME") + tf.reduce_mean(y)
         y = tf.reshape(y, [2, -1])
-        y = tf.nn.bias_add(tf.matmul(y, tf.ones([36, 5])), tf.zeros([5]))
+        y = tf.nn.bias_add(tf.matmul(y, dense), tf.zeros([5]))
         tf.nn.softmax(y, name="out")
     return graph.as_graph_def()
 
@@ -110,6 +112,20 @@ def while_loop() -> graph_pb2.GraphDef:
 
         out = v1.while_loop(lambda step, *_: step < 3, body, [0, tf.nn.relu(x), tf.exp(x)])
         tf.add(tf.matmul(out[1], weights), out[2], name="out")
+    return graph.as_graph_def()
+
+
+def constant_in_loop() -> graph_pb2.GraphDef:
+    """A loop whose weights are a constant of its own frame; fetch ``out``."""
+    with building() as graph:
+        v1.disable_control_flow_v2()
+        x = v1.placeholder(tf.float32, [4, 4], name="x")
+        loop = v1.while_loop(
+            lambda step, _: step < 3,
+            lambda step, state: (step + 1, tf.matmul(state, matrix())),
+            [0, x],
+        )
+        tf.identity(loop[1], name="out")
     return graph.as_graph_def()
 
 
