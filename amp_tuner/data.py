@@ -35,7 +35,7 @@ class DataSet:
         search: samples that trials are judged on.
         holdout: samples that are held back for the final figures.
         order_path: ``.npy``, int64, shape (samples,): sample i is row ``order[i]`` of the arrays.
-        digest: SHA-256 (hex) of the arrays that are used, their names and types.
+        digest: SHA-256 (``sha256:…``) of the arrays that are used, their names and types.
         batch_size: the study's, or the one that the model demands.
         notices: what the user should know, one sentence each.
     """
@@ -122,7 +122,7 @@ def _digest(path: Path, arrays: Mapping[str, ArrayHeader]) -> str:
         found.update(f"{name}\0{header.dtype.str}\0{header.shape}\0{header.fortran}\0".encode())
         for chunk in iterate(path, name, header):
             found.update(chunk.tobytes())
-    return found.hexdigest()
+    return f"sha256:{found.hexdigest()}"
 
 
 def _labels(path: Path, name: str | None) -> NDArray[Any] | None:

@@ -73,6 +73,10 @@ class RunFolder:
         """Scratch: outputs on their way from the worker, never needed after the run."""
         return self.root / "work"
 
+    def size_bytes(self) -> int:
+        """Bytes that the folder's files take."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+
     def trial(self, number: int) -> Path:
         """The file of one trial."""
         return self.trials / f"{number:04d}.json"

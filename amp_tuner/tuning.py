@@ -136,6 +136,8 @@ class Tuning:
             return "nothing to tune in this graph: no op type's list can change it"
         if self._known_in_a_row >= _STUCK + _EXHAUSTED:
             return "no distinct effective graph seems to be left"
+        if self._folder.size_bytes() > self._config.limits.disk_bytes:
+            return f"the output folder holds more than {self._config.limits.disk} (limits.disk)"
         return self._out_of_time()
 
     def _out_of_time(self) -> str | None:

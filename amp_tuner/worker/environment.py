@@ -47,6 +47,8 @@ REPORTED_PREFIXES = (
     "PYTHONPATH",
     "PYTHONHOME",
 )
+#: scikit-learn sets these in the tuner itself when it is imported; no user asked for them.
+_OUR_OWN = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
 
 
 def worker_environment(
@@ -65,7 +67,9 @@ def worker_environment(
     """
     kept = {name: ambient[name] for name in KEPT if name in ambient}
     dropped = sorted(
-        name for name in ambient if name not in kept and name.startswith(REPORTED_PREFIXES)
+        name
+        for name in ambient
+        if name not in (*kept, *_OUR_OWN) and name.startswith(REPORTED_PREFIXES)
     )
     ours = {
         "PYTHONPATH": str(package_folder),
