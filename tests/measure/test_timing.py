@@ -12,7 +12,7 @@ from amp_tuner.records import Timing
 from tests.measure.machines import Machine
 
 RULES = TimingRules()
-SIMULATIONS = 200
+SIMULATIONS = 120
 
 
 def measured(machine: Machine, rules: TimingRules = RULES, **options: Any) -> Timing:
