@@ -86,7 +86,7 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
         return
     measured = answer.best.runtime == answer.best.family
     write_text(environment, environment_text(answer.best, measured=measured))
-    write_text(snippet, python_text(answer.best))
+    write_text(snippet, python_text(answer.best, baked=answer.best.runtime == "engine"))
 
 
 def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | None, int]:

@@ -60,14 +60,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings_text(folder: RunFolder, point: Point, options: argparse.Namespace) -> str:
-    if options.runtime not in (None, point.runtime):
+    other = options.runtime not in (None, point.runtime)
+    if other:
         point = _predicted(folder, point, options.runtime)
-        measured = False
-    else:
-        measured = point.runtime == point.family
-    if options.format == "env":
-        return environment_text(point, measured=measured)
-    return python_text(point)
+    if options.format == "python":
+        return python_text(point, baked=point.runtime == "engine" and not other)
+    return environment_text(point, measured=point.runtime == point.family and not other)
 
 
 def _point_file(folder: RunFolder, wanted: str) -> Path:
@@ -121,14 +119,7 @@ def _bake(folder: RunFolder, point: Point, output: Path) -> None:
 def _predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
     """The point for another runtime: painted again with that runtime's rules, not measured."""
     notice = f"measured with runtime {point.runtime}; for {runtime} it is predicted, not measured"
-    plain = replace(
-        point,
-        runtime=runtime,
-        family=runtime,
-        speedup=None,
-        latency_ms={},
-        notices=(notice,),
-    )
+    plain = replace(point, family=runtime, notices=(*point.notices, notice))
     data_type = point.setting.data_type
     if data_type == FLOAT32:
         return plain

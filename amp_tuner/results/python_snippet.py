@@ -93,13 +93,18 @@ def load():
 '''
 
 
-def python_text(point: Point) -> str:
-    """The module's source: for runtime ``engine`` with ``load()``, else with the real pass.
+def python_text(point: Point, *, baked: bool) -> str:
+    """The module's source.
+
+    Args:
+        point: what to run.
+        baked: with ``load()`` for the baked model, which is what runtime ``engine`` measures; else
+            with ``apply()``, which has the family's own pass rewrite the graph.
 
     Raises:
         InputError: the point names a rule set that is not known.
     """
-    if point.runtime == "engine":
+    if baked:
         return _baked(point)
     how = activation(point)
     text = _head(

@@ -38,7 +38,9 @@ def run(script: str, folder: Path, *arguments: str, **variables: str) -> str:
 
 def written(folder: Path, given_point: Point) -> Path:
     path = folder / "best.py"
-    path.write_text(python_text(given_point), encoding="utf-8")
+    path.write_text(
+        python_text(given_point, baked=given_point.runtime == "engine"), encoding="utf-8"
+    )
     return path
 
 
