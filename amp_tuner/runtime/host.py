@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import sys
 import time
@@ -79,6 +80,7 @@ class ModelHost:
         for key in list(self._sessions):
             self.drop(key)
         self._data = None
+        gc.unfreeze()
         wanted = (source, runtime, device, threads)
         opened = self._opened
         if not opened or wanted != (
@@ -94,6 +96,9 @@ class ModelHost:
         loaded = opened.runtime.loaded
         if data is not None:
             self._data = Batches(data, loaded.inputs, loaded.fixed_batch)
+        # TensorFlow's third of a million objects stay: collections after a drop need not see them.
+        gc.collect()
+        gc.freeze()
         return loaded
 
     def describe(self, rules: Sequence[str]) -> dict[str, Any]:
@@ -132,6 +137,8 @@ class ModelHost:
         self._candidates.pop(key, None)
         if session is not None:
             session.close()
+            # A graph is a web of cycles; a study would pile up those of large models.
+            gc.collect()
 
     def save(self, key: str, path: str, form: str, *, fold_weights: bool) -> None:
         """Writes a built setting's graph."""

@@ -103,6 +103,6 @@ def _package_folder(scratch: Path) -> Path:
     folder = scratch.absolute() / "import"
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "amp_tuner"
-    if not link.exists():
-        link.symlink_to(Path(amp_tuner.__file__).parent, target_is_directory=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path(amp_tuner.__file__).parent, target_is_directory=True)
     return folder

@@ -219,3 +219,37 @@ def test_a_saved_graph_holds_weights_in_16_bits_where_asked(
         graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
         types = {node.attr["dtype"].type for node in graph_def.node if node.op == "Const"}
         assert (tf.bfloat16.as_datatype_enum in types) is fold
+
+
+@pytest.mark.parametrize("data_type", DATA_TYPES)
+def test_without_the_optimizer_that_sessions_skip_the_same_graph_runs(
+    worker: WorkerClient, loaded: LoadedModel, tmp_path: Path, data_type: str
+) -> None:
+    worker.build("candidate", candidate(data_type))
+    worker.save("candidate", tmp_path / "model.pb", "pb", fold_weights=True)
+    graph_def = tf.compat.v1.GraphDef.FromString((tmp_path / "model.pb").read_bytes())
+    (ops, values), (default_ops, default_values) = (
+        _executed(graph_def, skip=skip) for skip in (True, False)
+    )
+    assert ops == default_ops
+    np.testing.assert_array_equal(values, default_values)
+
+
+def _executed(graph_def: Any, *, skip: bool) -> tuple[dict[str, str], Any]:
+    """The op type of each node that runs, by name, and the output."""
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_tfg_optimizer = skip
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.import_graph_def(graph_def, name="")
+    (feed,) = (node.name for node in graph_def.node if node.op == "Placeholder")
+    metadata = tf.compat.v1.RunMetadata()
+    (softmax,) = (node.name for node in graph_def.node if node.op == "Softmax")
+    with tf.compat.v1.Session(graph=graph, config=config) as session:
+        values = session.run(
+            f"{softmax}:0",
+            {f"{feed}:0": tiny_models.features()},
+            tf.compat.v1.RunOptions(output_partition_graphs=True),
+            metadata,
+        )
+    nodes = [node for part in metadata.partition_graphs for node in part.node]
+    return {node.name: node.op for node in nodes}, values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -186,3 +187,47 @@ def test_dumps_are_deleted(served: WorkerClient) -> None:
     served.build("candidate", candidate("bfloat16"))
     assert not list(served._scratch.rglob("graphdef_*"))
     assert not list(served._scratch.rglob("dumps-*"))
+
+
+def keras_model(kind: str) -> keras.Model:
+    layers = keras.layers
+    if kind == "convolutions":
+        body = [
+            layers.Conv2D(8, 3),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling2D(),
+            layers.Conv2D(8, 3, activation="swish"),
+            layers.GlobalAveragePooling2D(),
+        ]
+        return keras.Sequential([keras.Input((16, 16, 3)), *body, layers.Dense(5, "softmax")])
+    if kind == "recurrence":
+        body = [layers.LSTM(16, return_sequences=True), layers.LSTM(8)]
+        return keras.Sequential([keras.Input((10, 8)), *body, layers.Dense(3, "softmax")])
+    tokens = keras.Input((12, 16))
+    attended = layers.LayerNormalization()(tokens + layers.MultiHeadAttention(2, 8)(tokens, tokens))
+    dense = layers.Dense(16)(layers.Dense(32, "gelu")(attended))
+    return keras.Model(tokens, layers.Dense(4)(layers.LayerNormalization()(attended + dense)))
+
+
+@pytest.mark.all_only
+@pytest.mark.parametrize("kind", ["convolutions", "recurrence", "attention"])
+def test_random_settings_of_real_layers_are_predicted(
+    worker: WorkerClient, tmp_path: Path, kind: str
+) -> None:
+    model = keras_model(kind)
+    model.save(tmp_path / "model.keras")
+    source = ModelSource(str(tmp_path / "model.keras"))
+    (name,) = (info.name for info in worker.load(source, None, "tensorflow", "cpu").inputs)
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(8, *model.input_shape[1:])).astype(np.float32)
+    worker.load(source, tiny_models.data(tmp_path / "data", {name: inputs}), "tensorflow", "cpu")
+    for data_type in DATA_TYPES:
+        rules = rule_set(f"tf-cpu-{data_type}")
+        graph = worker.describe([rules.identifier])[rules.identifier]
+        op_types = sorted({node.op for node in graph.nodes if node.tunable})
+        for _ in range(8):
+            chosen = random.choice(op_types, size=len(op_types) // 3, replace=False)
+            moves = {str(op): str(random.choice(["infer", "clear", "deny"])) for op in chosen}
+            facts = worker.build("candidate", candidate(data_type, moves, expects=0))
+            assert facts["graph_matches"] is True, moves
