@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -116,9 +117,10 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
     """
     folder = RunFolder(root)
     if root.is_dir() and not folder.identity.exists():
-        # A tuner that found bad input leaves these two behind.
-        ours = {"lock", "work"}
-        strangers = sorted(entry.name for entry in root.iterdir() if entry.name not in ours)
+        # What a tuner leaves behind that found bad input, or was killed before its first trial.
+        ours = re.compile(rf"lock|work|\.{folder.identity.name}\..*")
+        names = sorted(entry.name for entry in root.iterdir())
+        strangers = [name for name in names if not ours.fullmatch(name)]
         if strangers:
             message = f"the folder holds no study but other files ({', '.join(strangers[:3])}, …)"
             raise InputError.one("$.output", f"{root}: {message}; name an empty or a new folder")
@@ -174,21 +176,34 @@ def claim(
         "config": config,
         "study_file": str(study_file),
     }
+    resumed = check_identity(folder, identity)
+    write_json(folder.identity, content)
+    return resumed
+
+
+def check_identity(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
+    """Whether the folder holds a study; reads only.
+
+    Args:
+        folder: the folder, which may not exist.
+        identity: what must not change between runs (JSON), or some of its keys.
+
+    Raises:
+        InputError: it holds another study; every difference is named.
+    """
     if not folder.identity.exists():
-        write_json(folder.identity, content)
         return False
     held = json.loads(folder.identity.read_text(encoding="utf-8"))
     if held.get("format") != FORMAT:
         message = f"format {held.get('format')} is newer than this amp-tune reads ({FORMAT})"
         raise InputError.one(str(folder.identity), message)
     wanted = json.loads(json.dumps(identity))
+    before = {key: held["identity"].get(key) for key in wanted}
     problems = [
-        Problem(where, f"the study in {folder.root} has {before!r}, this one {now!r}")
-        for where, before, now in _differences(held["identity"], wanted, "$")
+        Problem(where, f"the study in {folder.root} has {old!r}, this one {new!r}")
+        for where, old, new in _differences(before, wanted, "$")
     ]
-    if not problems:
-        write_json(folder.identity, content)
-    else:
+    if problems:
         hint = "another output folder, or --fresh to move the old study aside and start anew"
         raise InputError([*problems, Problem("$.output", f"holds another study: use {hint}")])
     return True

@@ -12,7 +12,7 @@ from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.confirming import confirm
 from amp_tuner.errors import InputError
-from amp_tuner.folder import RunFolder, claim, move_aside, open_folder
+from amp_tuner.folder import RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.session import Session, open_session
@@ -32,10 +32,14 @@ def run(options: argparse.Namespace) -> int:
     config = load_study(options.config, overrides=_overrides(options))
     if options.fresh:
         move_aside(config.output)
+    # What the study file alone tells is told before anything starts or is written.
+    check_identity(RunFolder(config.output), config.identity())
     folder, lock = open_folder(config.output)
     console = make_console(quiet=options.quiet)
     try:
         return _run(config, folder, Terminal(console))
+    except BrokenPipeError:
+        raise
     except OSError as error:
         # A full disk, say: everything written before is whole, and the study resumes.
         message = f"cannot write to {folder.root}: {error.strerror or error}"
