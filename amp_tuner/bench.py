@@ -6,7 +6,9 @@ that dies is replaced when the next setting needs it.
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -119,7 +121,8 @@ class Bench:
         Raises:
             TargetError: it cannot even run FP32.
         """
-        if onednn not in self._workers:
+        held = self._workers.get(onednn)
+        if held is None or not held.alive:
             worker = self._start(onednn)
             self._load(worker)
             self._workers[onednn] = worker
@@ -148,8 +151,17 @@ class Bench:
         """FP32 with oneDNN off (first) and on (second), each against the faster one.
 
         Sets :attr:`baseline_onednn`: on, unless off is certainly faster by more than a tie.
+
+        Raises:
+            TargetError: FP32 fails on one of them.
         """
         off, on = self.worker(False), self.worker(True)
+        try:
+            return self._float32_pair(off, on)
+        except WorkerFailure as failure:
+            raise _cannot_run(failure) from failure
+
+    def _float32_pair(self, off: WorkerClient, on: WorkerClient) -> tuple[Measurement, Measurement]:
         timing = self._time(off, FLOAT32, on, FLOAT32, None)
         self.baseline_onednn = timing.speedup.high >= 1 - TIE
         baseline, other = (on, off) if self.baseline_onednn else (off, on)
@@ -175,6 +187,7 @@ class Bench:
 
         Raises:
             WorkerFailure: this setting failed, with its cause.
+            OSError: the disk is full.
         """
         onednn = self.baseline_onednn if plan.setting.onednn is None else plan.setting.onednn
         worker = self.worker(onednn)
@@ -192,6 +205,9 @@ class Bench:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
             self._clean_up(worker, key)
+            if os.strerror(errno.ENOSPC) in failure.cause:
+                # No fault of the setting's: every later one would fail like it.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failure
             if failure.cause.startswith("timeout"):
                 limit_s = self._config.limits.trial_seconds
                 cause = f"timeout: the trial took more than {limit_s:g} s"
@@ -320,11 +336,15 @@ class Bench:
             worker.build(FLOAT32, Candidate(FLOAT32))
         except WorkerFailure as failure:
             worker.close()
-            message = f"the target cannot run the FP32 model: {failure.cause}"
-            raise TargetError(f"{message}\n{failure.last_words}".strip()) from failure
+            raise _cannot_run(failure) from failure
 
     def _source(self) -> DataSource:
         return self._data.source(self._batch_size, self._config.measure.timing_batches)
+
+
+def _cannot_run(failure: WorkerFailure) -> TargetError:
+    message = f"the target cannot run the FP32 model: {failure.cause}"
+    return TargetError(f"{message}\n{failure.last_words}".strip())
 
 
 def _turned(timing: Timing) -> Timing:

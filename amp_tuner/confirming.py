@@ -49,16 +49,26 @@ def confirm(
         if trial.number in done or enough():
             continue
         phase(f"measuring the front again: {position}/{len(members)}")
-        measurement, cause = None, None
-        try:
-            measurement = _again(session, trial)
-        except WorkerFailure as failure:
-            cause = failure.cause
-        content = None if measurement is None else measurement.to_json()
+        outcome = _outcome(session, trial)
+        if isinstance(outcome, str):
+            # It has run before, so a failure is not believed at once.
+            outcome = _outcome(session, trial)
         write_json(
             folder.confirmation(trial.number),
-            {"format": 1, "measurement": content, "cause": cause},
+            {
+                "format": 1,
+                "measurement": None if isinstance(outcome, str) else outcome.to_json(),
+                "cause": outcome if isinstance(outcome, str) else None,
+            },
         )
+
+
+def _outcome(session: Session, trial: Trial) -> Measurement | str:
+    """The fresh measurement, or why there is none."""
+    try:
+        return _again(session, trial)
+    except WorkerFailure as failure:
+        return failure.cause
 
 
 def _again(session: Session, trial: Trial) -> Measurement:

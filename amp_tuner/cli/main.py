@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from amp_tuner.cli.arguments import VERBS, parse
-from amp_tuner.errors import AmpTunerError, InputError
+from amp_tuner.errors import AmpTunerError, InputError, TargetError, WorkerFailure
 
 _INTERRUPTED = 130
 
@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
         return error.exit_code
+    except WorkerFailure as failure:
+        # Outside of a trial: while a model was read, described or baked.
+        print(f"amp-tune: the worker failed: {failure}", file=sys.stderr)
+        print(failure.last_words, file=sys.stderr)
+        return TargetError.exit_code
     except AmpTunerError as error:
         print(f"amp-tune: {error}", file=sys.stderr)
         return error.exit_code
