@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -95,8 +95,8 @@ class Tuning:
             TargetError: the target cannot run the FP32 model any more.
             KeyboardInterrupt: everything that ended is written; the same command resumes.
         """
-        self._recover()
         self._prepare_baseline()
+        self._recover()
         known = self._study.anchors()
         for anchor in self.anchors.values():
             if anchor.name not in known:
@@ -166,9 +166,17 @@ class Tuning:
             if number in self.trials:
                 self._tell(self.trials[number])
                 continue
+            worn_out = self._study.worn_out(number)
+            if worn_out is not None:
+                self._finish(self._tried(worn_out, _now(), _given_up))
+                continue
             again = self._study.sweep(number)
             self._log.write("swept", {"trial": number, "repeated": again})
-            self._watch.notice(f"trial {number} was interrupted; it is repeated")
+            outcome = "it is repeated" if again else "it had not begun"
+            self._watch.notice(f"trial {number} was interrupted; {outcome}")
+        if self.trials:
+            # The kill may have come between a trial's own file and the table.
+            write_trials(self._folder.trials_csv, list(self.trials.values()))
 
     def _prepare_baseline(self) -> None:
         """Measures FP32 with oneDNN off and on, once per study; the faster one is the baseline."""
@@ -191,7 +199,7 @@ class Tuning:
         stuck = self._known_in_a_row >= _STUCK
         proposal = self._study.ask(lease.new_lease(), at_random=stuck)
         began = time.monotonic()
-        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        started = _now()
         self._log.write("asked", {"trial": proposal.number, "parameters": proposal.parameters})
 
         def renew(renewed: Mapping[str, Any]) -> None:
@@ -200,16 +208,18 @@ class Tuning:
         before_s = self._session.bench.device_s
         try:
             with lease.kept(renew):
-                trial = self._tried(proposal, started)
+                trial = self._tried(proposal, started, self._measured)
         except KeyboardInterrupt:
-            self._study.sweep(proposal.number)
+            self._study.sweep(proposal.number, excused=True)
             self._log.write("interrupted", {"trial": proposal.number})
             raise
         seconds = time.monotonic() - began
         device_s = self._session.bench.device_s - before_s
         self._finish(replace(trial, seconds=seconds, overhead_s=seconds - device_s))
 
-    def _tried(self, proposal: Proposal, started: str) -> Trial:
+    def _tried(
+        self, proposal: Proposal, started: str, run: Callable[[Trial, Plan], Trial]
+    ) -> Trial:
         """What becomes of a proposal; durations are filled in by the caller."""
         anchor = None if proposal.anchor is None else self.anchors[proposal.anchor]
         setting = self._setting(proposal, anchor)
@@ -244,7 +254,7 @@ class Tuning:
                 measurement=known.measurement,
                 cause=known.cause,
             )
-        return self._measured(trial, plan)
+        return run(trial, plan)
 
     def _measured(self, trial: Trial, plan: Plan) -> Trial:
         # Written before the setting runs: after a crash of the whole machine this line says
@@ -335,6 +345,15 @@ def without_blocks(trial: Trial) -> Trial:
         return trial
     timing = replace(measurement.timing, blocks=())
     return replace(trial, measurement=replace(measurement, timing=timing))
+
+
+def _given_up(trial: Trial, _: Plan) -> Trial:
+    """The end of a trial that twice was the last thing a tuner did."""
+    return replace(trial, cause="the tuner was killed twice while this setting ran")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def _is_measured(trial: Trial) -> bool:

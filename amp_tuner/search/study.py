@@ -165,26 +165,46 @@ class TuningStudy:
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         }
 
-    def sweep(self, number: int) -> bool:
+    def worn_out(self, number: int) -> Proposal | None:
+        """A running trial that already is a repetition; None for any other."""
+        attributes, parameters = self._trial(number).user_attrs, self._parameters(number)
+        if _RETRY_OF not in attributes or not self._is_whole(parameters):
+            return None
+        return self._proposal(number, parameters, attributes)
+
+    def sweep(self, number: int, *, excused: bool = False) -> bool:
         """Ends a trial whose tuner is gone, and puts it up for one repetition.
 
+        Args:
+            number: the running trial.
+            excused: the user interrupted it, so the repetition is not its last chance.
+
         Returns:
-            Whether it will be tried again (an interrupted repetition is not).
+            Whether it will be tried again (an interrupted repetition is not, unless excused).
         """
         trial = self._trial(number)
-        again = _RETRY_OF not in trial.user_attrs
-        # A kill in the middle of ask leaves only some parameters: those of a waiting trial stand
-        # elsewhere too, and the sampler proposes its own anew (its seed counts finished trials).
-        parameters = self._frozen(number).system_attrs.get("fixed_params", trial.params)
-        whole = parameters.keys() == self._space.choices().keys()
+        again = excused or _RETRY_OF not in trial.user_attrs
+        parameters = self._parameters(number)
+        whole = self._is_whole(parameters)
         if again and whole:
-            attributes = {_RETRY_OF: number}
-            if _ANCHOR in trial.user_attrs:
-                attributes[_ANCHOR] = trial.user_attrs[_ANCHOR]
-            self._study.enqueue_trial(parameters, user_attrs=attributes)
+            kept = (_ANCHOR, _RETRY_OF) if excused else (_ANCHOR,)
+            attributes = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
+            if not excused:
+                attributes[_RETRY_OF] = number
+            self._study.enqueue_trial(dict(parameters), user_attrs=attributes)
         trial.set_user_attr(_INTERRUPTED, value=True)
         self.tell_failed(number, "interrupted")
         return again and whole
+
+    def _parameters(self, number: int) -> Mapping[str, str]:
+        # A kill in the middle of ask leaves only some parameters: those of a waiting trial stand
+        # elsewhere too, and the sampler proposes its own anew (its seed counts finished trials).
+        trial = self._frozen(number)
+        parameters: Mapping[str, str] = trial.system_attrs.get("fixed_params", trial.params)
+        return parameters
+
+    def _is_whole(self, parameters: Mapping[str, str]) -> bool:
+        return parameters.keys() == self._space.choices().keys()
 
     def _finished(self) -> int:
         """Trials that count for the sampler's seed: all that ended but the interrupted ones."""
