@@ -238,6 +238,40 @@ _LISTS: dict[str, Callable] = {
 }
 
 
+def list_through_function() -> graph_pb2.GraphDef:
+    """A TensorList that a function pushes to, between two products; fetch ``out``."""
+
+    @tf.function(autograph=False)
+    def push(handle, item):
+        return raw.TensorListPushBack(input_handle=handle, tensor=item)
+
+    with building() as graph:
+        x = v1.placeholder(tf.float32, [4, 4], name="x")
+        empty = raw.EmptyTensorList(
+            element_shape=[4, 4], max_num_elements=10, element_dtype=tf.float32
+        )
+        handle = raw.TensorListPushBack(input_handle=empty, tensor=tf.matmul(x, matrix()))
+        popped = raw.TensorListPopBack(
+            input_handle=push(handle, x), element_shape=[4, 4], element_dtype=tf.float32
+        )
+        tf.matmul(popped.tensor, matrix(), name="product")
+        tf.identity(graph.get_tensor_by_name("product:0"), name="out")
+    return graph.as_graph_def()
+
+
+def recurrent_cell() -> graph_pb2.GraphDef:
+    """A cell on float16's ALLOW list whose op takes float32 only; fetch ``out``."""
+    with building() as graph:
+        x = v1.placeholder(tf.float32, [4, 4], name="x")
+        wide, narrow = tf.ones([8, 8]), tf.ones([8, 4])
+        state = raw.GRUBlockCell(
+            x=tf.nn.relu(x), h_prev=x, w_ru=wide, w_c=narrow, b_ru=tf.ones([8]), b_c=tf.ones([4])
+        ).h
+        tf.matmul(tf.nn.relu(state), matrix(), name="product")
+        tf.identity(graph.get_tensor_by_name("product:0"), name="out")
+    return graph.as_graph_def()
+
+
 LIST_KINDS = tuple(_LISTS)
 
 

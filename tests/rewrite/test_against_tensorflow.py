@@ -38,6 +38,8 @@ CASES = {
     "recurrent net": graphs.recurrent_net(),
     "lists of types, casts": graphs.lists_of_types(),
     "variables": graphs.variables(),
+    "a list through a function": graphs.list_through_function(),
+    "an allow op without a 16-bit type": graphs.recurrent_cell(),
     "sideways through clear": graphs.sideways(),
     **{f"tensor lists, {kind}": graphs.tensor_lists(kind) for kind in graphs.LIST_KINDS},
     **{f"between, {op}": graphs.chain("MatMul", op, "MatMul", source="x") for op in UNARY_INFER},

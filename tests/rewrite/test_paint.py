@@ -82,6 +82,19 @@ def test_a_tensor_list_that_leaves_the_graph_is_denied():
     assert "TensorListPopBack_1" in found
 
 
+def test_a_tensor_list_that_a_function_touches_is_denied():
+    found = painted(graphs.list_through_function())
+    assert "product" in found
+    assert not any("TensorList" in name for name in found)
+
+
+def test_an_allow_op_whose_type_cannot_change_loses_its_paint():
+    found = painted(graphs.recurrent_cell())
+    assert "GRUBlockCell" not in found
+    # What was painted because of it stays so.
+    assert "Relu" in found
+
+
 def test_a_loop_is_float32_as_a_whole_if_a_part_of_it_must_be():
     found = painted(graphs.recurrent_edges())
     assert "MatMul" in found
