@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from amp_tuner.amp.rules import RuleSet, rule_set
+from amp_tuner.amp.rules import RuleSet, rule_set, rule_set_of_runtime
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet
 from amp_tuner.errors import TargetError, WorkerFailure
@@ -39,6 +39,7 @@ _LADDER = (0.125, 1.0)
 #: On fewer samples only NaN and Inf are looked for: a metric may not even be defined on them.
 _JUDGED_FROM = 1000
 
+_UNPREDICTED = "the real pass converted another graph than was predicted"
 #: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
 TIE = 0.01
 
@@ -142,7 +143,14 @@ class Bench:
 
     def describe(self) -> dict[str, tuple[RuleSet, TypedGraph]]:
         """Each data type's rule set and graph, as the pass sees it."""
-        rules = {name: rule_set(rules) for name, rules in self._config.target.rules.items()}
+        target = self._config.target
+        rules = {name: rule_set(wanted) for name, wanted in target.rules.items()}
+        if target.runtime == "tensorflow":
+            # The pass is the target's own, so its version decides, not the newest that is known.
+            version = self.worker(True).hello()["tensorflow"]
+            rules = {
+                name: rule_set_of_runtime(wanted, version) for name, wanted in target.rules.items()
+            }
         names = [rule.identifier for rule in rules.values()]
         graphs = self.worker(True).describe(names)
         return {name: (rule, graphs[rule.identifier]) for name, rule in rules.items()}
@@ -195,8 +203,10 @@ class Bench:
         self._deadline = time.monotonic() + self._config.limits.trial_seconds
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
         try:
+            notices: tuple[str, ...] = ()
             if key == _CANDIDATE:
-                self._limited(worker).build(key, plan.candidate)
+                built = self._limited(worker).build(key, plan.candidate)
+                notices = () if built["graph_matches"] else (_UNPREDICTED,)
             accuracy = self._ladder(worker, key, part, always_timed=always_timed)
             timing = None
             if always_timed or accuracy.verdict != "misses":
@@ -215,7 +225,7 @@ class Bench:
             raise
         finally:
             self._deadline = math.inf
-        return Measurement(plan.effective, accuracy, timing)
+        return Measurement(plan.effective, accuracy, timing, notices)
 
     def baseline(self, part: str, known: Measurement) -> Measurement:
         """The baseline on another part of the samples; its ratio to itself needs no clock.

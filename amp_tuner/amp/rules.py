@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -126,6 +127,29 @@ def rule_set(name: str) -> RuleSet:
         allowed = ", ".join(f"{base}@{known}" for known in versions)
         raise InputError.one("rules", f"no version {version!r} of {base}; allowed: {allowed}")
     return _build(base, version or versions[0])
+
+
+def rule_set_of_runtime(name: str, runtime_version: str) -> RuleSet:
+    """The rule set as a runtime of that version applies it.
+
+    Args:
+        name: as in :func:`rule_set`; a version in it wins.
+        runtime_version: such as ``2.17.1``: the newest known version that is not newer is taken,
+            the oldest where all are.
+
+    Raises:
+        InputError: there is no such rule set.
+    """
+    newest = rule_set(name)
+    if "@" in name:
+        return newest
+    known = _VERSIONS[newest.family]
+    fit = (one for one in known if _numbers(one) <= _numbers(runtime_version))
+    return rule_set(f"{name}@{next(fit, known[-1])}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]+", version)[:2])
 
 
 def default_rules(runtime: str, device: str) -> dict[str, str]:

@@ -67,8 +67,8 @@ class EngineRuntime:
             initializers=self._frozen.initializers,
         )
         config = session_config(self._threads, self._device)
-        # It only encodes constants anew, which takes seconds for large weights; the graph that
-        # runs has the same nodes and gives the same bits without it (held by a test).
+        # It encodes constants anew, which takes seconds for large weights. Both sides of a pair run
+        # without it; a test holds that nodes and outputs are the same.
         config.graph_options.rewrite_options.disable_tfg_optimizer = True
         session = ModelSession(served, config)
         first_run(session, feed)

@@ -5,7 +5,12 @@ import json
 import pytest
 
 from amp_tuner.amp import rules as rules_module
-from amp_tuner.amp.rules import default_rules, rule_set, rule_set_names
+from amp_tuner.amp.rules import (
+    default_rules,
+    rule_set,
+    rule_set_names,
+    rule_set_of_runtime,
+)
 from amp_tuner.errors import InputError
 
 
@@ -71,3 +76,12 @@ def test_itex_has_no_float16_on_cpus():
 
 def test_an_unknown_device_has_no_rules():
     assert default_rules("itex", "tpu") == {}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "version"),
+    [("2.15.1", "2.15"), ("2.17.0", "2.15"), ("2.21.0", "2.21"), ("3.0", "2.21"), ("2.9", "2.15")],
+)
+def test_a_runtime_follows_the_newest_rules_that_are_not_newer(runtime: str, version: str) -> None:
+    assert rule_set_of_runtime("tf-cpu-float16", runtime).version == version
+    assert rule_set_of_runtime("tf-cpu-float16@2.15", runtime).version == "2.15"
