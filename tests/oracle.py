@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from tensorflow.core.framework import graph_pb2
 
@@ -74,14 +74,16 @@ class Oracle:
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
-    def _ask(self, graph_def: graph_pb2.GraphDef, **request: Any) -> graph_pb2.GraphDef:
+    def _ask(self, graph_def: graph_pb2.GraphDef, **request: Any) -> dict[str, graph_pb2.GraphDef]:
         encoded = base64.b64encode(graph_def.SerializeToString()).decode()
-        self._requests.write(
-            json.dumps({"graph": encoded, "drop_new_attributes": self._older, **request}) + "\n"
-        )
-        self._requests.flush()
-        reply = self._read()
-        return graph_pb2.GraphDef.FromString(base64.b64decode(reply["graph"]))
+        request = {"graph": encoded, "drop_new_attributes": self._older, **request}
+        with contextlib.suppress(BrokenPipeError):  # reading tells how the process died
+            self._requests.write(json.dumps(request) + "\n")
+            self._requests.flush()
+        return {
+            name: graph_pb2.GraphDef.FromString(base64.b64decode(graph))
+            for name, graph in self._read().items()
+        }
 
     def real_pass(
         self,
@@ -109,11 +111,20 @@ class Oracle:
             optimizer=OPTIMIZERS[rules.name],
             environment=environment,
             gpu=self._cuda,
-        )
+        )["graph"]
+
+    def itex_pass(
+        self, graph_def: graph_pb2.GraphDef, environment: dict[str, str], fetches: list[str]
+    ) -> Optional[tuple[graph_pb2.GraphDef, graph_pb2.GraphDef]]:
+        """What ITEX's pass was handed and what it made of it; None if it did not run."""
+        dumps = self._ask(graph_def, action="itex", fetches=fetches, environment=environment)
+        if "preop" not in dumps:
+            return None
+        return dumps["preop"], dumps.get("AutoMixedPrecision", dumps["preop"])
 
     def engine(self, graph_def: graph_pb2.GraphDef, **arguments: Any) -> graph_pb2.GraphDef:
         """What ``amp_tuner.tf.rewrite`` makes of the graph there; as it was on a RewriteError."""
-        return self._ask(graph_def, action="engine", arguments=arguments)
+        return self._ask(graph_def, action="engine", arguments=arguments)["graph"]
 
     def close(self) -> None:
         self._requests.close()

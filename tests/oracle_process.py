@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pathlib
 import sys
+import tempfile
 
 import tensorflow as tf
 from tensorflow.core.protobuf import (
@@ -42,6 +44,41 @@ def optimize(graph_def, fetches, optimizer, environment, gpu):
     return tf_optimizer.OptimizeGraph(
         config, meta, verbose=False, cluster=fake_gpu() if gpu else None
     )
+
+
+def itex_dumps(graph_def, fetches, environment):
+    """The graphs before and after ITEX's pass, from its log folder; no second one: no change."""
+    for node in graph_def.node:
+        node.device = "/job:localhost/replica:0/task:0/device:CPU:0"
+    meta = meta_graph_pb2.MetaGraphDef()
+    meta.graph_def.CopyFrom(graph_def)
+    meta.collection_def["train_op"].node_list.value.extend(fetches)
+    config = config_pb2.ConfigProto()
+    options = config.graph_options.rewrite_options
+    off, on = rewriter_config_pb2.RewriterConfig.OFF, rewriter_config_pb2.RewriterConfig.ON
+    for field in options.DESCRIPTOR.fields:
+        kind = field.enum_type
+        if kind is not None and kind.name == "Toggle":
+            setattr(options, field.name, off)
+    options.use_plugin_optimizers = on
+    options.disable_model_pruning = True
+    options.disable_tfg_optimizer = True
+    options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    options.min_graph_nodes = -1
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [name for name in os.environ if name.startswith("ITEX_AUTO_MIXED")]:
+            del os.environ[name]
+        os.environ.update(environment)
+        os.environ["ITEX_AUTO_MIXED_PRECISION"] = "1"
+        os.environ["ITEX_AUTO_MIXED_PRECISION_DATA_TYPE"] = "BFLOAT16"
+        os.environ["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] = folder + "/"
+        tf_optimizer.OptimizeGraph(config, meta, verbose=False)
+        found = {}
+        for kind in ("preop", "AutoMixedPrecision"):
+            for file in sorted(pathlib.Path(folder).glob(f"graphdef_{kind}_*.pb")):
+                found[kind] = tf.compat.v1.GraphDef.FromString(file.read_bytes())
+    return found
 
 
 def fake_gpu():
@@ -81,6 +118,9 @@ def answer(request):
     graph_def = tf.compat.v1.GraphDef.FromString(base64.b64decode(request["graph"]))
     if request["drop_new_attributes"]:
         drop_new_attributes(graph_def)
+    if request["action"] == "itex":
+        dumps = itex_dumps(graph_def, request["fetches"], request["environment"])
+        return {kind: encoded(dump) for kind, dump in dumps.items()}
     if request["action"] == "engine":
         result = engine(graph_def, request["arguments"])
     else:
@@ -91,7 +131,11 @@ def answer(request):
             request["environment"],
             request["gpu"],
         )
-    return {"graph": base64.b64encode(result.SerializeToString()).decode()}
+    return {"graph": encoded(result)}
+
+
+def encoded(graph_def):
+    return base64.b64encode(graph_def.SerializeToString()).decode()
 
 
 def main():
