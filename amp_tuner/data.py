@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +89,11 @@ def open_data(config: StudyConfig, signature: LoadedModel, work: Path) -> DataSe
         raise InputError.one(where, f"{path}: {error}") from error
     order = np.random.default_rng(SPLIT_SEED).permutation(fitted.samples).astype(np.int64)
     order_path = work / "order.npy"
+    # By way of memory: NumPy's own writing to a full disk gives an error without its reason.
+    content = io.BytesIO()
+    np.save(content, order, allow_pickle=False)
     with whole_file(order_path) as file:
-        np.save(file, order, allow_pickle=False)
+        file.write(content.getbuffer())
     held_back = int(fitted.samples * config.data.holdout)
     searched = fitted.samples - held_back
     return DataSet(
