@@ -35,13 +35,84 @@ class Small(tf.Module):
 model = Small()
 tf.saved_model.save(model, sys.argv[1], signatures={"serving_default": model.serve})
 """
+#: Numbers that 16 bits cannot hold decide what each part does. In FP32 all is well; an op type that
+#: is made 16-bit gives 2048 for 2049, and the part that it belongs to goes wrong.
+_NIGHT_MODEL = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+raw = tf.raw_ops
+PIXELS, POOLED = tf.ones([1, 2, 2, 1]), tf.ones([1, 1, 1, 1])
+
+
+def number(value):
+    # Through an integer: what is painted in one part never reaches the next.
+    return tf.cast(tf.cast(value, tf.int32), tf.float32)
+
+
+def aborts(one):
+    wrong = tf.cast(tf.reduce_sum(tf.stack([2048 * one, one])), tf.int64) - 2049
+    pool = {"ksize": [1, 2, 2, 1], "strides": [1, 2, 2, 1], "padding": "VALID"}
+    argmax = tf.reshape(wrong * 10**9, [1, 1, 1, 1])
+    return raw.MaxPoolGradWithArgmax(input=PIXELS, grad=POOLED, argmax=argmax, **pool)[0, 0, 0, 0]
+
+
+def segfaults(one):
+    wrong = tf.cast(tf.reduce_prod(tf.stack([683 * one, 3 * one])), tf.int64) - 2049
+    return raw.FractionalMaxPoolGrad(
+        orig_input=PIXELS,
+        orig_output=POOLED,
+        out_backprop=POOLED,
+        row_pooling_sequence=tf.stack([wrong * 10**12, 2]),
+        col_pooling_sequence=tf.constant([0, 2], tf.int64),
+    )[0, 0, 0, 0]
+
+
+def fills_memory(one):
+    wrong = 2049 - tf.cast(tf.cumsum(tf.stack([2048 * one, one]))[1], tf.int32)
+    return tf.reduce_max(tf.fill([1 + wrong * 500_000_000], one))
+
+
+def never_ends(one):
+    counted = tf.while_loop(lambda count: count < 2100, lambda count: count + 1, [one])[0]
+    return tf.minimum(tf.cast(counted, tf.int32), 1)
+
+
+class Night(tf.Module):
+    def __init__(self):
+        self.weights = tf.Variable(np.full((4, 1), 50_000, "float32"))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="x")])
+    def serve(self, x):
+        one = tf.cast(tf.minimum(tf.shape(x)[0], 1), tf.float32)
+        for part in (aborts, segfaults, fills_memory, never_ends):
+            one = number(part(one))
+        return {"score": tf.matmul(x, self.weights) * 1e-5 * one}
+
+
+model = Night()
+tf.saved_model.save(model, sys.argv[1], signatures={"serving_default": model.serve})
+"""
 SAMPLES = 600
 
 
 def make_model(folder: Path) -> Path:
     """Saves the model as a SavedModel, from a process of its own."""
-    path = folder / "model"
-    command = [sys.executable, "-c", _MODEL, str(path)]
+    return _saved(_MODEL, folder / "model")
+
+
+def make_night_model(folder: Path) -> Path:
+    """Saves a model that goes wrong in 16 bits in five ways.
+
+    Made 16-bit, Sum aborts, else Prod segfaults, else Cumsum takes 2 GB, else AddV2 never ends;
+    MatMul overflows in FP16.
+    """
+    return _saved(_NIGHT_MODEL, folder / "night")
+
+
+def _saved(source: str, path: Path) -> Path:
+    command = [sys.executable, "-c", source, str(path)]
     subprocess.run(command, check=True, capture_output=True, timeout=180)
     return path
 
@@ -55,7 +126,27 @@ def make_data(folder: Path) -> Path:
     return path
 
 
-def study(model: Path, data: Path, **changes: dict[str, Any]) -> dict[str, Any]:
+def make_night_data(folder: Path) -> Path:
+    """Writes inputs of the model that goes wrong; some of its FP16 sums are infinite."""
+    path = folder / "night.npz"
+    np.savez(path, x=np.random.default_rng(2).uniform(0, 1, (SAMPLES, 4)).astype(np.float32))
+    return path
+
+
+def night_study(model: Path, data: Path, /, **changes: dict[str, Any]) -> dict[str, Any]:
+    """A study of that model as a mapping: each trouble is a move to ALLOW away."""
+    plain = study(model, data)
+    plain["data"] = {"path": str(data), "batch_size": 64}
+    plain["accuracy"] = {"metric": "agreement", "threshold": 1.0, "goal": "90%"}
+    plain["search"] |= {
+        "op_types": ["AddV2", "Cumsum", "Mul", "Prod", "Sum"],
+        "lists": ["allow", "deny"],
+        "sampler": "random",
+    }
+    return changed(plain, **changes)
+
+
+def study(model: Path, data: Path, /, **changes: dict[str, Any]) -> dict[str, Any]:
     """A study as a mapping; ``changes`` replace keys within sections."""
     plain: dict[str, Any] = {
         "name": "small",
@@ -73,9 +164,16 @@ def study(model: Path, data: Path, **changes: dict[str, Any]) -> dict[str, Any]:
         "limits": {"trial_seconds": 60, "worker_memory": "4GiB"},
         "output": "run",
     }
-    for section, values in changes.items():
-        plain[section] = {**plain[section], **values} if isinstance(values, dict) else values
-    return plain
+    return changed(plain, **changes)
+
+
+def changed(plain: dict[str, Any], /, **changes: dict[str, Any]) -> dict[str, Any]:
+    """A study with other values; a mapping replaces keys within its section."""
+    merged = {
+        section: {**plain.get(section, {}), **values} if isinstance(values, dict) else values
+        for section, values in changes.items()
+    }
+    return {**plain, **merged}
 
 
 def write_study(folder: Path, plain: dict[str, Any]) -> Path:

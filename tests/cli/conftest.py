@@ -1,0 +1,125 @@
+"""Whole commands: what they run on, and workers that live from one test to the next.
+
+A worker costs five seconds of CPU to start. Commands that are run inside the test process are
+given live ones instead, which they load, use and cannot end; what they do is all real.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_tuner.cli.main import main
+from amp_tuner.worker.client import WorkerClient
+from tests import small_study
+from tests.conftest import started
+
+
+@dataclass(frozen=True)
+class Files:
+    """A model and its data."""
+
+    model: Path
+    data: Path
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left: its exit code and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """The small model with labels."""
+    folder = tmp_path_factory.mktemp("small")
+    return Files(small_study.make_model(folder), small_study.make_data(folder))
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """The model that goes wrong in 16 bits."""
+    folder = tmp_path_factory.mktemp("night")
+    return Files(small_study.make_night_model(folder), small_study.make_night_data(folder))
+
+
+@pytest.fixture(scope="session")
+def plain_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
+    """The other worker of a study: oneDNN off."""
+    with started(tmp_path_factory.mktemp("plain"), onednn=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def lent(worker: WorkerClient, plain_worker: WorkerClient) -> Callable[[], Any]:
+    """A context in which commands are given the session's workers."""
+
+    def launch(python: str | None, *, onednn: bool, timeout_s: float, **_: Any) -> WorkerClient:
+        client = worker if onednn else plain_worker
+        client.timeout_s = timeout_s
+        return client
+
+    @contextlib.contextmanager
+    def lend() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for client in (worker, plain_worker):
+                patch.setattr(client, "timeout_s", client.timeout_s)
+                patch.setattr(client, "close", lambda: None)
+            for module in ("bench", "cli.model_worker"):
+                patch.setattr(f"amp_tuner.{module}.launch", launch)
+            yield
+
+    return lend
+
+
+@pytest.fixture
+def amp_tune(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs a command in this process, with workers of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*words: Any) -> Ended:
+        code = main([str(word) for word in words])
+        return Ended(code, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def quick(amp_tune: Command, lent: Callable[[], Any]) -> Iterator[Command]:
+    """Runs a command in this process, with the session's workers."""
+    with lent():
+        yield amp_tune
+
+
+@pytest.fixture(scope="session")
+def first_run(
+    tmp_path_factory: pytest.TempPathFactory, small: Files, lent: Callable[[], Any]
+) -> Path:
+    """The folder of a finished study and of its study file; only to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    path = small_study.write_study(folder, small_study.study(small.model, small.data))
+    before = signal.getsignal(signal.SIGTERM)
+    with lent():
+        assert main(["--config", str(path), "--quiet"]) == 0
+    signal.signal(signal.SIGTERM, before)
+    return folder
+
+
+@pytest.fixture
+def finished(first_run: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study's folder, with its study file; the output is in ``run``."""
+    return shutil.copytree(first_run, tmp_path / "finished", symlinks=True)

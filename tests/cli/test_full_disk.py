@@ -1,0 +1,86 @@
+"""A disk that fills up while a study runs: what was there stays, and the same command goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests import small_study
+from tests.cli.conftest import Command, Files
+
+SIZE_BYTES = 4 * 2**20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", folder]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("this user cannot mount a small file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk: Path, left_bytes: int = 0) -> None:
+    """Leaves so much space; the ballast can be removed."""
+    size = shutil.disk_usage(disk).free - left_bytes
+    with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+        ballast.write(b"\0" * size)
+
+
+@contextlib.contextmanager
+def filled_while_a_trial_runs(disk: Path, log: Path) -> Iterator[None]:
+    """Fills the disk as soon as the log says that the second setting is being measured."""
+
+    def watch() -> None:
+        while not over.wait(0.002):
+            if log.exists() and log.read_text().count('"event": "measuring"') == 2:
+                fill(disk)
+                return
+
+    over = threading.Event()
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("moment", ["from the start", "while a trial runs"])
+def test_a_full_disk_ends_the_run_and_costs_nothing(
+    quick: Command, small: Files, small_disk: Path, tmp_path: Path, moment: str
+) -> None:
+    run = small_disk / "run"
+    plain = small_study.study(small.model, small.data, output=str(run))
+    path = small_study.write_study(tmp_path, plain)
+
+    if moment == "from the start":
+        fill(small_disk, left_bytes=8 * 1024)
+        ended = quick("--config", path)
+    else:
+        with filled_while_a_trial_runs(small_disk, run / "log.jsonl"):
+            ended = quick("--config", path)
+    assert ended.code == 2
+    assert f"$.output: cannot write to {run}: No space left on device" in ended.err
+    before = {trial: trial.read_bytes() for trial in (run / "trials").glob("*.json")}
+    assert bool(before) == (moment == "while a trial runs")
+    assert {json.loads(content)["trial"]["state"] for content in before.values()} <= {"COMPLETE"}
+    assert not [path for path in run.rglob(".*") if path.is_file()], "half a file was left"
+
+    (small_disk / "ballast").unlink()
+    assert quick("--config", path).code == 0
+    assert {trial: trial.read_bytes() for trial in before} == before
+    table: Any = pd.read_csv(run / "trials.csv")
+    assert set(table["state"]) == {"COMPLETE"}
+    assert table["cached_from"].isna().sum() == 8
