@@ -13,7 +13,7 @@ from typing import Any
 from amp_tuner.amp.lists import AmpLists
 
 FLOAT32 = "float32"
-#: Levels that a pass accepts besides its lists (specification of the passes, 2.2).
+#: Levels that a pass accepts besides its lists.
 LEVELS = ("default", "treat_infer_as_deny", "tensor_cores_only", "unsafe_force_all")
 
 

@@ -1,4 +1,4 @@
-"""What stock TensorFlow's pass wrote to its log folder (specification of the passes, 5)."""
+"""What stock TensorFlow's pass wrote to its log folder."""
 
 from __future__ import annotations
 

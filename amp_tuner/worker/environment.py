@@ -78,7 +78,7 @@ def worker_environment(
         "KERAS_HOME": str(package_folder.with_name("keras")),
         "KERAS_BACKEND": "tensorflow",
         "TF_ENABLE_ONEDNN_OPTS": "1" if onednn else "0",
-        # The pass would otherwise wrap float32 kernels in casts (specification, 3.9).
+        # The pass would otherwise wrap float32 kernels in casts.
         "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_EMULATE_FP16": "0",
     }
     return {**kept, **ours}, tuple(dropped)

@@ -1,4 +1,4 @@
-"""What the user gave is wrong: exit code 2 (or 3), every problem in one go, nothing written over."""
+"""What the user gave is wrong: exit code 2 or 3, every problem at once, nothing written over."""
 
 from __future__ import annotations
 
@@ -122,7 +122,8 @@ def test_an_interpreter_that_cannot_be_the_target(
         (
             {"search": {"op_types": ["GatherV3", "MatMul", "Placeholder"]}},
             [
-                "$.search.op_types[0]: the graph has no op type 'GatherV3' (did you mean GatherV2?)",
+                "$.search.op_types[0]: the graph has no op type 'GatherV3'",
+                "(did you mean GatherV2?)",
                 "$.search.op_types[2]: 'Placeholder' cannot be tuned",
             ],
         ),

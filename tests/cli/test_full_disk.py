@@ -7,7 +7,8 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,21 @@ SIZE_BYTES = 4 * 2**20
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", folder]
-    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
-        pytest.skip("this user cannot mount a small file system")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+def mount() -> Iterator[Callable[[Path], Path]]:
+    """Mounts file systems of 4 MiB."""
+    mounted: list[Path] = []
+
+    def mount_small_disk(folder: Path) -> Path:
+        folder.mkdir(parents=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", folder]
+        if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+            pytest.skip("this user cannot mount a small file system")
+        mounted.append(folder)
+        return folder
+
+    yield mount_small_disk
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)
 
 
 def fill(disk: Path, left_bytes: int = 0) -> None:
@@ -40,13 +47,13 @@ def fill(disk: Path, left_bytes: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def filled_while_a_trial_runs(disk: Path, log: Path) -> Iterator[None]:
-    """Fills the disk as soon as the log says that the second setting is being measured."""
+def while_a_trial_runs(log: Path, trouble: Callable[[], None]) -> Iterator[None]:
+    """Makes trouble as soon as the log says that the second setting is being measured."""
 
     def watch() -> None:
         while not over.wait(0.002):
             if log.exists() and log.read_text().count('"event": "measuring"') == 2:
-                fill(disk)
+                trouble()
                 return
 
     over = threading.Event()
@@ -57,19 +64,32 @@ def filled_while_a_trial_runs(disk: Path, log: Path) -> Iterator[None]:
     thread.join()
 
 
-@pytest.mark.parametrize("moment", ["from the start", "while a trial runs"])
+@pytest.mark.parametrize(
+    ("full", "moment"),
+    [
+        ("disk", "from the start"),
+        ("disk", "while a trial runs"),
+        ("disk/run/work", "while a trial runs"),
+    ],
+    ids=["at once", "later", "outputs only"],
+)
 def test_a_full_disk_ends_the_run_and_costs_nothing(
-    quick: Command, small: Files, small_disk: Path, tmp_path: Path, moment: str
+    quick: Command,
+    small: Files,
+    mount: Callable[[Path], Path],
+    tmp_path: Path,
+    full: str,
+    moment: str,
 ) -> None:
-    run = small_disk / "run"
+    run, disk = tmp_path / "disk" / "run", mount(tmp_path / full)
     plain = small_study.study(small.model, small.data, output=str(run))
     path = small_study.write_study(tmp_path, plain)
 
     if moment == "from the start":
-        fill(small_disk, left_bytes=8 * 1024)
+        fill(disk, left_bytes=8 * 1024)
         ended = quick("--config", path)
     else:
-        with filled_while_a_trial_runs(small_disk, run / "log.jsonl"):
+        with while_a_trial_runs(run / "log.jsonl", partial(fill, disk)):
             ended = quick("--config", path)
     assert ended.code == 2
     assert f"$.output: cannot write to {run}: No space left on device" in ended.err
@@ -78,7 +98,7 @@ def test_a_full_disk_ends_the_run_and_costs_nothing(
     assert {json.loads(content)["trial"]["state"] for content in before.values()} <= {"COMPLETE"}
     assert not [path for path in run.rglob(".*") if path.is_file()], "half a file was left"
 
-    (small_disk / "ballast").unlink()
+    (disk / "ballast").unlink()
     assert quick("--config", path).code == 0
     assert {trial: trial.read_bytes() for trial in before} == before
     table: Any = pd.read_csv(run / "trials.csv")
