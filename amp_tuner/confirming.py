@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from amp_tuner.errors import WorkerFailure
+from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
 from amp_tuner.records import FLOAT32, Measurement, Trial
@@ -43,6 +43,9 @@ def confirm(
         members: trials with a measurement of their own.
         phase: told what is being done.
         enough: asked before each member whether time is up.
+
+    Raises:
+        TargetError: FP32 does not run any more; the next run tries again.
     """
     done = read_confirmations(folder)
     for position, trial in enumerate(members, start=1):
@@ -53,6 +56,8 @@ def confirm(
         if isinstance(outcome, str):
             # It has run before, so a failure is not believed at once.
             outcome = _outcome(session, trial)
+        if isinstance(outcome, str) and trial.setting.data_type == FLOAT32:
+            raise TargetError(f"the target cannot run the FP32 model any more: {outcome}")
         write_json(
             folder.confirmation(trial.number),
             {
