@@ -123,11 +123,20 @@ class Bench:
             TargetError: it cannot even run FP32.
         """
         held = self._workers.get(onednn)
-        if held is None or not held.alive:
-            worker = self._start(onednn)
-            self._load(worker)
-            self._workers[onednn] = worker
+        if held is not None and held.alive:
+            return held
+        try:
+            self._workers[onednn] = self._loaded(onednn)
+        except TargetError:
+            # What ended the last worker (an operator, the system short of memory) may have ended
+            # this one as well; a night is not given up for that.
+            self._workers[onednn] = self._loaded(onednn)
         return self._workers[onednn]
+
+    def _loaded(self, onednn: bool) -> WorkerClient:
+        worker = self._start(onednn)
+        self._load(worker)
+        return worker
 
     def close(self) -> None:
         """Ends every worker."""
