@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -127,6 +128,14 @@ def rule_set(name: str) -> RuleSet:
         allowed = ", ".join(f"{base}@{known}" for known in versions)
         raise InputError.one("rules", f"no version {version!r} of {base}; allowed: {allowed}")
     return _build(base, version or versions[0])
+
+
+def rule_sets_of(family: str) -> Iterator[RuleSet]:
+    """All rule sets of a family (``tensorflow`` or ``itex``), newest versions first."""
+    for version in _VERSIONS[family]:
+        for name, known in _KNOWN.items():
+            if known[0] == family:
+                yield rule_set(f"{name}@{version}")
 
 
 def rule_set_of_runtime(name: str, runtime_version: str) -> RuleSet:

@@ -123,7 +123,7 @@ def _add_inspect(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "Shows what mixed precision does to a model, without running it: for every op type its\n"
         "list and how much of it becomes 16-bit, and for every node why.",
     )
-    _add_model(parser)
+    _add_model(parser, _MODEL_HELP + "; also the log folder of a real pass (…_LOG_PATH)")
     _add_rules(parser, required=False)
     parser.add_argument("--nodes", action="store_true", help="one line a node, with the reason")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, as JSON (- prints)")
@@ -136,7 +136,7 @@ def _add_rewrite(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "bake a setting into a model that needs no variables and no plug-in",
         "Rewrites a model exactly as the pass would, and saves the result.",
     )
-    _add_model(parser)
+    _add_model(parser, _MODEL_HELP)
     _add_rules(parser, required=True)
     parser.add_argument(
         "--output",
@@ -144,6 +144,13 @@ def _add_rewrite(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         required=True,
         metavar="PATH",
         help="a new SavedModel folder, or a GraphDef where it ends in .pb",
+    )
+    parser.add_argument(
+        "--log-path",
+        type=Path,
+        metavar="DIR",
+        help="also leave there the five files that the real pass leaves: graph before and after, "
+        "lists",
     )
     parser.add_argument(
         "--fold-weights",
@@ -194,8 +201,8 @@ def _add_compare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help=_MODEL_HELP)
+def _add_model(parser: argparse.ArgumentParser, about: str) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help=about)
     parser.add_argument("--signature", default="serving_default", help="a SavedModel's signature")
     parser.add_argument(
         "--fetch", default="", metavar="NAME,…", help=".pb: nodes to fetch (default: all ends)"
@@ -217,9 +224,12 @@ def _add_rules(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--rules",
         required=required,
-        default=None if required else "tf-cpu-bfloat16",
         metavar="R",
         help="the pass to follow, such as tf-cpu-bfloat16, tf-cpu-float16@2.15, itex-cpu-bfloat16"
-        + ("" if required else " (default: tf-cpu-bfloat16)"),
+        + (
+            ""
+            if required
+            else " (default: tf-cpu-bfloat16; of a log folder: the one that wrote it)"
+        ),
     )
     parser.add_argument("--lists", type=Path, metavar="FILE", help=_LISTS_HELP)

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from amp_tuner.amp.pass_logs import is_log_folder
+from amp_tuner.cli.log_folder import opened_log
 from amp_tuner.cli.model_worker import check_op_types, model_worker, rules_and_lists
 from amp_tuner.cli.terminal import make_console, working
 from amp_tuner.files import write_json
@@ -28,10 +30,15 @@ def run(options: argparse.Namespace) -> int:
         RewriteError: the real pass fails on these lists.
         TargetError: no TensorFlow to read the model with.
     """
-    rules, lists, level = rules_and_lists(options)
     console = make_console()
-    with working(console, "loading the model"), model_worker(options) as worker:
-        graph = worker.describe([rules.identifier])[rules.identifier]
+    if is_log_folder(options.model):
+        with working(console, "reading the log"):
+            rules, lists, level, graph, about = opened_log(options)
+        print(about, file=sys.stderr)
+    else:
+        rules, lists, level = rules_and_lists(options)
+        with working(console, "loading the model"), model_worker(options) as worker:
+            graph = worker.describe([rules.identifier])[rules.identifier]
     check_op_types(options, frozenset(node.op for node in graph.nodes))
     explanation = explain(prepare(graph, rules), lists, level)
     if options.json is not None:

@@ -17,6 +17,7 @@ from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import ModelSource, Threads
 
+DEFAULT_RULES = "tf-cpu-bfloat16"
 _TIMEOUT_S = 600.0
 _MEMORY_BYTES = 64 * 2**30
 
@@ -46,6 +47,18 @@ def loaded_worker(source: ModelSource, python: str | None, device: str) -> Itera
         InputError: the model is wrong.
         TargetError: the interpreter is, or has no TensorFlow.
     """
+    with empty_worker(python) as worker:
+        worker.load(source, None, "engine", device)
+        yield worker
+
+
+@contextlib.contextmanager
+def empty_worker(python: str | None) -> Iterator[WorkerClient]:
+    """A worker that has loaded nothing.
+
+    Raises:
+        TargetError: the interpreter is wrong, or has no TensorFlow.
+    """
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as scratch:
         worker = launch(
             python,
@@ -56,7 +69,6 @@ def loaded_worker(source: ModelSource, python: str | None, device: str) -> Itera
             timeout_s=_TIMEOUT_S,
         )
         with worker:
-            worker.load(source, None, "engine", device)
             yield worker
 
 
@@ -66,7 +78,7 @@ def rules_and_lists(options: argparse.Namespace) -> tuple[RuleSet, AmpLists, str
     Raises:
         InputError: no such rule set, or a bad list file, or one for another data type.
     """
-    rules = rule_set(options.rules)
+    rules = rule_set(options.rules or DEFAULT_RULES)
     if options.lists is None:
         return rules, rules.lists, "default"
     given = read_lists(options.lists)

@@ -37,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
         effective = effective_graph(prepared, paint(prepared, lists, level))
         worker.build(_KEY, Candidate(rules.data_type, rules.identifier, lists, level))
         worker.save(_KEY, output.absolute(), form, fold_weights=fold)
+        if options.log_path is not None:
+            worker.save(_KEY, options.log_path.absolute(), "log", fold_weights=False)
     print(
         f"{output}: {effective.nodes_16bit} of {len(graph.nodes)} nodes in 16 bits, "
         f"{effective.casts} casts{', weights folded' if fold else ''}"

@@ -18,6 +18,7 @@ from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.graph_changes import changed_type_attributes, weight_bytes
 from amp_tuner.runtime.loader import FrozenModel, ServedModel, load_model
 from amp_tuner.runtime.loader_graph import all_nodes
+from amp_tuner.runtime.pass_dumps import write_dump
 from amp_tuner.runtime.rewrite_graph import apply_painting
 from amp_tuner.runtime.saved_model_writer import write_graph_def, write_saved_model
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, fixed_batch, session_config
@@ -76,9 +77,12 @@ class EngineRuntime:
         return Built(session, len(changed), graph_matches=True)
 
     def save(self, candidate: Candidate, path: str, form: str, *, fold_weights: bool) -> None:
-        """Writes the rewritten graph: ``saved_model`` or ``pb``."""
+        """Writes the rewritten graph: ``saved_model``, ``pb`` or ``log`` (a pass's log folder)."""
         graph_def = self._rewritten(candidate, fold_weights=fold_weights)
-        if form == "pb":
+        if form == "log":
+            family = rule_set(candidate.rules).family
+            write_dump(Path(path), family, self._frozen.graph_def, graph_def, candidate.lists)
+        elif form == "pb":
             write_graph_def(graph_def, Path(path))
         else:
             write_saved_model(graph_def, self._frozen, Path(path))

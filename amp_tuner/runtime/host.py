@@ -17,6 +17,7 @@ import tensorflow as tf
 from amp_tuner.errors import InputError, TargetError
 from amp_tuner.runtime.batches import Batches, Feed, write_arrays
 from amp_tuner.runtime.engine_runtime import EngineRuntime
+from amp_tuner.runtime.pass_dumps import describe_dump
 from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
 from amp_tuner.runtime.stock_runtime import StockRuntime
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
@@ -59,6 +60,11 @@ class ModelHost:
             "devices": sorted({device.device_type for device in tf.config.list_physical_devices()}),
             "cuda_build": tf.test.is_built_with_cuda(),
         }
+
+    @staticmethod
+    def read_log(folder: Path, rules: Optional[str], fetches: Sequence[str]) -> dict[str, Any]:
+        """A run of a real pass as JSON, from its log folder; see ``describe_dump``."""
+        return describe_dump(folder, rules, fetches)
 
     def load(
         self,

@@ -19,6 +19,7 @@ from typing import Any, Optional
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 
 from amp_tuner.amp.environment import from_environment
+from amp_tuner.amp.pass_logs import MAIN_ITEM
 from amp_tuner.amp.rules import TENSORFLOW, RuleSet, rule_set
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.records import FLOAT32
@@ -28,7 +29,7 @@ from amp_tuner.runtime.engine_runtime import check_data_type, loaded_model
 from amp_tuner.runtime.graph_changes import TypeAttribute, changed_type_attributes
 from amp_tuner.runtime.loader import served_model
 from amp_tuner.runtime.loader_graph import node_name, pruned
-from amp_tuner.runtime.pass_dumps import MAIN_ITEM, PassDump, read_dumps
+from amp_tuner.runtime.pass_dumps import PassDump, read_dumps
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, session_config
 from amp_tuner.worker.protocol import Candidate, ModelSource, Threads

@@ -113,10 +113,28 @@ class WorkerClient:
         Args:
             key: a setting that was built.
             path: where to.
-            form: ``saved_model`` (a folder) or ``pb`` (a GraphDef).
+            form: ``saved_model`` (a folder), ``pb`` (a GraphDef) or ``log`` (the five files of a
+                pass's run, added to a folder).
             fold_weights: store painted weights in 16 bits.
         """
         self._ask("save", key=key, path=str(path), form=form, fold_weights=fold_weights)
+
+    def read_log(
+        self, folder: Path, rules: str | None, fetches: Sequence[str]
+    ) -> tuple[TypedGraph, dict[str, Any]]:
+        """The largest graph in a pass's log folder, as the pass saw it, and what it did.
+
+        Args:
+            folder: the log folder.
+            rules: the rule set; None: found from what is logged.
+            fetches: nodes that the pass had to keep; empty: those that nobody reads.
+
+        Returns:
+            The graph, and ``rules`` (identifier), ``lists`` and ``changed`` (None where nothing
+            was converted), ``file``, ``runs``.
+        """
+        answer = self._ask("read_log", path=str(folder), rules=rules, fetches=list(fetches))
+        return TypedGraph.from_json(answer.pop("graph")), answer
 
     def last_words(self) -> str:
         """The last 4 KiB that the worker printed."""

@@ -139,6 +139,11 @@ def save(worker: Worker, request: Answer) -> Answer:
     return {}
 
 
+def read_log(worker: Worker, request: Answer) -> Answer:
+    """A run of a pass, from its log folder."""
+    return worker.host.read_log(Path(request["path"]), request["rules"], request["fetches"])
+
+
 def leave(_: Worker, __: Answer) -> Answer:
     """Ends the process: sessions and TensorFlow's threads need no goodbye."""
     os._exit(0)
@@ -153,6 +158,7 @@ ACTIONS: Mapping[str, Callable[[Worker, Answer], Answer]] = {
     "block": block,
     "drop": drop,
     "save": save,
+    "read_log": read_log,
     "exit": leave,
 }
 

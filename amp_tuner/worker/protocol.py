@@ -25,7 +25,18 @@ from typing import Any, Optional
 from amp_tuner.amp.lists import AmpLists
 
 PROTOCOL_VERSION = 1
-ACTIONS = ("hello", "load", "describe", "build", "outputs", "block", "drop", "save", "exit")
+ACTIONS = (
+    "hello",
+    "load",
+    "describe",
+    "build",
+    "outputs",
+    "block",
+    "drop",
+    "save",
+    "read_log",
+    "exit",
+)
 
 
 @dataclass(frozen=True)
