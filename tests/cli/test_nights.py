@@ -22,7 +22,7 @@ from tests import small_study, tiny_models
 from tests.cli.conftest import Command, Files
 from tests.cli.processes import await_event, events, finished, started, workers
 
-TRIAL_SECONDS = 12
+TRIAL_SECONDS = 10
 #: The random sampler's proposals with this seed bring every trouble of bfloat16 within seven.
 SEED, PROPOSALS = 194, 11
 #: The first of these op types that is 16-bit decides what happens.
