@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from amp_tuner.amp.environment import to_environment
 from amp_tuner.amp.lists import AmpLists
-from amp_tuner.amp.rules import RuleSet
+from amp_tuner.amp.rules import RuleSet, rule_set
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, EffectiveGraph, Setting
@@ -82,9 +82,12 @@ class Planner:
 
     @classmethod
     def of(cls, graphs: Mapping[str, tuple[RuleSet, TypedGraph]], *, served: bool) -> Planner:
-        """Prepares each data type's graph once."""
+        """Prepares each data type's graph once.
+
+        Lists that the runtime's own pass printed win over those that are known of it.
+        """
         painters = {
-            data_type: Painter(rules, prepare(graph, rules))
+            data_type: Painter(rules.with_lists(graph.lists), prepare(graph, rules))
             for data_type, (rules, graph) in graphs.items()
         }
         return cls(painters, served)
@@ -111,6 +114,19 @@ class Planner:
             tunable &= set(op_types)
         defaults = {name: painter.rules.lists for name, painter in self.painters.items()}
         return SearchSpace(tuple(self.painters), tuple(sorted(tunable)), proposed, defaults)
+
+    def notices(self) -> tuple[str, ...]:
+        """A sentence for each runtime whose default lists are not those that are known of it."""
+        found = []
+        for painter in self.painters.values():
+            known = rule_set(painter.rules.identifier)
+            moves = painter.rules.lists.moves_from(known.lists)
+            if moves:
+                named = ", ".join(f"{op_type} in {place}" for op_type, place in moves.items())
+                found.append(
+                    f"the target's own lists are used; they differ from {known.identifier}: {named}"
+                )
+        return tuple(found)
 
     def op_types(self) -> frozenset[str]:
         """Every op type of the graphs."""

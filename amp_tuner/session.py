@@ -94,7 +94,7 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     except BaseException:
         bench.close()
         raise
-    notices = (*loaded.notices, *data.notices, *_dropped(worker))
+    notices = (*loaded.notices, *data.notices, *_dropped(worker), *planner.notices())
     return Session(
         config,
         loaded,

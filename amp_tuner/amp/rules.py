@@ -12,9 +12,10 @@ import difflib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Optional
 
 from amp_tuner.amp.lists import LIST_NAMES, AmpLists
 from amp_tuner.errors import InputError
@@ -99,6 +100,10 @@ class RuleSet:
     def identifier(self) -> str:
         """Name and version: ``tf-cpu-bfloat16@2.21``."""
         return f"{self.name}@{self.version}"
+
+    def with_lists(self, lists: Optional[AmpLists]) -> RuleSet:
+        """This rule set with other default lists; None: as it is."""
+        return self if lists is None else replace(self, lists=lists)
 
 
 def rule_set_names() -> tuple[str, ...]:

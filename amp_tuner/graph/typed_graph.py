@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
+from amp_tuner.amp.lists import AmpLists
+
 #: Layout of :meth:`TypedGraph.to_json`.
 FORMAT = 1
 
@@ -29,6 +31,7 @@ class TypedNode(NamedTuple):
         boundary: tensor lists cannot be followed through it (calls, arguments, …).
         tunable: a change of its type attributes keeps its meaning (no state, no function, no
             resource, no reinterpretation of bytes).
+        kept: not processable because it is fed, fetched or otherwise to be preserved.
     """
 
     name: str
@@ -39,6 +42,7 @@ class TypedNode(NamedTuple):
     quantized: bool
     boundary: bool
     tunable: bool
+    kept: bool = False
 
 
 class Vertex(NamedTuple):
@@ -84,6 +88,7 @@ class TypedGraph:
         nodes: in GraphDef order.
         vertices: grouped by node, in node order.
         edges: by consuming node and port.
+        lists: the default lists that the runtime's own pass printed; None where none was asked.
     """
 
     rules: str
@@ -92,6 +97,7 @@ class TypedGraph:
     nodes: tuple[TypedNode, ...]
     vertices: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
+    lists: Optional[AmpLists] = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
@@ -103,6 +109,7 @@ class TypedGraph:
             "nodes": [list(node) for node in self.nodes],
             "vertices": [list(vertex) for vertex in self.vertices],
             "edges": [list(edge) for edge in self.edges],
+            "lists": None if self.lists is None else self.lists.to_json(),
         }
 
     @classmethod
@@ -121,6 +128,7 @@ class TypedGraph:
             nodes=tuple(TypedNode(*node) for node in value["nodes"]),
             vertices=tuple(Vertex(*vertex) for vertex in value["vertices"]),
             edges=tuple(Edge(*edge) for edge in value["edges"]),
+            lists=None if value["lists"] is None else AmpLists.from_json(value["lists"]),
         )
 
     def vertex_name(self, index: int) -> str:

@@ -13,6 +13,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -124,7 +125,7 @@ class StockRuntime:
         _check_pass_ran(dumps, rules, {})
         main = next(dump for dump in dumps if dump.item == MAIN_ITEM)
         graph = describe(main.before, rules, self._preserved(), rules.device_type)
-        value: dict[str, Any] = graph.to_json()
+        value: dict[str, Any] = replace(graph, lists=main.lists).to_json()
         return value
 
     def _predicted(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from amp_tuner.amp.lists import AmpLists
 from amp_tuner.graph.typed_graph import Edge, TypedGraph, TypedNode, Vertex
 
 NODE = TypedNode("pass", "IdentityN", True, True, False, False, False, True)
@@ -19,6 +21,11 @@ GRAPH = TypedGraph(
 
 def test_json_gives_the_graph_back():
     assert TypedGraph.from_json(json.loads(json.dumps(GRAPH.to_json()))) == GRAPH
+
+
+def test_json_keeps_the_lists_of_a_runtime():
+    graph = replace(GRAPH, lists=AmpLists(allow=frozenset({"MatMul"})))
+    assert TypedGraph.from_json(json.loads(json.dumps(graph.to_json()))) == graph
 
 
 def test_another_format_is_refused():

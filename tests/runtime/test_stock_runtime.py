@@ -100,6 +100,7 @@ def test_the_description_is_of_the_graph_that_the_pass_is_given(served: WorkerCl
     ops = [node.op for node in graph.nodes]
     assert ops.count("ReadVariableOp") == 2
     assert "StatefulPartitionedCall" not in ops
+    assert graph.lists == rule_set("tf-cpu-bfloat16").lists
 
 
 def test_another_list_is_told_as_another_graph(served: WorkerClient) -> None:
