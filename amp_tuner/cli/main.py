@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if arguments is None else arguments)
     # A service manager's stop is treated as Ctrl-C: everything is written, the study resumes.
     signal.signal(signal.SIGTERM, _interrupt)
-    verb = importlib.import_module(f"amp_tuner.cli.{VERBS[options.verb]}")
     try:
+        verb = importlib.import_module(f"amp_tuner.cli.{VERBS[options.verb]}")
         code: int = verb.run(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
