@@ -65,10 +65,10 @@ class History:
                 self.unreadable.append(f"{numbers} of {sorted(now)}")
 
 
-def a_while(tuner: Any, run: Path, chance: random.Random) -> None:
-    """Waits for a random moment: of the start, or of one of the next trials."""
+def a_while(tuner: Any, run: Path, chance: random.Random, *, start: bool) -> None:
+    """Waits for a random moment of one of the next trials, or (if allowed) of the start."""
     before = len(events(run, "asked"))
-    if chance.random() < 0.25:
+    if chance.random() < 0.25 and start:
         time.sleep(chance.uniform(0, 6))
     elif await_event(tuner, run, "asked", before + chance.randint(1, 3)):
         time.sleep(chance.uniform(0, 0.5))
@@ -82,7 +82,7 @@ def ended_again_and_again(
     history, known, chance = History(folder / "run"), dict[str, bytes](), random.Random(SEED)
     for kind in signals:
         with started(path) as tuner:
-            a_while(tuner, history.run, chance)
+            a_while(tuner, history.run, chance, start=kind == signal.SIGKILL)
             alive = workers(tuner)
             tuner.send_signal(kind)
             code, _ = finished(tuner)
@@ -101,6 +101,7 @@ def ended_again_and_again(
         code, history.said = finished(tuner)
     history.codes.append(code)
     history.look(known)
+    print(history.codes, history.said)
     return history
 
 
