@@ -133,6 +133,10 @@ class TypedGraph:
 
     def vertex_name(self, index: int) -> str:
         """A vertex for people: ``conv1:T`` or ``pass:T[2]`` or ``shape:int32``."""
+        return f"{self.nodes[self.vertices[index].node].name}:{self.attribute_name(index)}"
+
+    def attribute_name(self, index: int) -> str:
+        """A vertex within its node, for people: ``T`` or ``T[2]`` or ``int32``."""
         vertex = self.vertices[index]
         element = "" if vertex.element < 0 else f"[{vertex.element}]"
-        return f"{self.nodes[vertex.node].name}:{vertex.attribute or vertex.dtype}{element}"
+        return f"{vertex.attribute or vertex.dtype}{element}"

@@ -1,43 +1,56 @@
-"""Why every node is what it is."""
+"""What a setting does to a graph, and why every node is what it is."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import numpy as np
 
-from amp_tuner.amp.levels import effective_lists
-from amp_tuner.rewrite import steps
 from amp_tuner.rewrite.effective import effective_graph, mismatched_edges
-from amp_tuner.rewrite.paint import Painting, paint
+from amp_tuner.rewrite.reason_words import in_short, in_words
+from amp_tuner.rewrite.reasons import Reasons
+from amp_tuner.rewrite.run_counts import constant_nodes
 
 if TYPE_CHECKING:
     from amp_tuner.amp.lists import AmpLists
     from amp_tuner.records import EffectiveGraph
     from amp_tuner.rewrite.prepare import PreparedGraph
 
-_ALLOWED_BY: Mapping[steps.Step, str] = {
-    steps.allow_the_allow_list: "its op type is in ALLOW",
-    steps.match_tensor_lists: "it shares a TensorList with an op in 16 bits",
-    steps.allow_between: "it is between ALLOW ops",
-    steps.infer_after_allow: "INFER with an input in 16 bits",
-    steps.allow_through_clear: "CLEAR, connected to 16 bits through CLEAR",
-    steps.match_loops: "all Merges that it feeds are in 16 bits",
-    steps.absorb_casts: "all its consumers are in 16 bits",
-}
-_DENIED_BY: Mapping[steps.Step, str] = {
-    steps.deny_escaping_tensor_lists: "its TensorList leaves what can be converted",
-    steps.deny_forward: "downstream of DENY",
-    steps.match_tensor_lists: "it shares a TensorList with a denied op",
-}
-_REMOVED_BY: Mapping[steps.Step, str] = {
-    steps.match_tensor_lists: "it shares a TensorList with a denied op",
-    steps.unallow_unfit: "in ALLOW, but it cannot be 16-bit",
-    steps.match_loops: "another Merge or NextIteration of its loop is float32",
-}
+VERDICTS = {True: "16-bit", False: "FP32"}
+
+
+class Decider(NamedTuple):
+    """A node that decided on another.
+
+    Attributes:
+        node, op: the node.
+        through: nodes on the shortest way between the two, by list.
+    """
+
+    node: str
+    op: str
+    through: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why some type attributes of a node are what they are.
+
+    Attributes:
+        attributes: ``T``, ``T[2]``.
+        colour: ``16-bit`` or ``FP32``.
+        rule: a key of ``reason_words.RULES``.
+        deciders: the nodes that decided; empty where the node itself is the reason.
+        text: the same in words, without the colour.
+    """
+
+    attributes: tuple[str, ...]
+    colour: str
+    rule: str
+    deciders: tuple[Decider, ...]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,8 @@ class NodeExplanation:
         colour: ``16-bit``, ``float32``, ``mixed`` (some type attributes of each), or ``other``
             where nothing in it is float32.
         attributes_16bit: its 16-bit type attributes: ``T``, ``T[2]``.
-        reason: why, in words.
+        causes: of each float32 type attribute; equal ones are one.
+        reason: the causes in words: ``FP32: no BF16 kernel``.
     """
 
     name: str
@@ -58,6 +72,7 @@ class NodeExplanation:
     list: str
     colour: str
     attributes_16bit: tuple[str, ...]
+    causes: tuple[Cause, ...]
     reason: str
 
 
@@ -82,12 +97,34 @@ class OpTypeSummary:
 
 
 @dataclass(frozen=True)
+class Stayed:
+    """An op type that could be 16-bit, but has nodes that are not.
+
+    Nodes that TensorFlow computes once, from constants alone, do not count.
+
+    Attributes:
+        op: the op type.
+        nodes: its nodes that have a float32 type attribute with a 16-bit kernel, but stay FP32.
+        of: its nodes that have such an attribute, whatever they become.
+        reason: the commonest reason, without names.
+        example: a node of that reason.
+    """
+
+    op: str
+    nodes: int
+    of: int
+    reason: str
+    example: str
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What a setting does to a graph.
 
     Attributes:
         nodes: in graph order.
         op_types: by op type.
+        stayed: op types that stayed FP32 though they could be 16-bit, by number of nodes.
         effective: the effective graph.
         kernel_source: where it is known from which kernels exist.
         skipped: why the pass leaves the graph alone altogether, or None.
@@ -95,9 +132,10 @@ class Explanation:
 
     nodes: tuple[NodeExplanation, ...]
     op_types: tuple[OpTypeSummary, ...]
+    stayed: tuple[Stayed, ...]
     effective: EffectiveGraph
     kernel_source: str
-    skipped: str | None
+    skipped: Optional[str]
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -110,107 +148,128 @@ def explain(prepared: PreparedGraph, lists: AmpLists, level: str = "default") ->
     Raises:
         RewriteError: the real pass fails on these lists.
     """
-    painting = paint(prepared, lists, level)
-    effective = effective_lists(prepared.rules, lists, level)
-    return Explanation(
-        nodes=_nodes(prepared, painting, effective),
-        op_types=_op_types(prepared, painting, effective),
-        effective=effective_graph(prepared, painting),
-        kernel_source=prepared.graph.kernel_source,
-        skipped=prepared.graph.skipped,
-    )
+    return _Explainer(prepared, lists, level).explanation()
 
 
-def _nodes(
-    prepared: PreparedGraph, painting: Painting, lists: AmpLists
-) -> tuple[NodeExplanation, ...]:
-    float32 = _float32_by_node(prepared)
-    found = []
-    for index, node in enumerate(prepared.graph.nodes):
-        in_16bit = [vertex for vertex in float32[index] if painting.painted[vertex]]
-        colour = "other"
-        if float32[index]:
-            colour = "mixed" if in_16bit else "float32"
-            colour = "16-bit" if len(in_16bit) == len(float32[index]) else colour
-        found.append(
-            NodeExplanation(
-                name=node.name,
-                op=node.op,
-                list=lists.list_of(node.op),
-                colour=colour,
-                attributes_16bit=tuple(
-                    prepared.graph.vertex_name(vertex).rpartition(":")[2] for vertex in in_16bit
-                ),
-                reason=_reason(prepared, painting, lists, (in_16bit or float32[index])[:1]),
+class _Explainer:
+    """The making of one explanation."""
+
+    def __init__(self, prepared: PreparedGraph, lists: AmpLists, level: str) -> None:
+        self.prepared = prepared
+        self.reasons = Reasons(prepared, lists, level)
+        self.painted = self.reasons.painting.painted
+        self.open_float32 = prepared.float32 & ~prepared.fixed
+        self.vertices_of: dict[int, list[int]] = defaultdict(list)
+        for vertex in np.flatnonzero(self.open_float32).tolist():
+            self.vertices_of[prepared.graph.vertices[vertex].node].append(vertex)
+
+    def explanation(self) -> Explanation:
+        graph = self.prepared.graph
+        return Explanation(
+            nodes=tuple(self._node(index) for index in range(len(graph.nodes))),
+            op_types=self._op_types(),
+            stayed=self._stayed(),
+            effective=effective_graph(self.prepared, self.reasons.painting),
+            kernel_source=graph.kernel_source,
+            skipped=graph.skipped,
+        )
+
+    def _node(self, index: int) -> NodeExplanation:
+        node = self.prepared.graph.nodes[index]
+        causes = self._causes(index)
+        colours = {cause.colour for cause in causes}
+        colour = {"16-bit": "16-bit", "FP32": "float32"}.get(min(colours, default=""), "other")
+        in_16bit = [vertex for vertex in self.vertices_of[index] if self.painted[vertex]]
+        return NodeExplanation(
+            name=node.name,
+            op=node.op,
+            list=self.reasons.list_of(node.op),
+            colour="mixed" if len(colours) > 1 else colour,
+            attributes_16bit=tuple(map(self._attribute, in_16bit)),
+            causes=causes,
+            reason=_joined(causes),
+        )
+
+    def _causes(self, index: int) -> tuple[Cause, ...]:
+        """Of each float32 vertex of a node; those with the same words are one."""
+        found: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for vertex in self.vertices_of[index]:
+            text = in_words(self.prepared, self.reasons.of(vertex), self.reasons.places[vertex])
+            found[VERDICTS[bool(self.painted[vertex])], text].append(vertex)
+        return tuple(
+            self._cause(colour, text, vertices) for (colour, text), vertices in found.items()
+        )
+
+    def _cause(self, colour: str, text: str, vertices: list[int]) -> Cause:
+        graph = self.prepared.graph
+        reason = self.reasons.of(vertices[0])
+        deciders = []
+        for way in reason.ways:
+            node = graph.nodes[graph.vertices[way.vertex].node]
+            passed = {"clear": way.clear, "infer": way.infer, "other": way.other}
+            through = {place: count for place, count in passed.items() if count}
+            deciders.append(Decider(node.name, node.op, through))
+        names = tuple(map(self._attribute, vertices))
+        return Cause(names, colour, reason.rule, tuple(deciders), text)
+
+    def _attribute(self, vertex: int) -> str:
+        return self.prepared.graph.attribute_name(vertex)
+
+    def _op_types(self) -> tuple[OpTypeSummary, ...]:
+        prepared = self.prepared
+        nodes = Counter(node.op for node in prepared.graph.nodes)
+        size = len(prepared.op_types)
+        attributes = np.bincount(prepared.op_of[self.open_float32], minlength=size)
+        in_16bit = np.bincount(prepared.op_of[self.painted], minlength=size)
+        casts: dict[int, set[int]] = defaultdict(set)
+        for edge in np.flatnonzero(mismatched_edges(prepared, self.reasons.painting)):
+            port = int(prepared.edge_port[edge])
+            casts[prepared.op_of[prepared.edge_source[edge]]].add(port)
+            casts[prepared.op_of[prepared.edge_target[edge]]].add(port)
+        return tuple(
+            OpTypeSummary(
+                op=op,
+                list=self.reasons.list_of(op),
+                nodes=nodes[op],
+                attributes=int(attributes[index]),
+                attributes_16bit=int(in_16bit[index]),
+                casts=len(casts[index]),
             )
+            for index, op in enumerate(prepared.op_types)
         )
-    return tuple(found)
+
+    def _stayed(self) -> tuple[Stayed, ...]:
+        graph = self.prepared.graph
+        constant = constant_nodes(graph)
+        able: dict[str, set[int]] = defaultdict(set)
+        left: dict[str, dict[int, int]] = defaultdict(dict)
+        for vertex in np.flatnonzero(self.prepared.candidate & ~self.prepared.fixed).tolist():
+            index = graph.vertices[vertex].node
+            node = graph.nodes[index]
+            if not node.tunable or index in constant:
+                continue
+            able[node.op].add(index)
+            if not self.painted[vertex]:
+                left[node.op].setdefault(index, vertex)
+        found = [self._one_stayed(op, left[op], len(able[op])) for op in left]
+        return tuple(sorted(found, key=lambda one: (-one.nodes, one.op)))
+
+    def _one_stayed(self, op: str, left: dict[int, int], able: int) -> Stayed:
+        shorts = {
+            index: in_short(self.prepared, self.reasons.of(vertex))
+            for index, vertex in left.items()
+        }
+        commonest = Counter(shorts.values()).most_common(1)[0][0]
+        example = next(index for index, short in shorts.items() if short == commonest)
+        name = self.prepared.graph.nodes[example].name
+        return Stayed(op, len(left), able, commonest, name)
 
 
-def _float32_by_node(prepared: PreparedGraph) -> dict[int, list[int]]:
-    """Node to its float32 vertices, types that the op fixes left out."""
-    found: dict[int, list[int]] = defaultdict(list)
-    for vertex in np.flatnonzero(prepared.float32 & ~prepared.fixed):
-        found[prepared.graph.vertices[vertex].node].append(int(vertex))
-    return found
-
-
-def _reason(
-    prepared: PreparedGraph, painting: Painting, lists: AmpLists, vertices: list[int]
-) -> str:
-    if not vertices:
+def _joined(causes: tuple[Cause, ...]) -> str:
+    if not causes:
         return "nothing in it is float32"
-    vertex = vertices[0]
-    if painting.painted[vertex]:
-        return _ALLOWED_BY[steps.ORDER[painting.allow[vertex] - 1]]
-    if prepared.graph.skipped is not None:
-        return prepared.graph.skipped
-    node = prepared.graph.nodes[prepared.graph.vertices[vertex].node]
-    if not node.processable:
-        return "an input or output of the model, or on another device"
-    if vertex in painting.removed:
-        return _REMOVED_BY[steps.ORDER[painting.removed[vertex] - 1]]
-    if painting.deny[vertex]:
-        in_deny = lists.list_of(node.op) == "deny"
-        step = steps.ORDER[painting.deny[vertex] - 1]
-        return "its op type is in DENY" if in_deny else _DENIED_BY[step]
-    return _unpainted_reason(prepared, lists.list_of(node.op), vertex)
-
-
-def _unpainted_reason(prepared: PreparedGraph, place: str, vertex: int) -> str:
-    if place == "none":
-        return "its op type is in no list"
-    if not prepared.type_ok[vertex]:
-        return f"the op does not allow {prepared.rules.data_type}"
-    if not prepared.supports[vertex]:
-        return f"no {prepared.rules.data_type} kernel"
-    if place == "clear":
-        return "CLEAR, not connected to 16 bits"
-    return "INFER, neither between ALLOW ops nor right after 16 bits"
-
-
-def _op_types(
-    prepared: PreparedGraph, painting: Painting, lists: AmpLists
-) -> tuple[OpTypeSummary, ...]:
-    nodes: dict[str, int] = defaultdict(int)
-    for node in prepared.graph.nodes:
-        nodes[node.op] += 1
-    open_float32 = prepared.float32 & ~prepared.fixed
-    attributes = np.bincount(prepared.op_of[open_float32], minlength=len(prepared.op_types))
-    in_16bit = np.bincount(prepared.op_of[painting.painted], minlength=len(prepared.op_types))
-    casts: dict[int, set[int]] = defaultdict(set)
-    for edge in np.flatnonzero(mismatched_edges(prepared, painting)):
-        port = int(prepared.edge_port[edge])
-        casts[prepared.op_of[prepared.edge_source[edge]]].add(port)
-        casts[prepared.op_of[prepared.edge_target[edge]]].add(port)
-    return tuple(
-        OpTypeSummary(
-            op=op,
-            list=lists.list_of(op),
-            nodes=nodes[op],
-            attributes=int(attributes[index]),
-            attributes_16bit=int(in_16bit[index]),
-            casts=len(casts[index]),
-        )
-        for index, op in enumerate(prepared.op_types)
+    if len(causes) == 1:
+        return f"{causes[0].colour}: {causes[0].text}"
+    return "; ".join(
+        f"{cause.colour} {', '.join(cause.attributes)}: {cause.text}" for cause in causes
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from amp_tuner.errors import RewriteError
 from amp_tuner.rewrite.steps import ORDER, Colours, VertexLists, allow_the_allow_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,13 @@ class Painting:
     removed: Mapping[int, int]
 
 
+class Snapshot(NamedTuple):
+    """The colours between two steps: per vertex the step that painted it, 0 for none."""
+
+    allow: bytes
+    deny: bytes
+
+
 def paint(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -> Painting:
     """Decides the colours of every type attribute, as the real pass does.
 
@@ -48,13 +55,46 @@ def paint(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -> P
         RewriteError: the real pass fails: an op type is in two lists, the level is refused, a loop
             is malformed, or a fixed type was forced.
     """
-    lists = effective_lists(prepared.rules, lists, level)
-    colours = Colours(_by_vertex(prepared, lists, level))
-    if prepared.graph.skipped is None:
-        for number, step in enumerate(ORDER, start=1):
-            step(prepared, colours, number)
-            if step is allow_the_allow_list and not colours.allow_array.any():
-                break
+    colours = _uncoloured(prepared, lists, level)
+    for _ in _steps(prepared, colours):
+        pass
+    return _finished(prepared, colours)
+
+
+def paint_step_by_step(
+    prepared: PreparedGraph, lists: AmpLists, level: str = "default"
+) -> tuple[Painting, tuple[Snapshot, ...]]:
+    """What :func:`paint` gives, and the colours before the first and after each step.
+
+    A pass that stops early leaves fewer snapshots than ``steps.ORDER`` has steps.
+
+    Raises:
+        RewriteError: as for :func:`paint`.
+    """
+    colours = _uncoloured(prepared, lists, level)
+    snapshots = [Snapshot(bytes(colours.allow), bytes(colours.deny))]
+    snapshots += (
+        Snapshot(bytes(colours.allow), bytes(colours.deny)) for _ in _steps(prepared, colours)
+    )
+    return _finished(prepared, colours), tuple(snapshots)
+
+
+def _uncoloured(prepared: PreparedGraph, lists: AmpLists, level: str) -> Colours:
+    return Colours(_by_vertex(prepared, effective_lists(prepared.rules, lists, level), level))
+
+
+def _steps(prepared: PreparedGraph, colours: Colours) -> Iterator[int]:
+    """Takes one step at a time, until the pass ends; yields its number."""
+    if prepared.graph.skipped is not None:
+        return
+    for number, step in enumerate(ORDER, start=1):
+        step(prepared, colours, number)
+        yield number
+        if step is allow_the_allow_list and not colours.allow_array.any():
+            return
+
+
+def _finished(prepared: PreparedGraph, colours: Colours) -> Painting:
     painted = (colours.allow_array != 0) & prepared.float32
     _check_settable(prepared, painted)
     return Painting(painted, colours.allow_array, colours.deny_array, colours.removed)

@@ -172,6 +172,7 @@ class _Describer:
             quantized=not held.isdisjoint(_QUANTIZED),
             boundary=op in _BOUNDARIES or op in self.op_defs.functions,
             tunable=_is_tunable(node, global_def, held, has_inputs=bool(inputs)),
+            kept=node.name in self.preserved,
         )
         type_def = op_def if self.rules.types_of_functions else global_def
         return _Described(node, op_def, type_def, types, device, info)
