@@ -70,9 +70,10 @@ def itex_dumps(graph_def, fetches, environment):
         for name in [name for name in os.environ if name.startswith("ITEX_AUTO_MIXED")]:
             del os.environ[name]
         os.environ.update(environment)
-        os.environ["ITEX_AUTO_MIXED_PRECISION"] = "1"
-        os.environ["ITEX_AUTO_MIXED_PRECISION_DATA_TYPE"] = "BFLOAT16"
-        os.environ["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] = folder + "/"
+        os.environ.setdefault("ITEX_AUTO_MIXED_PRECISION", "1")
+        os.environ.setdefault("ITEX_AUTO_MIXED_PRECISION_DATA_TYPE", "BFLOAT16")
+        log = environment.get("ITEX_AUTO_MIXED_PRECISION_LOG_PATH", folder)
+        os.environ["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] = log + "/"
         tf_optimizer.OptimizeGraph(config, meta, verbose=False)
         found = {}
         for kind in ("preop", "AutoMixedPrecision"):

@@ -33,6 +33,8 @@ _OTHERS = {
     TENSORFLOW: ("LEVEL", "LOG_PATH", "IGNORE_PERFORMANCE", "SIMULATE_GPU", "EMULATE_FP16"),
     ITEX: ("DATA_TYPE", "UNSAFE_FORCE_ALL", "LOG_PATH"),
 }
+#: What the passes read as a switch that is off, or on, in any case of letters.
+OFF, ON = ("0", "false"), ("1", "true")
 _SAFE_OP_TYPE = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -76,9 +78,11 @@ def from_environment(rules: RuleSet, environ: Mapping[str, str]) -> tuple[AmpLis
     come after the new ones. An unknown level is ``default``, as is one that changes nothing.
 
     Raises:
-        RewriteError: the pass would fail: an op type (or the empty text between two commas) is in
-            two lists, or the level is refused.
+        RewriteError: the pass would fail, or abort the process: an op type (or the empty text
+            between two commas) is in two lists, the level or the data type is refused, a switch is
+            neither 0, 1, true nor false.
     """
+    _check_switches(rules, environ)
     prefix = _PREFIX[rules.family]
     edited = {}
     for name in LIST_NAMES:
@@ -93,15 +97,51 @@ def from_environment(rules: RuleSet, environ: Mapping[str, str]) -> tuple[AmpLis
     return lists, level
 
 
+def _check_switches(rules: RuleSet, environ: Mapping[str, str]) -> None:
+    """Raises RewriteError for a variable that the pass cannot read, or refuses."""
+    for variable in switches(rules):
+        value = environ.get(variable)
+        if value is not None and value.lower() not in (*OFF, *ON):
+            message = f"{variable}={value!r} aborts the process; allowed: 0, 1, true, false"
+            raise RewriteError(message)
+    if rules.family == ITEX:
+        prefix = _PREFIX[ITEX]
+        force = environ.get(prefix + "UNSAFE_FORCE_ALL", "0")
+        if force.lower() not in OFF:
+            raise RewriteError(f"{rules.name} fails with UNSAFE_FORCE_ALL={force!r}")
+        data_type = environ.get(prefix + "DATA_TYPE", rules.data_type)
+        if data_type.upper() not in ("BFLOAT16", "FLOAT16"):
+            message = f"{rules.name} fails with {prefix}DATA_TYPE={data_type!r}"
+            raise RewriteError(f"{message}; allowed: BFLOAT16, FLOAT16")
+
+
+def switches(rules: RuleSet) -> tuple[str, ...]:
+    """The boolean variables that the pass of ``rules`` reads; any other text aborts the process.
+
+    Seen in TensorFlow 2.21 and ITEX 2.15; the empty text is no exception.
+    """
+    if rules.family == ITEX:
+        return (_PREFIX[ITEX].rstrip("_"),)
+    own = {"tf-cpu-float16": ("EMULATE_FP16",), "tf-cuda-float16": ("IGNORE_PERFORMANCE",)}
+    return tuple(_PREFIX[TENSORFLOW] + name for name in ("SIMULATE_GPU", *own.get(rules.name, ())))
+
+
+def list_variables(family: str) -> tuple[tuple[str, str, str], ...]:
+    """Every variable that edits a list: (its name, the list, ``ADD`` or ``REMOVE``)."""
+    return tuple(
+        (f"{_PREFIX[family]}{variable}_{edit}", name, edit)
+        for name, variables in _LIST_NAMES[family].items()
+        for variable in variables
+        for edit in ("ADD", "REMOVE")
+    )
+
+
 def _items(value: str) -> set[str]:
     return set(value.split(",")) if value else set()
 
 
 def _level(rules: RuleSet, environ: Mapping[str, str]) -> str:
     if rules.family == ITEX:
-        force = environ.get(_PREFIX[ITEX] + "UNSAFE_FORCE_ALL", "0")
-        if force.lower() not in ("0", "false"):
-            raise RewriteError(f"{rules.name} fails with UNSAFE_FORCE_ALL={force!r}")
         return "default"
     level = environ.get(_PREFIX[TENSORFLOW] + "LEVEL", "").lower()
     return level if level in (*rules.levels, FORCE_ALL) else "default"
@@ -114,7 +154,6 @@ def family_variables(family: str) -> tuple[str, ...]:
         family: ``tensorflow`` or ``itex``.
     """
     prefix = _PREFIX[family]
-    lists = (variable for variables in _LIST_NAMES[family].values() for variable in variables)
-    edits = (f"{prefix}{name}_{edit}" for name in lists for edit in ("ADD", "REMOVE"))
+    edits = (variable for variable, _, _ in list_variables(family))
     switch = (prefix.rstrip("_"),) if family == ITEX else ()
     return (*switch, *edits, *(prefix + other for other in _OTHERS[family]))

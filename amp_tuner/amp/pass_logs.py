@@ -83,13 +83,16 @@ def lists_from_text(text: str, where: str) -> AmpLists:
     Raises:
         InputError: the text has not the four lists; ``where`` names the file.
     """
-    found: dict[str, set[str]] = {}
-    current: set[str] = set()
+    found: dict[str, list[str]] = {}
     for line in text.splitlines():
         if line in _HEADS:
-            current = found.setdefault(_HEADS[line], set())
-        elif line:
-            current.add(line)
+            current = found[_HEADS[line]] = []
+        elif found:
+            current.append(line)
+    # An empty line ends each list but the last; any other is the empty op type.
+    for members in list(found.values())[:-1]:
+        if members[-1:] == [""]:
+            members.pop()
     missing = [head for head, name in _HEADS.items() if name not in found]
     if missing:
         raise InputError.one(where, f"has no {', '.join(missing)}: not lists that a pass printed")

@@ -232,4 +232,9 @@ def _add_rules(parser: argparse.ArgumentParser, *, required: bool) -> None:
             else " (default: tf-cpu-bfloat16; of a log folder: the one that wrote it)"
         ),
     )
-    parser.add_argument("--lists", type=Path, metavar="FILE", help=_LISTS_HELP)
+    parser.add_argument(
+        "--lists",
+        type=Path,
+        metavar="FILE",
+        help=_LISTS_HELP + "; or a .env file with the pass's variables, read as the pass does",
+    )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from amp_tuner.amp.environment import from_environment
+from amp_tuner.amp.environment_traps import explain_environment
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.rules import RuleSet, rule_set
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.planning import check_moves
+from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_lists
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
@@ -77,10 +81,13 @@ def rules_and_lists(options: argparse.Namespace) -> tuple[RuleSet, AmpLists, str
 
     Raises:
         InputError: no such rule set, or a bad list file, or one for another data type.
+        RewriteError: the pass rejects the variables in the file.
     """
     rules = rule_set(options.rules or DEFAULT_RULES)
     if options.lists is None:
         return rules, rules.lists, "default"
+    if _is_environment(options):
+        return rules, *from_environment(rules, read_environment(options.lists))
     given = read_lists(options.lists)
     if given.data_type not in (None, rules.data_type):
         message = (
@@ -91,11 +98,21 @@ def rules_and_lists(options: argparse.Namespace) -> tuple[RuleSet, AmpLists, str
     return rules, rules.lists.moved(given.moves), given.level
 
 
+def _is_environment(options: argparse.Namespace) -> bool:
+    return options.lists is not None and options.lists.suffix == ".env"
+
+
 def check_op_types(options: argparse.Namespace, present: frozenset[str]) -> None:
-    """Refuses moves of op types that the graph does not have.
+    """Refuses moves of op types that the graph does not have; tells the traps of variables.
+
+    The pass takes variables that name op types which do not exist, so those are only told.
 
     Raises:
         InputError: every one of them, with what was probably meant.
     """
-    if options.lists is not None:
+    if _is_environment(options):
+        rules = rule_set(options.rules or DEFAULT_RULES)
+        for warning in explain_environment(rules, read_environment(options.lists), present):
+            print(f"{options.lists}: {warning}", file=sys.stderr)
+    elif options.lists is not None:
         check_moves({str(options.lists): read_lists(options.lists).moves}, present)

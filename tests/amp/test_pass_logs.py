@@ -47,6 +47,14 @@ def test_lists_have_the_layout_of_the_passes() -> None:
     assert lists_to_text(lists) == text.replace("B\nA", "A\nB")
 
 
+def test_the_empty_op_type_is_an_empty_line() -> None:
+    text = "AllowList:\n\nA\n\nDenyList:\n\nInferList:\n\n\nClearList:\n\n"
+    lists = lists_from_text(text, "here")
+    assert (lists.allow, lists.deny) == ({"", "A"}, set())
+    assert (lists.infer, lists.clear) == ({""}, {""})
+    assert lists_to_text(lists) == text
+
+
 def test_text_without_the_lists_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"there\.txt: has no DenyList:, InferList:, ClearList:"):
         lists_from_text("AllowList:\nMatMul\n", "there.txt")
