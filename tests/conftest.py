@@ -1,8 +1,9 @@
-"""Live workers that tests share: starting one costs seconds of CPU."""
+"""Live workers and a model that tests share: making one costs seconds of CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,18 @@ import pytest
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import Threads
+from tests import small_study
 
 GIB = 2**30
 Launcher = Callable[..., WorkerClient]
+
+
+@dataclass(frozen=True)
+class Files:
+    """A model and its data."""
+
+    model: Path
+    data: Path
 
 
 def started(scratch: Path, *, python: str | None = None, onednn: bool = True) -> WorkerClient:
@@ -48,3 +58,10 @@ def fresh_worker(tmp_path: Path) -> Iterator[Launcher]:
     yield start
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """The small model with labels."""
+    folder = tmp_path_factory.mktemp("small")
+    return Files(small_study.make_model(folder), small_study.make_data(folder))

@@ -19,15 +19,7 @@ import pytest
 from amp_tuner.cli.main import main
 from amp_tuner.worker.client import WorkerClient
 from tests import small_study
-from tests.conftest import started
-
-
-@dataclass(frozen=True)
-class Files:
-    """A model and its data."""
-
-    model: Path
-    data: Path
+from tests.conftest import Files, started
 
 
 @dataclass(frozen=True)
@@ -40,13 +32,6 @@ class Ended:
 
 
 Command = Callable[..., Ended]
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """The small model with labels."""
-    folder = tmp_path_factory.mktemp("small")
-    return Files(small_study.make_model(folder), small_study.make_data(folder))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from tests import small_study
-from tests.cli.conftest import Command, Files
+from tests.cli.conftest import Command
+from tests.conftest import Files
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 from tests import small_study
-from tests.cli.conftest import Command, Files
+from tests.cli.conftest import Command
+from tests.conftest import Files
 
 SIZE_BYTES = 4 * 2**20
 

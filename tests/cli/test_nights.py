@@ -19,8 +19,9 @@ import pytest
 import yaml
 
 from tests import small_study, tiny_models
-from tests.cli.conftest import Command, Files
+from tests.cli.conftest import Command
 from tests.cli.processes import await_event, events, finished, started, workers
+from tests.conftest import Files
 
 TRIAL_SECONDS = 10
 #: The random sampler's proposals with this seed bring every trouble of bfloat16 within seven.

@@ -20,8 +20,9 @@ from amp_tuner.folder import RunFolder
 from amp_tuner.records import Trial
 from amp_tuner.tuning import read_trials
 from tests import small_study
-from tests.cli.conftest import Command, Files
+from tests.cli.conftest import Command
 from tests.cli.processes import await_event, events, finished, is_gone, started, workers
+from tests.conftest import Files
 
 SEED = 20
 #: Exit codes of a tuner that ended by itself, of one that was killed, of one that was interrupted.

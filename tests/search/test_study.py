@@ -130,3 +130,27 @@ def test_kill_9_at_any_moment_leaves_a_study_that_opens(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "gp"])
 def test_samplers_are_deterministic_for_a_seed_and_a_number_of_trials(name: str) -> None:
     assert type(make_sampler(name, 1, 2)) is type(make_sampler(name, 1, 3))
+
+
+def test_an_interruption_by_the_user_does_not_use_up_the_repetition(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    study.enqueue(ANCHOR, "FP32")
+    assert study.sweep(study.ask(LEASE).number, excused=True)
+    again = study.ask(LEASE)
+    assert (again.parameters, again.anchor) == (ANCHOR, "FP32")
+    assert study.worn_out(again.number) is None
+    assert opened(tmp_path).sweep(again.number)
+    last = opened(tmp_path).ask(LEASE)
+    assert (last.parameters, last.anchor, last.retry_of) == (ANCHOR, "FP32", again.number)
+
+
+def test_a_repetition_that_was_killed_too_is_worn_out(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    study.enqueue(ANCHOR, "FP32")
+    first = study.ask(LEASE).number
+    assert study.worn_out(first) is None
+    study.sweep(first)
+    second = study.ask(LEASE).number
+    worn_out = opened(tmp_path).worn_out(second)
+    assert worn_out is not None
+    assert (worn_out.number, worn_out.parameters, worn_out.anchor) == (second, ANCHOR, "FP32")

@@ -1,0 +1,73 @@
+"""What a bench does about workers that die; how it measures is shown by whole studies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amp_tuner.bench import Bench, model_source
+from amp_tuner.config.load import load_study
+from amp_tuner.data import open_data
+from amp_tuner.errors import TargetError
+from amp_tuner.worker.client import WorkerClient
+from tests import small_study
+from tests.conftest import Files, Launcher
+
+Starts = list[WorkerClient | TargetError]
+
+
+@pytest.fixture
+def bench(
+    worker: WorkerClient, small: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Starts], Bench]:
+    """A bench whose workers start, or do not start, as a list says."""
+    plain = small_study.study(small.model, small.data)
+    config = load_study(small_study.write_study(tmp_path, plain))
+    loaded = worker.load(model_source(config), None, "engine", "cpu")
+    data = open_data(config, loaded, tmp_path)
+    monkeypatch.setattr(worker, "timeout_s", worker.timeout_s)
+
+    def make(starts: Starts) -> Bench:
+        def start(onednn: bool) -> WorkerClient:
+            result = starts.pop(0)
+            if isinstance(result, TargetError):
+                raise result
+            return result
+
+        return Bench(config, start, data, loaded, tmp_path)
+
+    return make
+
+
+def test_a_live_worker_is_kept(bench: Callable[[Starts], Bench], worker: WorkerClient) -> None:
+    measuring = bench([worker])
+    assert measuring.worker(True) is measuring.worker(True)
+
+
+def test_a_worker_that_does_not_start_is_tried_once_more(
+    bench: Callable[[Starts], Bench], worker: WorkerClient
+) -> None:
+    assert bench([TargetError("killed at its start"), worker]).worker(True) is worker
+
+
+def test_a_target_that_starts_no_worker_twice_is_given_up(
+    bench: Callable[[Starts], Bench],
+) -> None:
+    with pytest.raises(TargetError, match="again"):
+        bench([TargetError("once"), TargetError("again")]).worker(True)
+
+
+def test_a_worker_that_dies_under_fp32_is_the_targets_fault_and_is_replaced(
+    bench: Callable[[Starts], Bench], worker: WorkerClient, fresh_worker: Launcher
+) -> None:
+    dying = fresh_worker()
+    measuring = bench([dying, worker, worker])
+    measuring.worker(False)
+    os.kill(dying.pid, signal.SIGKILL)
+    with pytest.raises(TargetError, match="cannot run the FP32 model: SIGKILL"):
+        measuring.float32_pair()
+    assert measuring.worker(False) is worker
