@@ -1,0 +1,62 @@
+"""The ready studies, end to end: real models, real data, real measurements."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from amp_tuner.results.points import read_front, read_point
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *command],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.all_only
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("study", "maker", "metric"),
+    [
+        ("quickstart", "flight_delays", "agreement"),
+        ("fashion_cnn", "fashion_mnist", "top1"),
+        ("basic_pitch", "basic_pitch", "sqnr"),
+    ],
+)
+def test_a_ready_study_ends_with_an_answer(
+    study: str, maker: str, metric: str, tmp_path: Path
+) -> None:
+    run(f"configs/models/{maker}.py")
+    output = tmp_path / study
+    config = f"configs/{study}.yaml"
+    command = ["-m", "amp_tuner", "--config", config, "--output", str(output), "--trials", "12"]
+    text = run(*command)
+    assert metric in text
+    trials = pd.read_csv(output / "trials.csv")
+    measured = trials[trials.state.eq("COMPLETE") & trials.cached_from.isna()]
+    assert len(measured) >= 5
+    assert {"float32", "bfloat16", "float16"} <= set(trials.data_type)
+    front = read_front(output / "pareto" / "front.yaml")
+    assert front.best is not None
+    best = read_point(output / "pareto" / f"{front.best:03d}.yaml")
+    assert best.accuracy.verdict == "meets"
+    assert best.accuracy.metric == metric
+    # Whatever this machine's answer is: it is FP32, or certainly faster.
+    assert best.speedup is not None
+    assert best.setting.data_type == "float32" or best.speedup.low > 1
+    assert (output / "best.env").is_file()
+    assert (output / "best.py").is_file()
