@@ -9,12 +9,28 @@ wall time less its timed blocks and its accuracy inference.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
+
+
+def watched(command: list[str]) -> int:
+    """Runs a command and gives the largest resident memory of its own process, without children."""
+    process = subprocess.Popen(command)
+    peak_bytes = 0
+    while process.poll() is None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            peak_bytes = max(peak_bytes, psutil.Process(process.pid).memory_info().rss)
+        time.sleep(0.05)
+    if process.returncode:
+        sys.exit(f"amp-tune ended with exit code {process.returncode}")
+    return peak_bytes
 
 
 def main() -> None:
@@ -26,12 +42,13 @@ def main() -> None:
         output = Path(folder, "study")
         command = [sys.executable, "-m", "amp_tuner", "--config", str(options.config), "--quiet"]
         command += ["--trials", str(options.trials), "--output", str(output)]
-        subprocess.run(command, check=True)
+        peak_bytes = watched(command)
         trials = pd.read_csv(output / "trials.csv")
     measured = trials[trials.speedup.notna() & trials.cached_from.isna()]
     # The two FP32 trials are told what the baseline phase measured before the first trial.
     measured = measured[measured.data_type != "float32"]
     cached = trials[trials.cached_from.notna()]
+    print(f"largest memory of the tuner: {peak_bytes / 2**20:.0f} MiB")
     print(f"measured trials: {len(measured)}, cached: {len(cached)}")
     print("overhead of a measured trial, s (median, 90th percentile, largest):", end=" ")
     print(*(f"{measured.overhead_s.quantile(q):.3f}" for q in (0.5, 0.9, 1.0)))
