@@ -74,7 +74,7 @@ def _show(console: Console, explanation: Explanation, rules: str) -> None:
         table.add_column(title, justify="right")
     by_size = sorted(explanation.op_types, key=lambda one: (-one.attributes_16bit, one.op))
     for one in by_size:
-        figures = (one.nodes, one.attributes, one.attributes_16bit, one.casts)
+        figures = (one.nodes, one.attributes, one.attributes_16bit, one.casts.count)
         table.add_row(one.op, one.list, *map(str, figures))
     console.print(table)
 

@@ -78,6 +78,33 @@ class Edge(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Shapes:
+    """Static shapes, as far as TensorFlow infers them without running the model.
+
+    Attributes:
+        batch_size: what free first dimensions of inputs were taken to be; None where none is free.
+        of_ports: (node, output port) to the shape of a float32 tensor that is read; those of
+            unknown shape are left out.
+        problem: why nothing could be inferred; None where it could.
+    """
+
+    batch_size: Optional[int]
+    of_ports: Mapping[tuple[int, int], tuple[int, ...]]
+    problem: Optional[str] = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; the inverse of :meth:`from_json`."""
+        ports = [[*port, list(shape)] for port, shape in self.of_ports.items()]
+        return {"batch_size": self.batch_size, "of_ports": ports, "problem": self.problem}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Shapes:
+        """Shapes from what :meth:`to_json` gave."""
+        ports = {(node, port): tuple(shape) for node, port, shape in value["of_ports"]}
+        return cls(value["batch_size"], ports, value["problem"])
+
+
+@dataclass(frozen=True)
 class TypedGraph:
     """One model under one rule set, as data that both processes share.
 
@@ -89,6 +116,7 @@ class TypedGraph:
         vertices: grouped by node, in node order.
         edges: by consuming node and port.
         lists: the default lists that the runtime's own pass printed; None where none was asked.
+        shapes: for explanations only; None where nobody asked.
     """
 
     rules: str
@@ -98,6 +126,7 @@ class TypedGraph:
     vertices: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
     lists: Optional[AmpLists] = None
+    shapes: Optional[Shapes] = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
@@ -110,6 +139,7 @@ class TypedGraph:
             "vertices": [list(vertex) for vertex in self.vertices],
             "edges": [list(edge) for edge in self.edges],
             "lists": None if self.lists is None else self.lists.to_json(),
+            "shapes": None if self.shapes is None else self.shapes.to_json(),
         }
 
     @classmethod
@@ -129,6 +159,7 @@ class TypedGraph:
             vertices=tuple(Vertex(*vertex) for vertex in value["vertices"]),
             edges=tuple(Edge(*edge) for edge in value["edges"]),
             lists=None if value["lists"] is None else AmpLists.from_json(value["lists"]),
+            shapes=None if value["shapes"] is None else Shapes.from_json(value["shapes"]),
         )
 
     def vertex_name(self, index: int) -> str:

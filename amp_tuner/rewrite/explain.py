@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import numpy as np
 
+from amp_tuner.graph.typed_graph import Shapes
+from amp_tuner.rewrite.cast_costs import CastCosts, PortCosts
 from amp_tuner.rewrite.effective import effective_graph, mismatched_edges
 from amp_tuner.rewrite.reason_words import in_short, in_words
 from amp_tuner.rewrite.reasons import Reasons
@@ -85,7 +87,8 @@ class OpTypeSummary:
         nodes: how many nodes have it.
         attributes: their float32 type attributes.
         attributes_16bit: those of them that become 16-bit.
-        casts: Casts inserted on edges into and out of them.
+        casts: Casts inserted on edges into and out of them; one between two op types counts for
+            both.
     """
 
     op: str
@@ -93,7 +96,7 @@ class OpTypeSummary:
     nodes: int
     attributes: int
     attributes_16bit: int
-    casts: int
+    casts: CastCosts
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,9 @@ class Explanation:
         op_types: by op type.
         stayed: op types that stayed FP32 though they could be 16-bit, by number of nodes.
         effective: the effective graph.
+        casts: all inserted Casts.
+        batch_size: for which their bytes are; None where the model fixes it, or shapes are unknown.
+        shape_problem: why no shape is known; None where shapes were inferred.
         kernel_source: where it is known from which kernels exist.
         skipped: why the pass leaves the graph alone altogether, or None.
     """
@@ -134,6 +140,9 @@ class Explanation:
     op_types: tuple[OpTypeSummary, ...]
     stayed: tuple[Stayed, ...]
     effective: EffectiveGraph
+    casts: CastCosts
+    batch_size: Optional[int]
+    shape_problem: Optional[str]
     kernel_source: str
     skipped: Optional[str]
 
@@ -159,17 +168,24 @@ class _Explainer:
         self.reasons = Reasons(prepared, lists, level)
         self.painted = self.reasons.painting.painted
         self.open_float32 = prepared.float32 & ~prepared.fixed
+        self.costs = PortCosts.of(prepared)
+        self.cast_edges = np.flatnonzero(mismatched_edges(prepared, self.reasons.painting))
+        self.cast_ports = np.unique(prepared.edge_port[self.cast_edges])
         self.vertices_of: dict[int, list[int]] = defaultdict(list)
         for vertex in np.flatnonzero(self.open_float32).tolist():
             self.vertices_of[prepared.graph.vertices[vertex].node].append(vertex)
 
     def explanation(self) -> Explanation:
         graph = self.prepared.graph
+        shapes = graph.shapes or Shapes(None, {}, "shapes were not asked for")
         return Explanation(
             nodes=tuple(self._node(index) for index in range(len(graph.nodes))),
             op_types=self._op_types(),
             stayed=self._stayed(),
             effective=effective_graph(self.prepared, self.reasons.painting),
+            casts=self.costs.total(self.cast_ports),
+            batch_size=shapes.batch_size,
+            shape_problem=shapes.problem,
             kernel_source=graph.kernel_source,
             skipped=graph.skipped,
         )
@@ -221,11 +237,10 @@ class _Explainer:
         size = len(prepared.op_types)
         attributes = np.bincount(prepared.op_of[self.open_float32], minlength=size)
         in_16bit = np.bincount(prepared.op_of[self.painted], minlength=size)
-        casts: dict[int, set[int]] = defaultdict(set)
-        for edge in np.flatnonzero(mismatched_edges(prepared, self.reasons.painting)):
-            port = int(prepared.edge_port[edge])
-            casts[prepared.op_of[prepared.edge_source[edge]]].add(port)
-            casts[prepared.op_of[prepared.edge_target[edge]]].add(port)
+        ports: dict[int, set[int]] = defaultdict(set)
+        for edge in self.cast_edges:
+            for end in (prepared.edge_source[edge], prepared.edge_target[edge]):
+                ports[int(prepared.op_of[end])].add(int(prepared.edge_port[edge]))
         return tuple(
             OpTypeSummary(
                 op=op,
@@ -233,7 +248,7 @@ class _Explainer:
                 nodes=nodes[op],
                 attributes=int(attributes[index]),
                 attributes_16bit=int(in_16bit[index]),
-                casts=len(casts[index]),
+                casts=self.costs.total(ports[index]),
             )
             for index, op in enumerate(prepared.op_types)
         )

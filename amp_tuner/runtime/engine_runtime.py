@@ -22,6 +22,7 @@ from amp_tuner.runtime.pass_dumps import write_dump
 from amp_tuner.runtime.rewrite_graph import apply_painting
 from amp_tuner.runtime.saved_model_writer import write_graph_def, write_saved_model
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, fixed_batch, session_config
+from amp_tuner.runtime.shapes import with_shapes
 from amp_tuner.worker.protocol import Candidate, LoadedModel, ModelSource, Threads
 
 DEFAULT_DEVICES = {"cpu": "CPU", "gpu": "GPU"}
@@ -48,10 +49,18 @@ class EngineRuntime:
         self._prepared: dict[str, PreparedGraph] = {}
         self.loaded = loaded_model(self._frozen, self._frozen.graph_def)
 
-    def describe(self, rules: Sequence[str], feed: Optional[Feed]) -> dict[str, Any]:
+    def describe(
+        self, rules: Sequence[str], feed: Optional[Feed], batch_size: Optional[int]
+    ) -> dict[str, Any]:
         """Typed graphs of the frozen graph, as JSON, by rule set name."""
         del feed
-        return {name: self._prepared_for(rule_set(name)).graph.to_json() for name in rules}
+        graphs = {name: self._prepared_for(rule_set(name)).graph for name in rules}
+        if batch_size is not None:
+            graphs = {
+                name: with_shapes(graph, self._frozen.graph_def, batch_size)
+                for name, graph in graphs.items()
+            }
+        return {name: graph.to_json() for name, graph in graphs.items()}
 
     def build(self, candidate: Candidate, feed: Optional[Feed]) -> Built:
         """A session on the rewritten graph, casts of weights folded."""

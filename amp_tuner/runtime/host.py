@@ -62,9 +62,11 @@ class ModelHost:
         }
 
     @staticmethod
-    def read_log(folder: Path, rules: Optional[str], fetches: Sequence[str]) -> dict[str, Any]:
+    def read_log(
+        folder: Path, rules: Optional[str], fetches: Sequence[str], batch_size: Optional[int]
+    ) -> dict[str, Any]:
         """A run of a real pass as JSON, from its log folder; see ``describe_dump``."""
-        return describe_dump(folder, rules, fetches)
+        return describe_dump(folder, rules, fetches, batch_size)
 
     def load(
         self,
@@ -107,9 +109,9 @@ class ModelHost:
         gc.freeze()
         return loaded
 
-    def describe(self, rules: Sequence[str]) -> dict[str, Any]:
-        """Typed graphs as JSON, by rule set name."""
-        return self._runtime.describe(rules, self._first_feed)
+    def describe(self, rules: Sequence[str], batch_size: Optional[int] = None) -> dict[str, Any]:
+        """Typed graphs as JSON, by rule set name; with shapes where there is a ``batch_size``."""
+        return self._runtime.describe(rules, self._first_feed, batch_size)
 
     def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
         """Makes and runs a session; see WorkerClient.build."""

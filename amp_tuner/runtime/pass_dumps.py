@@ -27,6 +27,7 @@ from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.devices import parse_device
 from amp_tuner.runtime.graph_changes import changed_type_attributes
 from amp_tuner.runtime.graph_inputs import producer
+from amp_tuner.runtime.shapes import with_shapes
 
 _CAST_NAMES = {"CastToBf16": "bfloat16", "CastToFp16": "float16"}
 _CAST_SUFFIX = "-AutoMixedPrecision"
@@ -107,13 +108,19 @@ def write_dump(
     return files
 
 
-def describe_dump(folder: Path, rules: Optional[str], fetches: Collection[str]) -> dict[str, Any]:
+def describe_dump(
+    folder: Path,
+    rules: Optional[str],
+    fetches: Collection[str],
+    batch_size: Optional[int] = None,
+) -> dict[str, Any]:
     """The largest graph that a pass logged, and what it made of it, as JSON.
 
     Args:
         folder: its log folder.
         rules: the rule set; None: found from files, devices, lists and Casts.
         fetches: nodes that the pass had to keep; empty: those that nobody reads.
+        batch_size: also infer shapes, with this where an input's first dimension is free.
 
     Returns:
         ``rules`` (its identifier), ``graph`` (a typed graph), ``lists`` (None where none were
@@ -130,6 +137,8 @@ def describe_dump(folder: Path, rules: Optional[str], fetches: Collection[str]) 
     dump = max(dumps, key=lambda one: len(one.before.node))
     chosen = _rules_of(dump) if rules is None else rule_set(rules)
     graph = describe(dump.before, chosen, _preserved(dump.before, fetches))
+    if batch_size is not None:
+        graph = with_shapes(graph, dump.before, batch_size)
     changed = None
     if dump.after is not None:
         found = changed_type_attributes(dump.before, dump.after)

@@ -44,8 +44,10 @@ class Runtime(Protocol):
 
     loaded: LoadedModel
 
-    def describe(self, rules: Sequence[str], feed: Optional[Feed]) -> dict[str, Any]:
-        """Typed graphs as JSON, by rule set name."""
+    def describe(
+        self, rules: Sequence[str], feed: Optional[Feed], batch_size: Optional[int]
+    ) -> dict[str, Any]:
+        """Typed graphs as JSON, by rule set name; with shapes where there is a ``batch_size``."""
 
     def build(self, candidate: Candidate, feed: Optional[Feed]) -> Built:
         """A session for the setting; it has run ``feed`` once."""

@@ -33,6 +33,7 @@ from amp_tuner.runtime.loader_graph import node_name, pruned
 from amp_tuner.runtime.pass_dumps import PassDump, read_dumps
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, session_config
+from amp_tuner.runtime.shapes import with_shapes
 from amp_tuner.worker.protocol import Candidate, ModelSource, Threads
 
 PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
@@ -70,13 +71,15 @@ class StockRuntime:
         session.close()
         self.loaded = loaded_model(self._served, used)
 
-    def describe(self, rules: Sequence[str], feed: Optional[Feed]) -> dict[str, Any]:
+    def describe(
+        self, rules: Sequence[str], feed: Optional[Feed], batch_size: Optional[int]
+    ) -> dict[str, Any]:
         """Typed graphs as JSON, by rule set name: the graph that the pass was given.
 
         It comes from a run with the default lists: after TensorFlow's own earlier passes, with
         their node names.
         """
-        return {name: self._typed_graph(rule_set(name), feed) for name in rules}
+        return {name: self._typed_graph(rule_set(name), feed, batch_size) for name in rules}
 
     def build(self, candidate: Candidate, feed: Optional[Feed]) -> Built:
         """A session whose first run went through the pass, proven from the pass's dumps.
@@ -119,12 +122,16 @@ class StockRuntime:
         message = "tensorflow does not rewrite files: a baked model comes from runtime engine"
         raise InputError.one("$.target.runtime", message)
 
-    def _typed_graph(self, rules: RuleSet, feed: Optional[Feed]) -> dict[str, Any]:
+    def _typed_graph(
+        self, rules: RuleSet, feed: Optional[Feed], batch_size: Optional[int]
+    ) -> dict[str, Any]:
         session, dumps = self._first_run(rules, {}, feed)
         session.close()
         _check_pass_ran(dumps, rules, {})
         main = next(dump for dump in dumps if dump.item == MAIN_ITEM)
         graph = describe(main.before, rules, self._preserved(), rules.device_type)
+        if batch_size is not None:
+            graph = with_shapes(graph, main.before, batch_size)
         value: dict[str, Any] = replace(graph, lists=main.lists).to_json()
         return value
 

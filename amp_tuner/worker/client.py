@@ -72,9 +72,16 @@ class WorkerClient:
         )
         return LoadedModel.from_json(answer)
 
-    def describe(self, rules: Sequence[str]) -> dict[str, TypedGraph]:
-        """The loaded model's graph as each rule set's pass sees it, by rule set name."""
-        answer = self._ask("describe", rules=list(rules))
+    def describe(
+        self, rules: Sequence[str], batch_size: int | None = None
+    ) -> dict[str, TypedGraph]:
+        """The loaded model's graph as each rule set's pass sees it, by rule set name.
+
+        Args:
+            rules: names of rule sets.
+            batch_size: also infer shapes, with this where an input's first dimension is free.
+        """
+        answer = self._ask("describe", rules=list(rules), batch_size=batch_size)
         return {name: TypedGraph.from_json(graph) for name, graph in answer["graphs"].items()}
 
     def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
@@ -120,7 +127,11 @@ class WorkerClient:
         self._ask("save", key=key, path=str(path), form=form, fold_weights=fold_weights)
 
     def read_log(
-        self, folder: Path, rules: str | None, fetches: Sequence[str]
+        self,
+        folder: Path,
+        rules: str | None,
+        fetches: Sequence[str],
+        batch_size: int | None = None,
     ) -> tuple[TypedGraph, dict[str, Any]]:
         """The largest graph in a pass's log folder, as the pass saw it, and what it did.
 
@@ -128,12 +139,19 @@ class WorkerClient:
             folder: the log folder.
             rules: the rule set; None: found from what is logged.
             fetches: nodes that the pass had to keep; empty: those that nobody reads.
+            batch_size: as for :meth:`describe`.
 
         Returns:
             The graph, and ``rules`` (identifier), ``lists`` and ``changed`` (None where nothing
             was converted), ``file``, ``runs``.
         """
-        answer = self._ask("read_log", path=str(folder), rules=rules, fetches=list(fetches))
+        answer = self._ask(
+            "read_log",
+            path=str(folder),
+            rules=rules,
+            fetches=list(fetches),
+            batch_size=batch_size,
+        )
         return TypedGraph.from_json(answer.pop("graph")), answer
 
     def last_words(self) -> str:

@@ -104,7 +104,7 @@ def load(worker: Worker, request: Answer) -> Answer:
 
 def describe(worker: Worker, request: Answer) -> Answer:
     """The model's graph as passes see it."""
-    return {"graphs": worker.host.describe(request["rules"])}
+    return {"graphs": worker.host.describe(request["rules"], request["batch_size"])}
 
 
 def build(worker: Worker, request: Answer) -> Answer:
@@ -141,7 +141,9 @@ def save(worker: Worker, request: Answer) -> Answer:
 
 def read_log(worker: Worker, request: Answer) -> Answer:
     """A run of a pass, from its log folder."""
-    return worker.host.read_log(Path(request["path"]), request["rules"], request["fetches"])
+    return worker.host.read_log(
+        Path(request["path"]), request["rules"], request["fetches"], request["batch_size"]
+    )
 
 
 def leave(_: Worker, __: Answer) -> Answer:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from amp_tuner.amp.lists import AmpLists
-from amp_tuner.graph.typed_graph import Edge, TypedGraph, TypedNode, Vertex
+from amp_tuner.graph.typed_graph import Edge, Shapes, TypedGraph, TypedNode, Vertex
 
 NODE = TypedNode("pass", "IdentityN", True, True, False, False, False, True)
 GRAPH = TypedGraph(
@@ -26,6 +26,13 @@ def test_json_gives_the_graph_back():
 def test_json_keeps_the_lists_of_a_runtime():
     graph = replace(GRAPH, lists=AmpLists(allow=frozenset({"MatMul"})))
     assert TypedGraph.from_json(json.loads(json.dumps(graph.to_json()))) == graph
+
+
+def test_json_keeps_shapes():
+    graph = replace(GRAPH, shapes=Shapes(3, {(0, 2): (3, 5), (1, 0): ()}))
+    assert TypedGraph.from_json(json.loads(json.dumps(graph.to_json()))) == graph
+    nothing = replace(GRAPH, shapes=Shapes(None, {}, "no such op"))
+    assert TypedGraph.from_json(json.loads(json.dumps(nothing.to_json()))) == nothing
 
 
 def test_another_format_is_refused():
