@@ -82,4 +82,4 @@ def _show(console: Console, explanation: Explanation, rules: str) -> None:
 def _show_nodes(explanation: Explanation) -> None:
     for node in explanation.nodes:
         if node.colour != "other":
-            print(f"{node.name} ({node.op}, {node.list}): {node.colour}: {node.reason}")
+            print(f"{node.name} ({node.op}, {node.list}): {node.reason}")
