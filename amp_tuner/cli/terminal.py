@@ -16,11 +16,16 @@ from amp_tuner.progress import Progress
 from amp_tuner.records import Interval, Trial
 
 
+_WIDTH_OF_FILES = 160
+
+
 def make_console(*, quiet: bool = False) -> Console:
     """Standard output; colours and movement only where it is a terminal."""
     console = Console(quiet=quiet, highlight=False)
-    # Elsewhere lines stay whole, for grep.
-    console.soft_wrap = not console.is_terminal
+    if not console.is_terminal:
+        # Lines stay whole for grep, and tables do not fold at the 80 columns that rich assumes.
+        console.soft_wrap = True
+        console.width = _WIDTH_OF_FILES
     return console
 
 
