@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install tune test test-all lint environments quickstart-model clean
+.PHONY: install tune test test-all nightly lint environments quickstart-model clean
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -32,6 +32,10 @@ test: install
 # Everything that needs more: packaged models, older TensorFlows, long rounds.
 test-all: install environments
 	$(BIN)/python -m pytest -m all_only
+
+# Thousands of generated cases: hours, not minutes.
+nightly: install
+	$(BIN)/python -m pytest -m nightly
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -37,6 +37,8 @@ def optimize(graph_def, fetches, optimizer, environment, gpu):
     options.optimizers.append(optimizer)
     options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     options.min_graph_nodes = -1
+    # It rejects whole models whose loops the pass has painted without their bodies.
+    options.disable_tfg_optimizer = True
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         if name.endswith(("_ADD", "_REMOVE", "LEVEL", "LOG_PATH")):
             del os.environ[name]

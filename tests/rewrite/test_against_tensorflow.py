@@ -57,7 +57,7 @@ def _ours(graph_def, rules, lists, level, fetches):
         return graph_def
 
 
-def _assert_same(oracle, graph_def, name, fetches, moves=None, level="default"):
+def assert_same(oracle, graph_def, name, fetches, moves=None, level="default"):
     rules = rule_set(name)
     lists = rules.lists.moved(moves or {})
     theirs = oracle.real_pass(graph_def, rules, lists, level, fetches)
@@ -69,18 +69,18 @@ def _assert_same(oracle, graph_def, name, fetches, moves=None, level="default"):
 @pytest.mark.parametrize("name", CPU_RULES)
 @pytest.mark.parametrize("case", CASES)
 def test_default_lists_on_hand_made_graphs(cpu_oracle, case, name):
-    _assert_same(cpu_oracle, CASES[case], name, ["out"])
+    assert_same(cpu_oracle, CASES[case], name, ["out"])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_default_lists_on_hand_made_graphs_for_cuda(cuda_oracle, case):
-    _assert_same(cuda_oracle, CASES[case], "tf-cuda-float16", ["out"])
+    assert_same(cuda_oracle, CASES[case], "tf-cuda-float16", ["out"])
 
 
 @pytest.mark.parametrize("name", CPU_RULES)
 def test_the_oracle_really_converts(cpu_oracle, name):
     before = CASES["convolutions"]
-    after = _assert_same(cpu_oracle, before, name, ["out"])
+    after = assert_same(cpu_oracle, before, name, ["out"])
     assert len(after.node) >= len(before.node) + 4
 
 
@@ -91,7 +91,7 @@ def test_any_lists_and_level_on_hand_made_graphs(cpu_oracle, data):
     name = data.draw(st.sampled_from(CPU_RULES))
     level = data.draw(st.sampled_from(rule_set(name).levels))
     moves = data.draw(random_graphs.moves(graph_def))
-    _assert_same(cpu_oracle, graph_def, name, ["out"], moves, level)
+    assert_same(cpu_oracle, graph_def, name, ["out"], moves, level)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -100,7 +100,7 @@ def test_any_graph_and_lists(cpu_oracle, data):
     graph_def, fetches = data.draw(random_graphs.graphs())
     name = data.draw(st.sampled_from(CPU_RULES))
     moves = data.draw(random_graphs.moves(graph_def)) if data.draw(st.booleans()) else {}
-    _assert_same(cpu_oracle, graph_def, name, fetches, moves)
+    assert_same(cpu_oracle, graph_def, name, fetches, moves)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
@@ -108,12 +108,12 @@ def test_any_graph_and_lists(cpu_oracle, data):
 def test_any_graph_and_lists_for_cuda(cuda_oracle, data):
     graph_def, fetches = data.draw(random_graphs.graphs())
     moves = data.draw(random_graphs.moves(graph_def))
-    _assert_same(cuda_oracle, graph_def, "tf-cuda-float16", fetches, moves)
+    assert_same(cuda_oracle, graph_def, "tf-cuda-float16", fetches, moves)
 
 
 def test_preserved_nodes_stay_float32(cpu_oracle):
     graph_def = graphs.chain("MatMul", "Relu", "Sqrt", "Exp", "Relu", "MatMul", "Relu", "Exp")
-    after = _assert_same(cpu_oracle, graph_def, "tf-cpu-float16", ["MatMul1", "Relu5", "out"])
+    after = assert_same(cpu_oracle, graph_def, "tf-cpu-float16", ["MatMul1", "Relu5", "out"])
     types = {node.name: node.attr["T"].type for node in after.node}
     assert (types["MatMul1"], types["MatMul6"]) == (1, 19)
 

