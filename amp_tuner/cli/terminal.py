@@ -15,7 +15,6 @@ from rich.text import Text
 from amp_tuner.progress import Progress
 from amp_tuner.records import Interval, Trial
 
-
 _WIDTH_OF_FILES = 160
 
 
