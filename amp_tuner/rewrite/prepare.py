@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from amp_tuner.errors import InputError
+from amp_tuner.rewrite.neighbours import Neighbours, Rows, distinct_pairs, neighbours_of
 from amp_tuner.rewrite.tensor_lists import TensorLists, find_tensor_lists
 
 if TYPE_CHECKING:
@@ -16,8 +19,6 @@ if TYPE_CHECKING:
 
     from amp_tuner.amp.rules import RuleSet
     from amp_tuner.graph.typed_graph import TypedGraph
-
-Neighbours = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ class PreparedGraph:
         rules: the rule set.
         op_types: the distinct op types, sorted.
         op_of: index into ``op_types`` of each vertex's node; int32, shape (vertices,).
-        fanin, fanout, neighbours: of each vertex: distinct sources, targets, both; the artificial
-            edges of TensorLists included.
+        fanin, fanout: of each vertex: distinct sources, targets; the artificial edges of
+            TensorLists included.
+        candidate_fanin, candidate_fanout: the same, but only the candidates (see there).
+        pair_source, pair_target: every source and target once; int32, shape (pairs,).
         float32: its type is float32; bool, shape (vertices,), as all below.
         processable, forceable, quantized: of its node.
         fixed: the op fixes its type.
@@ -67,7 +70,10 @@ class PreparedGraph:
     op_of: NDArray[np.int32]
     fanin: Neighbours = field(repr=False)
     fanout: Neighbours = field(repr=False)
-    neighbours: Neighbours = field(repr=False)
+    candidate_fanin: Rows = field(repr=False)
+    candidate_fanout: Rows = field(repr=False)
+    pair_source: NDArray[np.int32] = field(repr=False)
+    pair_target: NDArray[np.int32] = field(repr=False)
     float32: NDArray[np.bool_] = field(repr=False)
     processable: NDArray[np.bool_] = field(repr=False)
     forceable: NDArray[np.bool_] = field(repr=False)
@@ -86,6 +92,21 @@ class PreparedGraph:
     edge_source: NDArray[np.int64] = field(repr=False)
     edge_target: NDArray[np.int64] = field(repr=False)
 
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Of each vertex: sources and targets."""
+        source, target = self.pair_source, self.pair_target
+        at, there = np.concatenate((source, target)), np.concatenate((target, source))
+        return neighbours_of(at, there, self.vertices)
+
+    @cached_property
+    def candidate_neighbours(self) -> Rows:
+        """The same, but only the candidates."""
+        source, target = self.pair_source, self.pair_target
+        at, there = np.concatenate((source, target)), np.concatenate((target, source))
+        fit = self.candidate[there]
+        return neighbours_of(at[fit], there[fit], self.vertices).rows()
+
     @property
     def vertices(self) -> int:
         """How many vertices there are."""
@@ -101,59 +122,70 @@ def prepare(graph: TypedGraph, rules: RuleSet) -> PreparedGraph:
     """
     if graph.rules != rules.identifier:
         raise InputError.one("rules", f"graph described for {graph.rules}, not {rules.identifier}")
-    plain_fanin, plain_fanout = _adjacency(graph, ())
-    tensor_lists = find_tensor_lists(graph, plain_fanin, plain_fanout)
-    fanin, fanout = plain_fanin, plain_fanout
+    vertices = len(graph.vertices)
+    edges: Any = _columns(graph.edges, 4)
+    source, target = distinct_pairs(edges[0], edges[2], vertices)
+    fanin, fanout = neighbours_of(target, source, vertices), neighbours_of(source, target, vertices)
+    tensor_lists = find_tensor_lists(graph, fanin, fanout)
     if tensor_lists.edges:
-        fanin, fanout = _adjacency(graph, tensor_lists.edges)
+        added = _columns(tensor_lists.edges, 2)
+        source, target = distinct_pairs(
+            np.concatenate((source, added[0])), np.concatenate((target, added[1])), vertices
+        )
+        fanin = neighbours_of(target, source, vertices)
+        fanout = neighbours_of(source, target, vertices)
+    tests = _tests(graph, rules)
+    enters, leaves = tests["candidate"][target], tests["candidate"][source]
     op_types = tuple(sorted({node.op for node in graph.nodes}))
     position = {op_type: index for index, op_type in enumerate(op_types)}
-    ops = [position[graph.nodes[vertex.node].op] for vertex in graph.vertices]
-    edges: Any = np.array(graph.edges, dtype=np.int64).reshape(-1, 4)
-    ports = np.unique(edges[:, :2], axis=0, return_inverse=True)[1]
+    op_of_node = np.array([position[node.op] for node in graph.nodes], dtype=np.int32)
+    most = int(edges[1].max(initial=0)) + 1
     return PreparedGraph(
         graph=graph,
         rules=rules,
         op_types=op_types,
-        op_of=np.array(ops, dtype=np.int32),
+        op_of=op_of_node[_nodes(graph)],
         fanin=fanin,
         fanout=fanout,
-        neighbours=tuple((*sources, *targets) for sources, targets in zip(fanin, fanout)),
-        **_tests(graph, rules),
+        candidate_fanin=neighbours_of(target[leaves], source[leaves], vertices).rows(),
+        candidate_fanout=neighbours_of(source[enters], target[enters], vertices).rows(),
+        pair_source=source,
+        pair_target=target,
+        **tests,
         tensor_lists=tensor_lists,
         loops=_loops(graph),
         casts=_casts(graph),
-        edge_port=ports.reshape(-1),
-        edge_source=edges[:, 0],
-        edge_target=edges[:, 2],
+        edge_port=np.unique(edges[0] * most + edges[1], return_inverse=True)[1].reshape(-1),
+        edge_source=edges[0],
+        edge_target=edges[2],
     )
 
 
-def _adjacency(
-    graph: TypedGraph, artificial: Sequence[tuple[int, int]]
-) -> tuple[Neighbours, Neighbours]:
-    """Distinct sources and targets of every vertex, in rising order."""
-    fanin: list[set[int]] = [set() for _ in graph.vertices]
-    fanout: list[set[int]] = [set() for _ in graph.vertices]
-    for source, target in (*((edge.source, edge.target) for edge in graph.edges), *artificial):
-        fanin[target].add(source)
-        fanout[source].add(target)
-    return tuple(tuple(sorted(one)) for one in fanin), tuple(tuple(sorted(one)) for one in fanout)
+def _columns(rows: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
+    """Rows of whole numbers as columns; shape (width, rows)."""
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=width * len(rows))
+    return np.ascontiguousarray(flat.reshape(-1, width).T)
+
+
+def _nodes(graph: TypedGraph) -> NDArray[np.int64]:
+    """The node of each vertex."""
+    nodes = (vertex.node for vertex in graph.vertices)
+    return np.fromiter(nodes, dtype=np.int64, count=len(graph.vertices))
 
 
 def _tests(graph: TypedGraph, rules: RuleSet) -> dict[str, NDArray[np.bool_]]:
     """The passes' tests, for every vertex."""
-    nodes = [graph.nodes[vertex.node] for vertex in graph.vertices]
+    of = _nodes(graph)
     float32 = _flags(vertex.dtype == "float32" for vertex in graph.vertices)
     type_ok = _flags(vertex.type_ok for vertex in graph.vertices)
     supports = type_ok & _flags(vertex.kernel_ok for vertex in graph.vertices)
-    processable = _flags(node.processable for node in nodes)
-    quantized = _flags(node.quantized for node in nodes)
+    processable = _flags(node.processable for node in graph.nodes)[of]
+    quantized = _flags(node.quantized for node in graph.nodes)[of]
     candidate = processable & float32 & supports
     return {
         "float32": float32,
         "processable": processable,
-        "forceable": _flags(node.forceable for node in nodes),
+        "forceable": _flags(node.forceable for node in graph.nodes)[of],
         "quantized": quantized,
         "fixed": _flags(not vertex.attribute for vertex in graph.vertices),
         "supports": supports,
@@ -161,7 +193,7 @@ def _tests(graph: TypedGraph, rules: RuleSet) -> dict[str, NDArray[np.bool_]]:
         "candidate": candidate,
         "after_allow": processable & float32 & (supports if rules.infer_needs_kernel else type_ok),
         "stays_allowed": ~quantized & (supports if rules.allow_needs_kernel else type_ok),
-        "spreads": candidate & ~_flags(node.reads_variable for node in nodes),
+        "spreads": candidate & ~_flags(node.reads_variable for node in graph.nodes)[of],
     }
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from amp_tuner.amp.lists import AmpLists
     from amp_tuner.graph.typed_graph import TypedNode
-    from amp_tuner.rewrite.prepare import Neighbours, PreparedGraph
+    from amp_tuner.rewrite.neighbours import Neighbours
+    from amp_tuner.rewrite.prepare import PreparedGraph
 
 #: Numbers of the steps; lists of TensorLists are matched twice.
 ESCAPING, ALLOWING, DENYING, MATCHING, BETWEEN, AFTER, CLEARING, UNALLOWING, _, LOOPS, CASTS = (

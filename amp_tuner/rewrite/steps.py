@@ -10,6 +10,7 @@ explanation costs nothing; 0 is no colour.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable
@@ -21,7 +22,8 @@ from amp_tuner.errors import RewriteError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from amp_tuner.rewrite.prepare import Neighbours, PreparedGraph
+    from amp_tuner.rewrite.neighbours import Network
+    from amp_tuner.rewrite.prepare import PreparedGraph
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Colours:
 Step = Callable[["PreparedGraph", Colours, int], None]
 
 
-def flood(roots: Iterable[int], neighbours: Neighbours, enterable: bytearray) -> list[int]:
+def flood(roots: Iterable[int], neighbours: Network, enterable: bytearray) -> list[int]:
     """The roots and all that is reached from them through enterable vertices.
 
     ``enterable`` (1 where a vertex may be entered) is used up: entered vertices become 0.
@@ -78,6 +80,20 @@ def flood(roots: Iterable[int], neighbours: Neighbours, enterable: bytearray) ->
                 enterable[neighbour] = 0
                 reached.append(neighbour)
     return reached
+
+
+def entered(
+    roots: Iterable[int], neighbours: Network, may_enter: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which of the vertices that may be entered are reached from ``roots`` through such ones.
+
+    Returns:
+        Bool array of shape (vertices,); roots are in it if they may be entered.
+    """
+    left = _enterable(may_enter)
+    flood(roots, neighbours, left)
+    found: NDArray[np.bool_] = may_enter & (np.frombuffer(left, dtype=np.uint8) == 0)
+    return found
 
 
 def _where(mask: NDArray[np.bool_]) -> list[int]:
@@ -143,19 +159,14 @@ def match_tensor_lists(graph: PreparedGraph, colours: Colours, step: int) -> Non
 
 def allow_between(graph: PreparedGraph, colours: Colours, step: int) -> None:
     """3: CLEAR and INFER that are both downstream and upstream of ALLOW ops, any distance."""
-    roots = _where(colours.lists.allow & graph.processable)
-    undenied = colours.deny_array == 0
-    down = flood(
-        roots,
-        graph.fanout,
-        _enterable(graph.candidate & (colours.lists.infer | colours.lists.clear) & undenied),
+    roots = colours.lists.allow & graph.processable
+    start = _where(roots)
+    may_enter = (
+        graph.candidate & (colours.lists.infer | colours.lists.clear) & (colours.deny_array == 0)
     )
-    between = bytearray(graph.vertices)
-    for vertex in down:
-        between[vertex] = 1
-    for vertex in flood(roots, graph.fanin, between):
-        if not colours.allow[vertex]:
-            colours.allow[vertex] = step
+    down = entered(start, graph.candidate_fanout, may_enter)
+    between = entered(start, graph.candidate_fanin, down)
+    colours.allow_array[(between | roots) & (colours.allow_array == 0)] = step
 
 
 def infer_after_allow(graph: PreparedGraph, colours: Colours, step: int) -> None:
@@ -164,20 +175,33 @@ def infer_after_allow(graph: PreparedGraph, colours: Colours, step: int) -> None
         return
     allow, deny = colours.allow, colours.deny
     uncoloured = (colours.allow_array == 0) & (colours.deny_array == 0)
-    for vertex in _where(graph.after_allow & colours.lists.infer & uncoloured):
-        fanin = graph.fanin[vertex]
-        if any(allow[source] for source in fanin) and not any(deny[source] for source in fanin):
+    may_follow = graph.after_allow & colours.lists.infer & uncoloured
+    # Only what follows an allowed vertex needs a look: those there are, and those that come.
+    follows = may_follow[graph.pair_target] & (colours.allow_array[graph.pair_source] != 0)
+    waiting: list[int] = sorted(set(graph.pair_target[follows].tolist()))
+    fit = _enterable(may_follow)
+    while waiting:
+        vertex = heapq.heappop(waiting)
+        if fit[vertex] and not any(deny[source] for source in graph.fanin[vertex]):
+            fit[vertex] = 0
             allow[vertex] = step
+            for target in graph.fanout[vertex]:
+                # The scan has passed those before.
+                if target > vertex and fit[target]:
+                    heapq.heappush(waiting, target)
 
 
 def allow_through_clear(graph: PreparedGraph, colours: Colours, step: int) -> None:
     """5: from allow through CLEAR in both directions, any distance; not past variables."""
     allowed = colours.allow_array != 0
-    enterable = graph.spreads & colours.lists.clear & ~allowed & (colours.deny_array == 0)
-    roots = _where(allowed & graph.processable)
-    for vertex in flood(roots, graph.neighbours, _enterable(enterable)):
-        if not colours.allow[vertex]:
-            colours.allow[vertex] = step
+    may_enter = graph.spreads & colours.lists.clear & ~allowed & (colours.deny_array == 0)
+    roots = allowed & graph.processable
+    source, target = graph.pair_source, graph.pair_target
+    borders = (
+        *target[may_enter[target] & roots[source]].tolist(),
+        *source[may_enter[source] & roots[target]].tolist(),
+    )
+    colours.allow_array[entered(borders, graph.candidate_neighbours, may_enter)] = step
 
 
 def unallow_unfit(graph: PreparedGraph, colours: Colours, step: int) -> None:

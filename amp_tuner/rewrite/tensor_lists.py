@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amp_tuner.errors import RewriteError
 from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.rewrite.neighbours import Neighbours
 
 _READERS = frozenset(
     {
@@ -48,9 +48,7 @@ class TensorLists:
     edges: tuple[tuple[int, int], ...]
 
 
-def find_tensor_lists(
-    graph: TypedGraph, fanin: Sequence[Sequence[int]], fanout: Sequence[Sequence[int]]
-) -> TensorLists:
+def find_tensor_lists(graph: TypedGraph, fanin: Neighbours, fanout: Neighbours) -> TensorLists:
     """The TensorLists of ``graph``, given the neighbours of each vertex.
 
     Raises:
@@ -95,9 +93,7 @@ def _data_vertices(graph: TypedGraph) -> dict[int, int]:
     return found
 
 
-def _connected(
-    start: int, fanin: Sequence[Sequence[int]], fanout: Sequence[Sequence[int]]
-) -> set[int]:
+def _connected(start: int, fanin: Neighbours, fanout: Neighbours) -> set[int]:
     reached = {start}
     waiting = [start]
     while waiting:
@@ -122,7 +118,7 @@ def _edges_into(
     reader: int,
     handle: int,
     data: dict[int, int],
-    fanin: Sequence[Sequence[int]],
+    fanin: Neighbours,
 ) -> list[tuple[int, int]]:
     """Edges from every writer upstream of ``reader``'s handle, through processable nodes."""
     if not graph.nodes[reader].processable:

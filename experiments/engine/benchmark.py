@@ -1,0 +1,162 @@
+"""How fast the engine is: against TensorFlow's own pass, and as graphs grow.
+
+python experiments/engine/benchmark.py
+
+Ratios come with the 95 % interval of the median of paired rounds (bootstrap).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
+from tensorflow.python.grappler import tf_optimizer
+
+from amp_tuner.amp.rules import RuleSet, rule_set
+from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.rewrite.paint import paint
+from amp_tuner.rewrite.prepare import prepare
+from amp_tuner.runtime.describe import describe
+from amp_tuner.runtime.rewrite_graph import rewrite_graph
+
+ROUNDS = 30
+SMALL, LARGE = 10_000, 1_000_000
+RULES = rule_set("tf-cpu-bfloat16")
+
+
+def resnet50() -> graph_pb2.GraphDef:
+    model = tf.keras.applications.ResNet50(weights=None)
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(
+        tf.TensorSpec([1, 224, 224, 3])
+    )
+    return traced.graph.as_graph_def()
+
+
+def stock_pass(graph_def: graph_pb2.GraphDef) -> Callable[[], bytes]:
+    """A call of the optimizer interface that runs the stock pass alone."""
+    meta = meta_graph_pb2.MetaGraphDef()
+    meta.graph_def.CopyFrom(graph_def)
+    meta.collection_def["train_op"].node_list.value.append("Identity")
+    config = config_pb2.ConfigProto()
+    options = config.graph_options.rewrite_options
+    options.optimizers.append("auto_mixed_precision_onednn_bfloat16")
+    options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    options.min_graph_nodes = -1
+    options.disable_tfg_optimizer = True
+    return lambda: tf_optimizer.OptimizeGraph(config, meta)
+
+
+def full_rewrite(data: bytes) -> bytes:
+    """From bytes to bytes: parse, describe, prepare, paint, rewrite, serialise."""
+    graph_def = graph_pb2.GraphDef.FromString(data)
+    rewritten = rewrite_graph(graph_def, RULES, RULES.lists, preserved=["x", "Identity"])
+    return rewritten.SerializeToString()
+
+
+def seconds(call: Callable[[], object], repeats: int = 1) -> float:
+    started = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - started) / repeats
+
+
+def paired_ratio(left: Callable[[], object], right: Callable[[], object], repeats: int) -> str:
+    """Median of left's time over right's, round by round, with its interval."""
+    pairs = [(seconds(left), seconds(right, repeats)) for _ in range(ROUNDS)]
+    ratios = np.array([one / other for one, other in pairs])
+    chance = np.random.default_rng(0)
+    medians = np.median(chance.choice(ratios, (2000, ROUNDS)), axis=1)
+    low, high = np.quantile(medians, (0.025, 0.975))
+    times = (statistics.median(side) for side in zip(*pairs))
+    return "{:.2f} ms / {:.2f} ms = {:.2f} [{:.2f}, {:.2f}]".format(
+        *(1e3 * one for one in times), np.median(ratios), low, high
+    )
+
+
+def tiled(graph: TypedGraph, nodes: int) -> TypedGraph:
+    """Copies of ``graph`` one after the other, about ``nodes`` nodes in all."""
+    copies = max(1, round(nodes / len(graph.nodes)))
+    all_nodes, vertices, edges = [], [], []
+    for copy in range(copies):
+        first_node, first = len(all_nodes), len(vertices)
+        all_nodes += [node._replace(name=f"{node.name}_{copy}") for node in graph.nodes]
+        vertices += [one._replace(node=one.node + first_node) for one in graph.vertices]
+        edges += [
+            one._replace(source=one.source + first, target=one.target + first)
+            for one in graph.edges
+        ]
+        if copy:
+            # What the copy before ends with feeds what this one begins with.
+            edges.append(edges[0]._replace(source=first - 1, target=first + edges[0].target))
+    return replace(graph, nodes=tuple(all_nodes), vertices=tuple(vertices), edges=tuple(edges))
+
+
+def growth(graph: TypedGraph, rules: RuleSet) -> None:
+    """Cost per node of preparing and painting, at SMALL and at LARGE nodes."""
+    per_node = {}
+    for nodes, rounds in ((SMALL, 15), (LARGE, 3)):
+        large = tiled(graph, nodes)
+        gc.collect()
+        times = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            prepared = prepare(large, rules)
+            ready = time.perf_counter()
+            paint(prepared, rules.lists)
+            times.append((ready - started, time.perf_counter() - ready))
+            del prepared
+        each = [1e6 * statistics.median(side) / len(large.nodes) for side in zip(*times)]
+        per_node[nodes] = sum(each)
+        print(
+            f"{len(large.nodes):,} nodes: prepare {each[0]:.2f} us, paint {each[1]:.2f} us a node",
+            flush=True,
+        )
+        del large
+    print(f"growth, {LARGE:,} against {SMALL:,} nodes: {per_node[LARGE] / per_node[SMALL]:.2f}")
+
+
+def memory(graph: TypedGraph, rules: RuleSet) -> None:
+    """Bytes a node of a typed graph with what is prepared of it."""
+    tracemalloc.start()
+    large = tiled(graph, 100_000)
+    typed = tracemalloc.get_traced_memory()[0]
+    prepared = prepare(large, rules)
+    both = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    count = len(prepared.graph.nodes)
+    print(f"memory: {typed / count:.0f} bytes a node typed, {both / count:.0f} prepared as well")
+
+
+def main() -> None:
+    graph_def = resnet50()
+    typed = describe(graph_def, RULES, ["x", "Identity"])
+    if "growth" not in sys.argv[1:]:
+        prepared = prepare(typed, RULES)
+        stock = stock_pass(graph_def)
+        stock()
+        print(f"ResNet50, {len(graph_def.node)} nodes, {os.cpu_count()} virtual cores")
+        ratio = paired_ratio(stock, lambda: paint(prepared, RULES.lists), 50)
+        print(f"stock pass / painting: {ratio}")
+        data = graph_def.SerializeToString()
+        ratio = paired_ratio(lambda: full_rewrite(data), stock, 1)
+        print(f"full rewrite / stock pass: {ratio}")
+    memory(typed, RULES)
+    growth(typed, RULES)
+
+
+if __name__ == "__main__":
+    main()
