@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -121,7 +122,9 @@ def registered_kernels(which: str) -> KernelTable:
     return KernelTable(f"TensorFlow {tf.__version__}, {which}", _kernels_of)
 
 
+@cache
 def _kernels_of(op: str) -> tuple[Kernel, ...]:
+    """Asked once a process: to list them takes TensorFlow a millisecond an op."""
     return tuple(_kernel(found) for found in tf_kernels.get_registered_kernels_for_op(op).kernel)
 
 
