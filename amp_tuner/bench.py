@@ -192,7 +192,13 @@ class Bench:
         return (different, same) if self.baseline_onednn else (same, different)
 
     def measure(
-        self, plan: Plan, part: str, *, always_timed: bool, dominated_below: float | None
+        self,
+        plan: Plan,
+        part: str,
+        *,
+        always_timed: bool,
+        dominated_below: float | None,
+        patience: float = 1.0,
     ) -> Measurement:
         """Accuracy, then timing, of one setting.
 
@@ -201,6 +207,7 @@ class Bench:
             part: ``search`` or ``holdout``: which samples judge its accuracy.
             always_timed: time it even if it certainly misses the goal (anchors).
             dominated_below: a speed-up below which timing may stop early.
+            patience: timing may take so many times ``measure.max_seconds``.
 
         Raises:
             WorkerFailure: this setting failed, with its cause.
@@ -219,7 +226,9 @@ class Bench:
             accuracy = self._ladder(worker, key, part, always_timed=always_timed)
             timing = None
             if always_timed or accuracy.verdict != "misses":
-                timing = self._time(baseline, FLOAT32, worker, key, dominated_below)
+                timing = self._time(
+                    baseline, FLOAT32, worker, key, dominated_below, patience=patience
+                )
             if key == _CANDIDATE:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
@@ -322,11 +331,13 @@ class Bench:
         candidate: WorkerClient,
         candidate_key: str,
         dominated_below: float | None,
+        *,
+        patience: float = 1.0,
     ) -> Timing:
         measure = self._config.measure
         rules = TimingRules(
             ci_half_width=measure.ci_half_width,
-            max_seconds=measure.max_seconds,
+            max_seconds=patience * measure.max_seconds,
             min_block_ms=measure.min_block_ms,
             percentiles=tuple(measure.percentiles),
         )

@@ -15,6 +15,9 @@ from amp_tuner.folder import RunFolder
 from amp_tuner.records import FLOAT32, Measurement, Trial
 from amp_tuner.session import Session
 
+#: What is published may be timed for longer than the search times: this many times as long.
+PATIENCE = 2.0
+
 
 def read_confirmations(folder: RunFolder) -> dict[int, Measurement | str]:
     """What was confirmed so far: trial number to its measurement, or to why it failed."""
@@ -85,4 +88,6 @@ def _again(session: Session, trial: Trial) -> Measurement:
     if baseline:
         assert trial.measurement is not None
         return session.bench.baseline(part, trial.measurement)
-    return session.bench.measure(plan, part, always_timed=True, dominated_below=None)
+    return session.bench.measure(
+        plan, part, always_timed=True, dominated_below=None, patience=PATIENCE
+    )

@@ -114,7 +114,7 @@ def to_confirm(session: Session, trials: Mapping[int, Trial]) -> list[Trial]:
         return []
     other = float32_anchor(not session.bench.baseline_onednn).name
     listed = [trials[entry.number] for entry in front.entries]
-    return [trial for trial in listed if trial.anchor != other and _is_timed(trial)]
+    return [trial for trial in listed if trial.anchor != other and trial.is_timed]
 
 
 def _searched(trials: Mapping[int, Trial]) -> list[Published]:
@@ -124,10 +124,6 @@ def _searched(trials: Mapping[int, Trial]) -> list[Published]:
         for trial in trials.values()
         if trial.measurement is not None and trial.cached_from is None
     ]
-
-
-def _is_timed(trial: Trial) -> bool:
-    return trial.measurement is not None and trial.measurement.timing is not None
 
 
 def _front(session: Session, published: Sequence[Published]) -> Front | None:

@@ -208,6 +208,11 @@ class Trial:
     seconds: float
     overhead_s: float
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it has a speed-up: a trial that failed or that accuracy ended early has none."""
+        return self.measurement is not None and self.measurement.timing is not None
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
         return {**asdict(self), "setting": self.setting.to_json()}

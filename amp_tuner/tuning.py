@@ -15,6 +15,7 @@ from typing import Any
 
 from amp_tuner import lease
 from amp_tuner.config.model import StudyConfig
+from amp_tuner.confirming import PATIENCE
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json, write_text
 from amp_tuner.folder import RunFolder
@@ -149,12 +150,16 @@ class Tuning:
         return None
 
     def confirmation_s(self) -> float:
-        """Seconds to keep for measuring the front again: a typical trial for each likely member."""
-        seconds = [trial.seconds for trial in self.trials.values() if _is_measured(trial)]
+        """Seconds to keep for measuring the front again: a typical timing for each member."""
+        seconds = [
+            trial.seconds
+            for trial in self.trials.values()
+            if _is_measured(trial) and trial.setting.data_type != FLOAT32 and trial.is_timed
+        ]
         if not seconds:
             return 0.0
-        members = min(len(seconds), 4 + len(self._config.target.data_types))
-        return members * statistics.median(seconds)
+        members = min(len(seconds), 2 + len(self._config.target.data_types))
+        return members * PATIENCE * statistics.median(seconds)
 
     def _recover(self) -> None:
         """Ends what an earlier tuner left running: by its own file, or by repeating it."""

@@ -141,6 +141,8 @@ def test_a_tie_with_fp32_never_beats_fp32() -> None:
     assert best_of([FP32, point(1, 1.03, 0.0, noise=0.04)]) == 0
     assert best_of([FP32, point(1, 1.008, 0.0, noise=0.001)]) == 0
     assert best_of([FP32, point(1, 1.03, 0.0, noise=0.01)]) == 1
+    # A larger estimate that is hardly known does not hide a certain one.
+    assert best_of([FP32, point(1, 1.3, 0.0, noise=0.01), point(2, 1.8, 0.0, noise=0.9)]) == 1
 
 
 def test_lists_that_tie_with_default_amp_leave_default_amp_best() -> None:
