@@ -42,13 +42,13 @@ Network = Union[Neighbours, Rows]
 
 def distinct_pairs(
     source: NDArray[np.int64], target: NDArray[np.int64], vertices: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Each pair of ends once, by rising source, then target; int32, shape (pairs,)."""
-    rows, columns = np.divmod(np.unique(source * vertices + target), max(vertices, 1))
-    return rows.astype(np.int32), columns.astype(np.int32)
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each pair of ends once, by rising source, then target; int64, shape (pairs,)."""
+    # int64, not less: NumPy converts smaller indices each time that they are used.
+    return np.divmod(np.unique(source * vertices + target), max(vertices, 1))
 
 
-def neighbours_of(at: NDArray[np.int32], there: NDArray[np.int32], vertices: int) -> Neighbours:
+def neighbours_of(at: NDArray[np.int64], there: NDArray[np.int64], vertices: int) -> Neighbours:
     """The neighbours ``there`` of the vertices ``at``.
 
     Args:

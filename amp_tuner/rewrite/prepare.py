@@ -44,11 +44,11 @@ class PreparedGraph:
         graph: what it was made of.
         rules: the rule set.
         op_types: the distinct op types, sorted.
-        op_of: index into ``op_types`` of each vertex's node; int32, shape (vertices,).
+        op_of: index into ``op_types`` of each vertex's node; int64, shape (vertices,).
         fanin, fanout: of each vertex: distinct sources, targets; the artificial edges of
             TensorLists included.
         candidate_fanin, candidate_fanout: the same, but only the candidates (see there).
-        pair_source, pair_target: every source and target once; int32, shape (pairs,).
+        pair_source, pair_target: every source and target once; int64, shape (pairs,).
         float32: its type is float32; bool, shape (vertices,), as all below.
         processable, forceable, quantized: of its node.
         fixed: the op fixes its type.
@@ -67,13 +67,13 @@ class PreparedGraph:
     graph: TypedGraph
     rules: RuleSet
     op_types: tuple[str, ...]
-    op_of: NDArray[np.int32]
+    op_of: NDArray[np.int64]
     fanin: Neighbours = field(repr=False)
     fanout: Neighbours = field(repr=False)
     candidate_fanin: Rows = field(repr=False)
     candidate_fanout: Rows = field(repr=False)
-    pair_source: NDArray[np.int32] = field(repr=False)
-    pair_target: NDArray[np.int32] = field(repr=False)
+    pair_source: NDArray[np.int64] = field(repr=False)
+    pair_target: NDArray[np.int64] = field(repr=False)
     float32: NDArray[np.bool_] = field(repr=False)
     processable: NDArray[np.bool_] = field(repr=False)
     forceable: NDArray[np.bool_] = field(repr=False)
@@ -138,7 +138,7 @@ def prepare(graph: TypedGraph, rules: RuleSet) -> PreparedGraph:
     enters, leaves = tests["candidate"][target], tests["candidate"][source]
     op_types = tuple(sorted({node.op for node in graph.nodes}))
     position = {op_type: index for index, op_type in enumerate(op_types)}
-    op_of_node = np.array([position[node.op] for node in graph.nodes], dtype=np.int32)
+    op_of_node = np.array([position[node.op] for node in graph.nodes], dtype=np.int64)
     most = int(edges[1].max(initial=0)) + 1
     return PreparedGraph(
         graph=graph,

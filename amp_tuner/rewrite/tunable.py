@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from amp_tuner.rewrite.prepare import PreparedGraph
 
 
+_LOOP = {"NextIteration": "Merge"}
+
+
 def tunable_op_types(prepared: PreparedGraph) -> tuple[str, ...]:
     """Op types of the graph that can be 16-bit there, so that their list matters; sorted.
 
@@ -35,7 +38,7 @@ def legalise(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -
 
     ALLOW, and the step that paints INFER after ALLOW, do not ask for kernels in every pass. An op
     type that is painted where it has none goes to CLEAR, whose steps do ask; if it is painted
-    there still, to no list. Other op types stay where they are.
+    there still, to no list; a NextIteration there takes Merge along. Others stay where they are.
 
     Raises:
         RewriteError: the pass fails with ``lists``, or no list keeps an op type out.
@@ -44,6 +47,8 @@ def legalise(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -
         stuck = _painted_without_kernel(prepared, lists, level)
         if not stuck:
             return lists
+        # A NextIteration is painted, whatever its list, with the Merges that it feeds.
+        stuck = {_LOOP.get(op, op) if lists.list_of(op) == "none" else op for op in stuck}
         moves = {op: "none" if lists.list_of(op) == "clear" else "clear" for op in stuck}
         hopeless = sorted(op for op in stuck if lists.list_of(op) == "none")
         if hopeless:
