@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple, Optional
 
@@ -106,6 +107,7 @@ class _Describer:
 
     def describe(self) -> TypedGraph:
         nodes = [self._node(node) for node in self.nodes]
+        self._check_names()
         vertices: list[Vertex] = []
         first = []
         for index, node in enumerate(nodes):
@@ -119,6 +121,11 @@ class _Describer:
             vertices=tuple(vertices),
             edges=tuple(self._edges(nodes, first)),
         )
+
+    def _check_names(self) -> None:
+        if len(self.index_of) < len(self.nodes):
+            counts = Counter(node.name for node in self.nodes)
+            raise RewriteError(f"two nodes are called {counts.most_common(1)[0][0]}")
 
     def _skipped(self, nodes: list[_Described]) -> Optional[str]:
         gate = self.rules.gate

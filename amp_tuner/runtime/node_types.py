@@ -20,6 +20,8 @@ from tensorflow.python.framework import op_def_registry
 
 from amp_tuner.errors import RewriteError
 
+#: More ports of one argument are a broken file, not a graph.
+_MOST_PORTS = 2**16
 _INVALID = int(types_pb2.DT_INVALID)
 
 
@@ -135,6 +137,11 @@ def _ports(
             continue
         count = attribute_value(node, op_def, argument.number_attr)
         repeats = count.i if argument.number_attr and count is not None else 1
+        if not 0 <= repeats <= _MOST_PORTS:
+            raise RewriteError(
+                f"{node.name} ({node.op}): {argument.number_attr} is {repeats}; allowed: 0 to "
+                f"{_MOST_PORTS}"
+            )
         ports += [TypeId(name) if name else TypeId("", -1, argument.type)] * repeats
     return tuple(ports)
 
