@@ -91,7 +91,7 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
 
 def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | None, int]:
     """The best speed-up that certainly meets the goal so far, and the size of the front."""
-    front = _front(session, _searched(trials))
+    front = _front(session, _searched(session, trials))
     if front is None:
         return None, 0
     best = None
@@ -104,25 +104,25 @@ def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | Non
 
 
 def to_confirm(session: Session, trials: Mapping[int, Trial]) -> list[Trial]:
-    """The trials that are measured again: the front's members, the references, the best.
-
-    The FP32 variant that is not the baseline is left out: it is no candidate for deployment, and
-    its worker is gone.
-    """
-    front = _front(session, _searched(trials))
+    """The trials that are measured again: the front's members, the references, the best."""
+    front = _front(session, _searched(session, trials))
     if front is None:
         return []
-    other = float32_anchor(not session.bench.baseline_onednn).name
     listed = [trials[entry.number] for entry in front.entries]
-    return [trial for trial in listed if trial.anchor != other and trial.is_timed]
+    return [trial for trial in listed if trial.is_timed]
 
 
-def _searched(trials: Mapping[int, Trial]) -> list[Published]:
-    """Every setting that was measured itself, with the search's figures."""
+def _searched(session: Session, trials: Mapping[int, Trial]) -> list[Published]:
+    """Every setting that was measured itself, with the search's figures.
+
+    FP32 under the other state of oneDNN is left out: it lost against the baseline, and as an
+    equally accurate setting whose speed is less well known it would tie with what beats FP32.
+    """
+    other = float32_anchor(not session.bench.baseline_onednn).name
     return [
         Published(trial, trial.measurement, confirmed=False)
         for trial in trials.values()
-        if trial.measurement is not None and trial.cached_from is None
+        if trial.measurement is not None and trial.cached_from is None and trial.anchor != other
     ]
 
 
@@ -163,7 +163,7 @@ def final(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> l
         return confirmed
     # The time budget ended confirmation early, or the study was interrupted before it.
     done = {one.trial.number for one in confirmed} | again.keys()
-    return confirmed + [one for one in _searched(trials) if one.trial.number not in done]
+    return confirmed + [one for one in _searched(session, trials) if one.trial.number not in done]
 
 
 def _point(
