@@ -107,14 +107,14 @@ class Stayed:
 
     Attributes:
         op: the op type.
-        nodes: its nodes that have a float32 type attribute with a 16-bit kernel, but stay FP32.
-        of: its nodes that have such an attribute, whatever they become.
+        nodes: names of its nodes with a float32 type attribute that has a 16-bit kernel, but stays.
+        of: how many of its nodes have such an attribute, whatever they become.
         reason: the commonest reason, without names.
         example: a node of that reason.
     """
 
     op: str
-    nodes: int
+    nodes: tuple[str, ...]
     of: int
     reason: str
     example: str
@@ -267,7 +267,7 @@ class _Explainer:
             if not self.painted[vertex]:
                 left[node.op].setdefault(index, vertex)
         found = [self._one_stayed(op, left[op], len(able[op])) for op in left]
-        return tuple(sorted(found, key=lambda one: (-one.nodes, one.op)))
+        return tuple(sorted(found, key=lambda one: (-len(one.nodes), one.op)))
 
     def _one_stayed(self, op: str, left: dict[int, int], able: int) -> Stayed:
         shorts = {
@@ -276,8 +276,8 @@ class _Explainer:
         }
         commonest = Counter(shorts.values()).most_common(1)[0][0]
         example = next(index for index, short in shorts.items() if short == commonest)
-        name = self.prepared.graph.nodes[example].name
-        return Stayed(op, len(left), able, commonest, name)
+        names = {index: self.prepared.graph.nodes[index].name for index in left}
+        return Stayed(op, tuple(names.values()), able, commonest, names[example])
 
 
 def _joined(causes: tuple[Cause, ...]) -> str:

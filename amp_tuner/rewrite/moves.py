@@ -13,6 +13,7 @@ from amp_tuner.amp.lists import DESTINATIONS
 from amp_tuner.rewrite.cast_costs import CastCosts, PortCosts
 from amp_tuner.rewrite.effective import effective_graph, mismatched_edges
 from amp_tuner.rewrite.paint import Painting, paint
+from amp_tuner.rewrite.run_counts import constant_nodes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,10 @@ class Change:
     """What a move makes of a graph, against the lists that it starts from.
 
     Attributes:
-        gained, lost: type attributes that become 16-bit, or no longer do, by op type.
+        gained, lost: type attributes that become 16-bit, or no longer do, by op type; of nodes that
+            run.
+        constants: type attributes that change in nodes that follow from constants alone, which
+            TensorFlow computes once, before the first run.
         casts: inserted Casts, more (or fewer: negative) than before.
         casts_per_run: those of them that run, constants and so weights left out.
         bytes_per_run: read and written by Casts of known size, more than before.
@@ -37,11 +41,17 @@ class Change:
 
     gained: Mapping[str, int]
     lost: Mapping[str, int]
+    constants: int
     casts: int
     casts_per_run: int
     bytes_per_run: int
     unknown: int
     cannot_run: tuple[str, ...]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether nodes change that run."""
+        return bool(self.gained or self.lost)
 
     @property
     def balance(self) -> int:
@@ -70,8 +80,8 @@ class SingleMoves:
 
     Attributes:
         groups: those that change the effective graph: first those that gain type attributes on
-            balance, then those that lose some, then those that cannot run; within these by what
-            they save: bytes per run, Casts.
+            balance, then those that lose some, then those that change constants only, at last those
+            that cannot run; within these by what they save: bytes per run, Casts.
         tried: how many moves there are.
         idle: how many of them change nothing.
     """
@@ -91,7 +101,7 @@ def single_moves(prepared: PreparedGraph, lists: AmpLists, level: str = "default
     Raises:
         RewriteError: the real pass fails on ``lists``.
     """
-    costs = PortCosts.of(prepared)
+    judge = _Judge(prepared)
     before = paint(prepared, lists, level)
     groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
     paintings: dict[str, Painting] = {}
@@ -109,7 +119,7 @@ def single_moves(prepared: PreparedGraph, lists: AmpLists, level: str = "default
             groups[graph_id].append((op, place))
             paintings[graph_id] = painting
     found = [
-        MoveGroup(tuple(same), graph_id, _change(prepared, costs, before, paintings[graph_id]))
+        MoveGroup(tuple(same), graph_id, judge.change(before, paintings[graph_id]))
         for graph_id, same in groups.items()
     ]
     effective = sum(len(group.moves) for group in found)
@@ -119,7 +129,8 @@ def single_moves(prepared: PreparedGraph, lists: AmpLists, level: str = "default
 def _rank(group: MoveGroup) -> tuple[Any, ...]:
     change = group.change
     running = (change.bytes_per_run, change.unknown, change.casts_per_run, change.casts)
-    return (bool(change.cannot_run), change.balance < 0, *running, -change.balance, group.moves)
+    kind = (bool(change.cannot_run), not change.is_running, change.balance < 0)
+    return (*kind, *running, -change.balance, group.moves)
 
 
 def _readers(prepared: PreparedGraph) -> list[str]:
@@ -128,34 +139,45 @@ def _readers(prepared: PreparedGraph) -> list[str]:
     return sorted({nodes[vertices[edge.target].node].op for edge in prepared.graph.edges})
 
 
-def _change(prepared: PreparedGraph, costs: PortCosts, before: Painting, after: Painting) -> Change:
-    old, new = (_costs(prepared, costs, painting) for painting in (before, after))
-    gained = after.painted & ~before.painted
-    return Change(
-        gained=_by_op_type(prepared, gained),
-        lost=_by_op_type(prepared, before.painted & ~after.painted),
-        casts=new.count - old.count,
-        casts_per_run=(new.count - new.constant) - (old.count - old.constant),
-        bytes_per_run=new.bytes_per_run - old.bytes_per_run,
-        unknown=(new.unknown + new.looping) - (old.unknown + old.looping),
-        cannot_run=_unfit(prepared, gained),
-    )
+class _Judge:
+    """What paintings of one graph differ in."""
 
+    def __init__(self, prepared: PreparedGraph) -> None:
+        self.prepared = prepared
+        self.costs = PortCosts.of(prepared)
+        constant = constant_nodes(prepared.graph)
+        self.constant = np.array(
+            [vertex.node in constant for vertex in prepared.graph.vertices], dtype=np.bool_
+        )
 
-def _costs(prepared: PreparedGraph, costs: PortCosts, painting: Painting) -> CastCosts:
-    return costs.total(np.unique(prepared.edge_port[mismatched_edges(prepared, painting)]))
+    def change(self, before: Painting, after: Painting) -> Change:
+        old, new = self.cast_costs(before), self.cast_costs(after)
+        gained = after.painted & ~before.painted
+        lost = before.painted & ~after.painted
+        return Change(
+            gained=self.by_op_type(gained & ~self.constant),
+            lost=self.by_op_type(lost & ~self.constant),
+            constants=int(((gained | lost) & self.constant).sum()),
+            casts=new.count - old.count,
+            casts_per_run=(new.count - new.constant) - (old.count - old.constant),
+            bytes_per_run=new.bytes_per_run - old.bytes_per_run,
+            unknown=(new.unknown + new.looping) - (old.unknown + old.looping),
+            cannot_run=self.unfit(gained),
+        )
 
+    def cast_costs(self, painting: Painting) -> CastCosts:
+        edges = mismatched_edges(self.prepared, painting)
+        return self.costs.total(np.unique(self.prepared.edge_port[edges]))
 
-def _by_op_type(prepared: PreparedGraph, vertices: NDArray[np.bool_]) -> dict[str, int]:
-    ops, counts = np.unique(prepared.op_of[vertices], return_counts=True)
-    return {prepared.op_types[op]: int(count) for op, count in zip(ops, counts)}
+    def by_op_type(self, vertices: NDArray[np.bool_]) -> dict[str, int]:
+        ops, counts = np.unique(self.prepared.op_of[vertices], return_counts=True)
+        return {self.prepared.op_types[op]: int(count) for op, count in zip(ops, counts)}
 
-
-def _unfit(prepared: PreparedGraph, gained: NDArray[np.bool_]) -> tuple[str, ...]:
-    nodes = prepared.graph.nodes
-    found = {
-        nodes[prepared.graph.vertices[vertex].node]
-        for vertex in np.flatnonzero(gained).tolist()
-        if not prepared.supports[vertex] or not nodes[prepared.graph.vertices[vertex].node].tunable
-    }
-    return tuple(sorted({node.op for node in found}))
+    def unfit(self, gained: NDArray[np.bool_]) -> tuple[str, ...]:
+        graph = self.prepared.graph
+        found = set()
+        for vertex in np.flatnonzero(gained).tolist():
+            node = graph.nodes[graph.vertices[vertex].node]
+            if not node.tunable or not self.prepared.supports[vertex]:
+                found.add(node.op)
+        return tuple(sorted(found))

@@ -107,10 +107,10 @@ def test_what_could_be_16_bit_but_stayed_is_told_with_its_commonest_reason():
         0
     ].stayed
     assert [(one.op, one.nodes, one.of, one.reason) for one in stayed] == [
-        ("Exp", 1, 1, "DENY"),
-        ("Expm1", 1, 1, "DENY"),
-        ("Log", 1, 1, "downstream of Exp"),
-        ("Sqrt", 1, 1, "no ALLOW op downstream"),
+        ("Exp", ("Exp4",), 1, "DENY"),
+        ("Expm1", ("Expm16",), 1, "DENY"),
+        ("Log", ("Log5",), 1, "downstream of Exp"),
+        ("Sqrt", ("Sqrt3",), 1, "no ALLOW op downstream"),
     ]
     assert stayed[2].example == "Log5"
 
