@@ -120,13 +120,35 @@ def _add_inspect(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         verbs,
         "inspect",
         "what a setting does to a model: op types, lists, colours, casts, reasons",
-        "Shows what mixed precision does to a model, without running it: for every op type its\n"
-        "list and how much of it becomes 16-bit, and for every node why.",
+        "Shows what mixed precision does to a model, without running it: what became 16-bit,\n"
+        "what stayed FP32 though it need not, what the casts cost; for every node the rule and\n"
+        "the node that decided; which single moves between the lists would change anything.",
     )
     _add_model(parser, _MODEL_HELP + "; also the log folder of a real pass (…_LOG_PATH)")
     _add_rules(parser, required=False)
     parser.add_argument("--nodes", action="store_true", help="one line a node, with the reason")
+    parser.add_argument(
+        "--moves",
+        action="store_true",
+        help="every move of one op type to another list that changes the graph, best first",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="for the bytes that casts touch, where the model leaves it free (default: 1)",
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="a page that draws the graph; needs no network"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, as JSON (- prints)")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _add_rewrite(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,16 +8,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from amp_tuner.amp.levels import effective_lists
+from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.pass_logs import is_log_folder
+from amp_tuner.cli.inspect_text import show_explanation, show_moves, show_nodes, summary_lines
 from amp_tuner.cli.log_folder import opened_log
 from amp_tuner.cli.model_worker import check_op_types, model_worker, rules_and_lists
 from amp_tuner.cli.terminal import make_console, working
-from amp_tuner.files import write_json
+from amp_tuner.files import write_json, write_text
+from amp_tuner.report.graph_page import graph_page
 from amp_tuner.rewrite.explain import Explanation, explain
-from amp_tuner.rewrite.prepare import prepare
+from amp_tuner.rewrite.moves import single_moves
+from amp_tuner.rewrite.paint import paint
+from amp_tuner.rewrite.prepare import PreparedGraph, prepare
 
 _TO_OUTPUT = Path("-")
 
@@ -38,16 +41,46 @@ def run(options: argparse.Namespace) -> int:
     else:
         rules, lists, level = rules_and_lists(options)
         with working(console, "loading the model"), model_worker(options) as worker:
-            graph = worker.describe([rules.identifier])[rules.identifier]
+            found = worker.describe([rules.identifier], options.batch_size)
+            graph = found[rules.identifier]
     check_op_types(options, frozenset(node.op for node in graph.nodes))
-    explanation = explain(prepare(graph, rules), lists, level)
+    prepared = prepare(graph, rules)
+    explanation = explain(prepared, lists, level)
+    moves = single_moves(prepared, lists, level) if options.moves else None
+    if options.html is not None:
+        _write_page(options, prepared, lists, level, explanation)
     if options.json is not None:
-        _write(options.json, {"format": 1, "rules": rules.identifier, **explanation.to_json()})
+        content = {"format": 1, "rules": rules.identifier, **explanation.to_json()}
+        _write(options.json, content if moves is None else {**content, "moves": moves.to_json()})
         return 0
-    _show(console, explanation, rules.identifier)
+    show_explanation(console, explanation, rules.identifier)
+    if moves is not None:
+        show_moves(console, moves)
     if options.nodes:
-        _show_nodes(explanation)
+        show_nodes(explanation)
+    if options.html is not None:
+        print(f"\n{options.html}: the graph, drawn")
     return 0
+
+
+def _write_page(
+    options: argparse.Namespace,
+    prepared: PreparedGraph,
+    lists: AmpLists,
+    level: str,
+    explanation: Explanation,
+) -> None:
+    rules = prepared.rules
+    at_level = "" if level == "default" else f" at level {level}"
+    page = graph_page(
+        title=f"{options.model.absolute().name} under {rules.identifier}{at_level}",
+        summary=summary_lines(explanation, rules.identifier),
+        prepared=prepared,
+        painting=paint(prepared, lists, level),
+        lists=effective_lists(rules, lists, level),
+        explanation=explanation,
+    )
+    write_text(options.html, page)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -56,30 +89,3 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         print()
     else:
         write_json(path, content)
-
-
-def _show(console: Console, explanation: Explanation, rules: str) -> None:
-    effective = explanation.effective
-    print(
-        f"{rules}: {effective.nodes_16bit} of {len(explanation.nodes)} nodes in 16 bits, "
-        f"{effective.casts} casts"
-    )
-    print(f"kernels: {explanation.kernel_source}")
-    if explanation.skipped is not None:
-        print(f"the pass leaves this graph alone: {explanation.skipped}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("op type", no_wrap=True)
-    table.add_column("list")
-    for title in ("nodes", "type attributes", "in 16 bits", "casts at its edges"):
-        table.add_column(title, justify="right")
-    by_size = sorted(explanation.op_types, key=lambda one: (-one.attributes_16bit, one.op))
-    for one in by_size:
-        figures = (one.nodes, one.attributes, one.attributes_16bit, one.casts.count)
-        table.add_row(one.op, one.list, *map(str, figures))
-    console.print(table)
-
-
-def _show_nodes(explanation: Explanation) -> None:
-    for node in explanation.nodes:
-        if node.colour != "other":
-            print(f"{node.name} ({node.op}, {node.list}): {node.reason}")

@@ -33,7 +33,9 @@ def opened_log(
     """
     fetches = [name for name in options.fetch.split(",") if name]
     with empty_worker(options.python) as worker:
-        graph, logged = worker.read_log(options.model.absolute(), options.rules, fetches)
+        graph, logged = worker.read_log(
+            options.model.absolute(), options.rules, fetches, options.batch_size
+        )
     rules = rule_set(logged["rules"])
     prepared = prepare(graph, rules)
     lists = rules.lists if logged["lists"] is None else AmpLists.from_json(logged["lists"])

@@ -1,0 +1,53 @@
+"""What the vendor's guide finds in MobileNet by eye: only pooling and Softmax stay FP32."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
+
+from tests.cli.conftest import Command
+from tests.oracle import ROOT, Oracle
+
+pytestmark = pytest.mark.all_only
+RULES = ("--rules", "itex-cpu-bfloat16", "--default-device", "CPU")
+FREEZE = Path(__file__).with_name("freeze_mobilenet.py")
+EXPECTED = "stayed FP32 though they could be 16-bit: Mean (DENY), Softmax (no ALLOW op downstream)"
+
+
+@pytest.fixture(scope="module")
+def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mobilenet") / "mobilenet.keras"
+    tf.keras.applications.MobileNet(weights=None).save(path)
+    return path
+
+
+def test_of_the_frozen_model(quick: Command, mobilenet: Path) -> None:
+    ended = quick("inspect", mobilenet, *RULES)
+    assert ended.code == 0
+    assert EXPECTED in ended.out.splitlines()
+
+
+def test_of_the_graph_that_itex_hands_to_its_pass(
+    amp_tune: Command, mobilenet: Path, tmp_path: Path
+) -> None:
+    default = ROOT / ".environments" / "itex" / "bin" / "python"
+    python = Path(os.environ.get("AMP_TUNER_ITEX_PYTHON", default))
+    if not python.exists():
+        pytest.skip(f"NOT TESTED: no ITEX at {python} (AMP_TUNER_ITEX_PYTHON)")
+    given, handed = tmp_path / "frozen.pb", tmp_path / "before.pb"
+    subprocess.run([python, FREEZE, given], check=True, capture_output=True)
+    oracle = Oracle(str(python))
+    graph_def = graph_pb2.GraphDef.FromString(given.read_bytes())
+    dumps = oracle.itex_pass(graph_def, {}, ["Identity"])
+    oracle.close()
+    assert dumps is not None
+    handed.write_bytes(dumps[0].SerializeToString())
+    ended = amp_tune("inspect", handed, *RULES, "--python", python, "--fetch", "Identity")
+    assert ended.code == 0, ended.err
+    assert "_ITEXFusedConv2D" in ended.out
+    assert EXPECTED in ended.out.splitlines()
