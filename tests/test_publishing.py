@@ -273,3 +273,18 @@ def test_the_identity_holds_the_digests_of_model_and_data(opened: Session) -> No
     assert identity["digests"]["model"] == "sha256:1"
     assert identity["digests"]["data"] == opened.data.digest
     assert identity["op_types"] == ["MatMul"]
+
+
+def test_fp32_under_the_other_switch_hides_nothing_however_badly_it_is_known(
+    opened: Session, tmp_path: Path
+) -> None:
+    known = trials(FAST)
+    off = known[0].measurement
+    assert off is not None
+    timing = replace(TIMING, speedup=Interval(1.06, 0.5, 2.0))
+    known[0] = replace(known[0], measurement=replace(off, timing=timing))
+    assert [one.number for one in to_confirm(opened, known)] == [3, 1]
+    assert standing(opened, known) == (1.3, 2)
+    best = answer(opened, tmp_path, known).best
+    assert best is not None
+    assert best.number == 3
