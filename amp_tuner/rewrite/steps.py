@@ -201,7 +201,8 @@ def allow_through_clear(graph: PreparedGraph, colours: Colours, step: int) -> No
         *target[may_enter[target] & roots[source]].tolist(),
         *source[may_enter[source] & roots[target]].tolist(),
     )
-    colours.allow_array[entered(borders, graph.candidate_neighbours, may_enter)] = step
+    if borders:
+        colours.allow_array[entered(borders, graph.candidate_neighbours, may_enter)] = step
 
 
 def unallow_unfit(graph: PreparedGraph, colours: Colours, step: int) -> None:
