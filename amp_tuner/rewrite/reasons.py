@@ -129,11 +129,9 @@ class Reasons:
         if step == CLEARING:
             return Reason("through_clear", (self._connected[vertex],))
         if step == LOOPS:
-            loop = next(one for one in self._prepared.loops if one.next_iteration == vertex)
-            return Reason("loop_16bit", tuple(map(Way, loop.merges[:1])))
+            return Reason("loop_16bit", tuple(map(Way, self._merges[vertex][:1])))
         if step == CASTS:
-            consumers = dict(self._prepared.casts)[vertex]
-            return Reason("absorbed", (Way(consumers[0]),))
+            return Reason("absorbed", (Way(self._consumers[vertex][0]),))
         return Reason("list_16bit", self._sharing(vertex, self._before(step).allow))
 
     def _untouchable(self, vertex: int) -> Optional[Reason]:
@@ -207,9 +205,22 @@ class Reasons:
 
     def _sharing(self, vertex: int, coloured: bytes) -> tuple[Way, ...]:
         """The first op with the same TensorList that was coloured already."""
-        clusters = self._prepared.tensor_lists.clusters
-        members = (member for cluster in clusters if vertex in cluster for member in cluster)
+        members = self._clusters[vertex]
         return tuple(Way(member) for member in members if coloured[member])[:1]
+
+    @cached_property
+    def _clusters(self) -> dict[int, tuple[int, ...]]:
+        """All that share a TensorList, by each of them."""
+        clusters = self._prepared.tensor_lists.clusters
+        return {member: cluster for cluster in clusters for member in cluster}
+
+    @cached_property
+    def _merges(self) -> dict[int, tuple[int, ...]]:
+        return {loop.next_iteration: loop.merges for loop in self._prepared.loops}
+
+    @cached_property
+    def _consumers(self) -> dict[int, tuple[int, ...]]:
+        return dict(self._prepared.casts)
 
     @cached_property
     def _candidates(self) -> NDArray[np.bool_]:
