@@ -45,18 +45,19 @@ lint: install
 # Targets that cannot share the tuner's environment: older TensorFlow, older Python.
 environments: .environments/tf215/.installed .environments/tf215-py39/.installed .environments/itex/.installed
 
-.environments/%/.installed: environments.txt
-	@case "$*" in
+.environments/%/.installed: environments.txt environments-itex.txt
+	@pins=environments.txt
+	case "$*" in
 	  tf215) python=$(PYTHON); what="tensorflow-cpu==2.15.1" ;;
 	  tf215-py39) python=$$(for p in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python; do \
 	      "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 9))' 2>/dev/null && echo "$$p" && break; done || true)
 	    what="tensorflow-cpu==2.15.1" ;;
-	  itex) python=$(PYTHON); what="intel-extension-for-tensorflow[cpu]==2.15.0.0" ;;
+	  itex) python=$(PYTHON); what="intel-extension-for-tensorflow[cpu]==2.15.0.0"; pins=environments-itex.txt ;;
 	esac
 	rm -rf ".environments/$*"
 	if [ -z "$$python" ]; then echo "SKIPPED: no interpreter for .environments/$*: its tests will not run" >&2; exit 0; fi
 	"$$python" -m venv ".environments/$*"
-	if ".environments/$*/bin/python" -m pip install --quiet -c environments.txt "$$what"; then touch "$@"; else \
+	if ".environments/$*/bin/python" -m pip install --quiet -c $$pins "$$what"; then touch "$@"; else \
 	  echo "SKIPPED: $$what does not install on $$("$$python" --version): its tests will not run" >&2; fi
 
 clean:

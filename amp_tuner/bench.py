@@ -25,9 +25,10 @@ from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.judge.accuracy import baseline_accuracy, chosen_output, judge
 from amp_tuner.judge.outputs import all_finite
+from amp_tuner.measure.sides import against_itself, turned
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.planning import Plan
-from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Interval, Measurement, Timing
+from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
@@ -186,8 +187,10 @@ class Bench:
         against = self._outputs(other, FLOAT32, reference.start, reference.stop)
         chosen = self._judge_baseline(reference)
         rest = self._judge(reference, against)
-        same = Measurement(FLOAT32_GRAPH, chosen, _unpaired(timing, candidate=self.baseline_onednn))
-        paired = timing if not self.baseline_onednn else _turned(timing)
+        same = Measurement(
+            FLOAT32_GRAPH, chosen, against_itself(timing, candidate=self.baseline_onednn)
+        )
+        paired = timing if not self.baseline_onednn else turned(timing)
         different = Measurement(FLOAT32_GRAPH, rest, paired)
         return (different, same) if self.baseline_onednn else (same, different)
 
@@ -375,30 +378,3 @@ class Bench:
 def _cannot_run(failure: WorkerFailure) -> TargetError:
     message = f"the target cannot run the FP32 model: {failure.cause}"
     return TargetError(f"{message}\n{failure.last_words}".strip())
-
-
-def _turned(timing: Timing) -> Timing:
-    """The same measurement seen from the other side."""
-    speedup = timing.speedup
-    sides = {"baseline": "candidate", "candidate": "baseline"}
-    return replace(
-        timing,
-        speedup=Interval(1 / speedup.value, 1 / speedup.high, 1 / speedup.low),
-        blocks=tuple(replace(block, side=sides[block.side]) for block in timing.blocks),
-        latency_ms={sides[side]: value for side, value in timing.latency_ms.items()},
-        runs={sides[side]: value for side, value in timing.runs.items()},
-        throughput={sides[side]: value for side, value in timing.throughput.items()},
-    )
-
-
-def _unpaired(timing: Timing, *, candidate: bool) -> Timing:
-    """The baseline against itself: ratio 1 by definition, one side's latencies."""
-    seen = timing if not candidate else _turned(timing)
-    return replace(
-        seen,
-        speedup=Interval(1.0, 1.0, 1.0),
-        blocks=(),
-        latency_ms=dict.fromkeys(seen.latency_ms, seen.latency_ms["baseline"]),
-        runs=dict.fromkeys(seen.runs, seen.runs["baseline"]),
-        throughput=dict.fromkeys(seen.throughput, seen.throughput["baseline"]),
-    )

@@ -13,7 +13,7 @@ from amp_tuner.amp.environment import to_environment
 from amp_tuner.confirming import read_confirmations
 from amp_tuner.files import write_text
 from amp_tuner.folder import RunFolder
-from amp_tuner.judge.front import CANDIDATE, DEFAULT_AMP, Contender, Front, front_of
+from amp_tuner.judge.front import CANDIDATE, DEFAULT_AMP, Contender, Front, front_of, left_by_a_tie
 from amp_tuner.judge.front import FLOAT32 as FLOAT32_ROLE
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.records import FLOAT32, Interval, Measurement, Point, Trial
@@ -22,6 +22,9 @@ from amp_tuner.results.points import write_pareto
 from amp_tuner.results.python_snippet import python_text
 from amp_tuner.search.anchors import default_anchor, float32_anchor
 from amp_tuner.session import Session
+
+#: So many settings in doubt are measured again beside the front.
+DOUBTFUL = 3
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,23 @@ def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | Non
 
 
 def to_confirm(session: Session, trials: Mapping[int, Trial]) -> list[Trial]:
-    """The trials that are measured again: the front's members, the references, the best."""
+    """The trials that are measured again, the most important first.
+
+    The front's members, the references, the best; then up to DOUBTFUL others, the fastest first,
+    that left the front by a tie: measured more precisely they may belong there.
+    """
+    listed = _listed(session, trials)
+    contenders = _contenders(session, _searched(session, trials))
+    left = [number for number in left_by_a_tie(contenders) if number not in listed]
+    return [trials[number] for number in (*listed, *left[:DOUBTFUL])]
+
+
+def _listed(session: Session, trials: Mapping[int, Trial]) -> list[int]:
+    """Numbers of what the search's own figures would publish."""
     front = _front(session, _searched(session, trials))
     if front is None:
         return []
-    listed = [trials[entry.number] for entry in front.entries]
-    return [trial for trial in listed if trial.is_timed]
+    return [entry.number for entry in front.entries if trials[entry.number].is_timed]
 
 
 def _searched(session: Session, trials: Mapping[int, Trial]) -> list[Published]:
@@ -127,11 +141,15 @@ def _searched(session: Session, trials: Mapping[int, Trial]) -> list[Published]:
 
 
 def _front(session: Session, published: Sequence[Published]) -> Front | None:
-    defaults = {default_anchor(rules.data_type).name for rules in session.rules()}
-    contenders = [_contender(one, defaults) for one in published]
+    contenders = _contenders(session, published)
     if not any(contender.speedup for contender in contenders):
         return None
     return front_of(contenders)
+
+
+def _contenders(session: Session, published: Sequence[Published]) -> list[Contender]:
+    defaults = {default_anchor(rules.data_type).name for rules in session.rules()}
+    return [_contender(one, defaults) for one in published]
 
 
 def _contender(one: Published, defaults: set[str]) -> Contender:
@@ -158,8 +176,7 @@ def final(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> l
         for number, measurement in again.items()
         if number in trials and isinstance(measurement, Measurement)
     ]
-    wanted = {trial.number for trial in to_confirm(session, trials)}
-    if wanted <= again.keys():
+    if set(_listed(session, trials)) <= again.keys():
         return confirmed
     # The time budget ended confirmation early, or the study was interrupted before it.
     done = {one.trial.number for one in confirmed} | again.keys()

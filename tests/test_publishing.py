@@ -288,3 +288,12 @@ def test_fp32_under_the_other_switch_hides_nothing_however_badly_it_is_known(
     best = answer(opened, tmp_path, known).best
     assert best is not None
     assert best.number == 3
+
+
+def test_what_is_in_doubt_is_measured_again_after_the_members(opened: Session) -> None:
+    """Faster by its estimate and less accurate, but too badly timed to be told apart."""
+    doubtful = replace(FASTER, measurement=measured(1.35, 0.3, "misses"))
+    assert doubtful.measurement is not None
+    timing = replace(TIMING, speedup=Interval(1.35, 1.0, 1.8))
+    doubtful = replace(doubtful, measurement=replace(doubtful.measurement, timing=timing))
+    assert [one.number for one in to_confirm(opened, trials(FAST, doubtful))] == [3, 1, 4]

@@ -110,7 +110,7 @@
     on.fill();
     if (colour === "mixed") {
       on.beginPath();
-      on.roundRect(left, top, width / 2, tall, [round, 0, 0, round]);
+      on.roundRect(left, top, width / 4, tall, [round, 0, 0, round]);
       on.fillStyle = colours.half;
       on.fill();
     }
@@ -135,14 +135,15 @@
     }
     if (nodes.constant[node] || view.zoom < 0.35) return;
     context.fillStyle = colour === "half" ? colours["half-text"] : colour === "other" ? colours.ink : colours["full-text"];
-    if (colour === "mixed") context.fillStyle = "#000000";
+    const strip = colour === "mixed" ? width / 4 : 0;
     context.font = "600 12px system-ui, sans-serif";
-    context.fillText(nodes.op[node], x, y - 6, width - 6);
+    context.fillText(nodes.op[node], x + strip / 2, y - 6, width - strip - 6);
     context.font = "10px system-ui, sans-serif";
-    context.fillText(tail(nodes.name[node]), x, y + 7, width - 6);
+    context.fillText(tail(nodes.name[node]), x + strip / 2, y + 7, width - strip - 6);
   };
 
-  const isDim = (node) => marked !== null && !marked.has(node) && node !== chosen;
+  const isDim = (node) => marked !== null && !marked.has(node) && node !== chosen &&
+    !(chosen >= 0 && nodes.deciders[chosen].includes(node));
 
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
@@ -206,12 +207,12 @@
     context.strokeStyle = colours.mark;
     nodes.deciders[chosen].forEach((node) => {
       context.strokeRect(nodes.x[node] - nodes.w[node] / 2 - 7, nodes.y[node] - height(node) / 2 - 7, nodes.w[node] + 14, height(node) + 14);
+      // Bowed, so that it does not hide a straight chain.
+      const fromX = nodes.x[node] + nodes.w[node] / 2, toX = nodes.x[chosen] + nodes.w[chosen] / 2;
       context.beginPath();
-      context.moveTo(nodes.x[node], nodes.y[node]);
-      context.lineTo(nodes.x[chosen], nodes.y[chosen]);
-      context.globalAlpha = 0.5;
+      context.moveTo(fromX + 7, nodes.y[node]);
+      context.quadraticCurveTo(Math.max(fromX, toX) + 70, (nodes.y[node] + nodes.y[chosen]) / 2, toX + 5, nodes.y[chosen]);
       context.stroke();
-      context.globalAlpha = 1;
     });
     context.setLineDash([]);
   };
@@ -383,6 +384,7 @@
       const bytes = one.hidden ? (one.bytes ? `${size(one.bytes)} + ?` : "?") : size(one.bytes);
       const cells = [one.op, one.list, one.nodes, `${one.half} of ${one.attributes}`, one.casts, bytes];
       cells.forEach((words) => row.append(element("td", String(words))));
+      row.firstChild.title = one.op;
       row.tabIndex = 0;
       const act = () => markRow(row, byOp.get(one.op), one.op);
       row.addEventListener("click", act);
