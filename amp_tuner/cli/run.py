@@ -15,6 +15,7 @@ from amp_tuner.errors import InputError
 from amp_tuner.folder import RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
 from amp_tuner.results.event_log import EventLog
+from amp_tuner.search.samplers import check_sampler
 from amp_tuner.session import Session, open_session
 from amp_tuner.tuning import Tuning, read_trials
 
@@ -30,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         KeyboardInterrupt: after everything that is known was written.
     """
     config = load_study(options.config, overrides=_overrides(options))
+    check_sampler(config.search.sampler)
     if options.fresh:
         move_aside(config.output)
     # What the study file alone tells is told before anything starts or is written.

@@ -34,10 +34,18 @@ def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def _gp(seed: int) -> BaseSampler:
-    if importlib.util.find_spec("torch") is None:
+def check_sampler(name: str) -> None:
+    """Refuses a sampler that cannot work here, before anything is measured.
+
+    Raises:
+        InputError: ``gp`` without PyTorch.
+    """
+    if name == "gp" and importlib.util.find_spec("torch") is None:
         message = "sampler gp needs PyTorch, which is not installed: pip install 'amp-tuner[gp]'"
         raise InputError.one("$.search.sampler", message)
+
+
+def _gp(seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return GPSampler(seed=seed)
@@ -58,9 +66,6 @@ def make_sampler(name: str, seed: int, finished: int) -> BaseSampler:
         name: one of SAMPLERS.
         seed: the study's seed.
         finished: trials finished so far, interrupted ones not counted.
-
-    Raises:
-        InputError: ``gp`` without PyTorch.
     """
     mixed = np.random.SeedSequence([seed, finished]).generate_state(1)[0]
     return SAMPLERS[name](int(mixed))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from amp_tuner.amp.lists import DESTINATIONS, AmpLists
-from amp_tuner.search.samplers import SAMPLERS, make_sampler
+from amp_tuner.errors import InputError
+from amp_tuner.search.samplers import SAMPLERS, check_sampler, make_sampler
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import Objectives, TuningStudy, repair_journal
 
@@ -154,3 +155,12 @@ def test_a_repetition_that_was_killed_too_is_worn_out(tmp_path: Path) -> None:
     worn_out = opened(tmp_path).worn_out(second)
     assert worn_out is not None
     assert (worn_out.number, worn_out.parameters, worn_out.anchor) == (second, ANCHOR, "FP32")
+
+
+def test_gp_without_pytorch_is_refused_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"sampler gp needs PyTorch.*amp-tuner\[gp\]"):
+        check_sampler("gp")
+    check_sampler("tpe")
