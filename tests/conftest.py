@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from tests import small_study
 
 GIB = 2**30
 Launcher = Callable[..., WorkerClient]
+
+# A shell starts background jobs with SIGINT ignored, and what is ignored is inherited by every
+# program that a test starts. A handler here gives them the default again.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
