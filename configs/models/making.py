@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,30 @@ def check_digest(path: Path, sha256: str) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
         raise ValueError(f"{path} has SHA-256 {found}, expected is {sha256}")
+
+
+def run(script: Path, make: Callable[[Path, Path], None], model: Path, data: Path) -> None:
+    """The command line of a script that makes a model and data, unless they are made already.
+
+    Args:
+        script: the script itself.
+        make: makes the model and the data at the two paths that it is given.
+        model: where the model goes if the command line does not say.
+        data: where the data go.
+    """
+    parser = argparse.ArgumentParser(description=f"Makes {model.name} and {data.name}.")
+    parser.add_argument("--output", type=Path, default=model)
+    parser.add_argument("--data", type=Path, default=data)
+    arguments = parser.parse_args()
+    recipe = Recipe(script, {}, [arguments.output, arguments.data])
+    if recipe.is_made():
+        print(f"{arguments.output} and {arguments.data} are made already")
+        return
+    for path in (arguments.output, arguments.data):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    make(arguments.output, arguments.data)
+    recipe.made()
+    print(f"wrote {arguments.output} and {arguments.data}")
 
 
 class Recipe:
