@@ -24,7 +24,10 @@ from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.judge.accuracy import baseline_accuracy, chosen_output, judge
-from amp_tuner.judge.outputs import all_finite
+from amp_tuner.judge.metrics import is_function
+from amp_tuner.judge.scores import relative_error
+from amp_tuner.ladder import FEWEST_JUDGED, Ladder, is_audited
+from amp_tuner.measure.hardware import machine_state
 from amp_tuner.measure.sides import against_itself, turned
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.planning import Plan
@@ -34,12 +37,6 @@ from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
 
 _CANDIDATE = "candidate"
-#: Shares of the samples after which a candidate that certainly misses the goal is given up; the
-#: first rung is one batch, the last is all of them.
-_LADDER = (0.125, 1.0)
-#: On fewer samples only NaN and Inf are looked for: a metric may not even be defined on them.
-_JUDGED_FROM = 1000
-
 _UNPREDICTED = "the real pass converted another graph than was predicted"
 #: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
 TIE = 0.01
@@ -221,12 +218,15 @@ class Bench:
         baseline = self.worker(self.baseline_onednn)
         self._deadline = time.monotonic() + self._config.limits.trial_seconds
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
+        machine = machine_state()
         try:
             notices: tuple[str, ...] = ()
             if key == _CANDIDATE:
                 built = self._limited(worker).build(key, plan.candidate)
                 notices = () if built["graph_matches"] else (_UNPREDICTED,)
-            accuracy = self._ladder(worker, key, part, always_timed=always_timed)
+            accuracy = self._ladder(
+                worker, key, part, plan.effective.graph_id, always_timed=always_timed
+            )
             timing = None
             if always_timed or accuracy.verdict != "misses":
                 timing = self._time(
@@ -246,7 +246,7 @@ class Bench:
             raise
         finally:
             self._deadline = math.inf
-        return Measurement(plan.effective, accuracy, timing, notices)
+        return Measurement(plan.effective, accuracy, timing, notices, machine)
 
     def baseline(self, part: str, known: Measurement) -> Measurement:
         """The baseline on another part of the samples; its ratio to itself needs no clock.
@@ -274,28 +274,26 @@ class Bench:
             worker.timeout_s = self._config.limits.trial_seconds
             worker.drop(key)
 
-    def _ladder(self, worker: WorkerClient, key: str, part: str, *, always_timed: bool) -> Accuracy:
-        """Accuracy on one batch, then more; a certain miss ends it early.
-
-        Each rung only computes the samples that it adds.
-        """
+    def _ladder(
+        self, worker: WorkerClient, key: str, part: str, graph_id: str, *, always_timed: bool
+    ) -> Accuracy:
+        """Accuracy on one batch, then more; a certain miss ends it early."""
         everything = self._reference(part, self.worker(self.baseline_onednn))
-        total = everything.stop - everything.start
-        batch = min(self._batch_size, total)
-        rungs = sorted({batch, *(max(batch, int(share * total)) for share in _LADDER)})
-        done: list[Any] = []
-        start = everything.start
-        for rung in rungs:
-            stop = everything.start + rung
-            done.append(self._outputs(worker, key, start, stop))
-            start = stop
-            judged = rung == total or rung >= _JUDGED_FROM or not all_finite(done[-1])
-            if not judged:
-                continue
-            accuracy = self._judge(replace(everything, stop=stop), np.concatenate(done))
-            if rung == total or (accuracy.verdict == "misses" and not always_timed):
-                return accuracy
-        raise AssertionError("the last rung holds all samples")
+        first = everything.start
+        total = everything.stop - first
+        accuracy = self._config.accuracy
+        ladder = Ladder(
+            outputs=lambda start, stop: self._outputs(worker, key, first + start, first + stop),
+            judge=lambda seen: self._judge(replace(everything, stop=first + len(seen)), seen),
+            error=lambda seen: relative_error(seen, everything.reference[: len(seen)]),
+            total=total,
+            batch=self._batch_size,
+            goal=accuracy.parsed_goal,
+            # A user's own function may not even be defined on a part, and costs a process.
+            judged_from=total if is_function(accuracy.metric) else FEWEST_JUDGED,
+        )
+        audited = is_audited(self._config.search.seed, graph_id)
+        return ladder.climb(stops=not always_timed, audited=audited)
 
     def _judge(self, seen: Slice, candidate: Any) -> Accuracy:
         count = seen.stop - seen.start

@@ -109,6 +109,13 @@ class Accuracy:
             ``uncertain``.
         samples: how many samples the figures come from.
         also: other metrics reported beside it, by name.
+        paired_test: the exact test of whether it is worse than FP32 at all (``mcnemar``,
+            ``wilcoxon``); None where none fits the metric.
+        p_worse: that test's one-sided probability.
+        stopped_at: samples after which the ladder gave it up. With more ``samples`` than that it
+            was run to the end all the same.
+        batch_error: root mean square difference from FP32's outputs on the first batch,
+            relative to theirs; None where no candidate was judged.
     """
 
     metric: str
@@ -117,6 +124,10 @@ class Accuracy:
     verdict: str
     samples: int
     also: Mapping[str, float] = field(default_factory=dict)
+    paired_test: str | None = None
+    p_worse: float | None = None
+    stopped_at: int | None = None
+    batch_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,12 +151,21 @@ FLOAT32_GRAPH = EffectiveGraph(FLOAT32, 0, 0)
 
 @dataclass(frozen=True)
 class Measurement:
-    """What measuring one setting gave. ``timing`` is None where accuracy ended it early."""
+    """What measuring one setting gave.
+
+    Attributes:
+        effective: the graph that ran.
+        accuracy: against the goal.
+        timing: None where accuracy ended it early.
+        notices: what a reader must know.
+        machine: its state just before the measurement (load, governor, turbo, flags of the CPU).
+    """
 
     effective: EffectiveGraph
     accuracy: Accuracy
     timing: Timing | None
     notices: tuple[str, ...] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
@@ -160,6 +180,7 @@ class Measurement:
             _accuracy(value["accuracy"]),
             None if timing is None else _timing(timing),
             tuple(value["notices"]),
+            value.get("machine", {}),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from amp_tuner.judge.goal import check_baseline
 from amp_tuner.judge.intervals import jackknife
 from amp_tuner.judge.metrics import Metric, find_metric
 from amp_tuner.judge.outputs import Array, all_finite, label_problems, value_problems
+from amp_tuner.judge.paired import paired_test
 from amp_tuner.judge.scores import score
 from amp_tuner.records import Accuracy, Interval
 from amp_tuner.text import did_you_mean
@@ -142,7 +144,12 @@ def judge(
     if goal.relative:
         check_baseline(goal, found.baseline)
         drop = Interval(*(bound / found.baseline for bound in (drop.value, drop.low, drop.high)))
-    return _accuracy(config, found.score, drop, reference, candidate, labels)
+    accuracy = _accuracy(config, found.score, drop, reference, candidate, labels)
+    metric = _metrics(config)[0]
+    tested = paired_test(Pair(metric, reference, candidate, labels, config.threshold))
+    if tested is None:
+        return accuracy
+    return replace(accuracy, paired_test=tested.name, p_worse=tested.p_worse)
 
 
 def _estimate(

@@ -186,7 +186,7 @@ def _auc_influences(truth: Ints, scores: Array) -> Floats:
 
 def _means(pair: Pair) -> Estimate:
     columns = np.column_stack(
-        [_loss_column(pair, pair.reference), _loss_column(pair, pair.candidate)]
+        [loss_column(pair, pair.reference), loss_column(pair, pair.candidate)]
     )
     if pair.metric.name == "r2":
         truth = number_labels(pair.truth, pair.reference.shape).reshape(-1)
@@ -197,7 +197,7 @@ def _means(pair: Pair) -> Estimate:
     return _resampled(pair, finish(means[:, 0], means), finish(means[:, 1], means))
 
 
-def _loss_column(pair: Pair, output: Array) -> Floats:
+def loss_column(pair: Pair, output: Array) -> Floats:
     """Each sample's share of the loss, shape (samples,)."""
     if pair.metric.name == "log_loss":
         return log_losses(output, pair.truth)

@@ -89,6 +89,14 @@ def noise_columns(output: Array, reference: Array) -> Floats:
     return columns
 
 
+def relative_error(output: Array, reference: Array) -> float:
+    """The root mean square of the difference from FP32's outputs, relative to theirs."""
+    signal, noise = noise_columns(output, reference).sum(axis=0)
+    if noise == 0:
+        return 0.0
+    return float(np.sqrt(noise / signal)) if signal > 0 else float("inf")
+
+
 def decibels(powers: Floats) -> Floats:
     """Signal-to-noise ratios of (n, 2) signal and noise powers, in dB, at most SQNR_CAP_DB."""
     with np.errstate(divide="ignore", invalid="ignore"):

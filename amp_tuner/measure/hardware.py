@@ -32,6 +32,10 @@ _FLAGS = (
 )
 
 
+#: What is noted with each measurement.
+_STATE = ("governor", "turbo", "load_average", "cpu_flags")
+
+
 def hardware_facts(root: Path = Path("/")) -> dict[str, Fact]:
     """A flat mapping of facts; the keys are always the same.
 
@@ -57,6 +61,12 @@ def hardware_facts(root: Path = Path("/")) -> dict[str, Fact]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
+
+
+def machine_state(root: Path = Path("/")) -> dict[str, Fact]:
+    """The facts that may change from one measurement to the next, and the CPU's flags."""
+    facts = hardware_facts(root)
+    return {key: facts[key] for key in _STATE}
 
 
 def _text(path: Path) -> str | None:
