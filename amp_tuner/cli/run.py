@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from amp_tuner.cli.rows import point_row
@@ -13,7 +15,9 @@ from amp_tuner.config.model import StudyConfig
 from amp_tuner.confirming import confirm
 from amp_tuner.errors import InputError
 from amp_tuner.folder import RunFolder, check_identity, claim, move_aside, open_folder
+from amp_tuner.ladder import Stops
 from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
+from amp_tuner.records import Accuracy
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.session import Session, open_session
@@ -82,6 +86,10 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
         terminal.phase("measuring FP32")
         ended = tuning.run()
         terminal.notice(ended)
+        stops = Stops.of(_accuracies(tuning, len(session.data.search)))
+        log.write("ladder", asdict(stops))
+        if (said := stops.sentence()) is not None:
+            terminal.notice(said)
         budget_s = session.config.search.time_budget_s
 
         def enough() -> bool:
@@ -97,6 +105,13 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
         tuning.clock.save()
     assert answer is not None
     return answer
+
+
+def _accuracies(tuning: Tuning, samples: int) -> Iterator[tuple[Accuracy, int]]:
+    """Every measured accuracy, with the number of all samples."""
+    for trial in tuning.trials.values():
+        if trial.measurement is not None and trial.cached_from is None:
+            yield trial.measurement.accuracy, samples
 
 
 def _show(answer: Answer, config: StudyConfig, terminal: Terminal, folder: RunFolder) -> None:
