@@ -30,11 +30,17 @@ class Files:
     data: Path
 
 
-def started(scratch: Path, *, python: str | None = None, onednn: bool = True) -> WorkerClient:
+def started(
+    scratch: Path,
+    *,
+    python: str | None = None,
+    onednn: bool = True,
+    threads: Threads = Threads(intra_op=1, inter_op=1),  # noqa: B008 - a frozen value
+) -> WorkerClient:
     """A worker with the limits that tests use."""
     return launch(
         python,
-        threads=Threads(intra_op=1, inter_op=1),
+        threads=threads,
         onednn=onednn,
         worker_memory_bytes=int(1.5 * GIB),
         scratch=scratch,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from amp_tuner.worker.protocol import Threads
+
 #: What a process needs to find its files, its language and its devices.
 KEPT = (
     "PATH",
@@ -52,13 +54,14 @@ _OUR_OWN = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
 
 
 def worker_environment(
-    ambient: Mapping[str, str], package_folder: Path, *, onednn: bool
+    ambient: Mapping[str, str], package_folder: Path, threads: Threads, *, onednn: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The environment of a worker and the names that were dropped from the ambient one.
 
     Args:
         ambient: the tuner's environment.
         package_folder: a folder that holds ``amp_tuner`` and nothing else.
+        threads: TensorFlow's thread pools; 0 leaves a pool as TensorFlow has it.
         onednn: TensorFlow's process-wide oneDNN switch.
 
     Returns:
@@ -81,4 +84,19 @@ def worker_environment(
         # The pass would otherwise wrap float32 kernels in casts.
         "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_EMULATE_FP16": "0",
     }
-    return {**kept, **ours}, tuple(dropped)
+    return {**kept, **ours, **_pools(threads)}, tuple(dropped)
+
+
+def _pools(threads: Threads) -> dict[str, str]:
+    """Sizes of the thread pools.
+
+    The pools belong to the process and are made with the first session or eager operation, which
+    loading a model already is: a later session's own ``ConfigProto`` changes nothing any more.
+    ITEX's kernels take their threads from OpenMP.
+    """
+    sizes = {
+        "TF_NUM_INTRAOP_THREADS": threads.intra_op,
+        "OMP_NUM_THREADS": threads.intra_op,
+        "TF_NUM_INTEROP_THREADS": threads.inter_op,
+    }
+    return {name: str(size) for name, size in sizes.items() if size}

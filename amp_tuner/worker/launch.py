@@ -50,7 +50,7 @@ def launch(
     """
     interpreter = _interpreter(python)
     package_folder = _package_folder(scratch)
-    environment, dropped = worker_environment(os.environ, package_folder, onednn=onednn)
+    environment, dropped = worker_environment(os.environ, package_folder, threads, onednn=onednn)
     cores = os.cpu_count() or 1
     allowance = ADDRESS_SPACE_BASE_BYTES + cores * ADDRESS_SPACE_PER_CORE_BYTES
     try:

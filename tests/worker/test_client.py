@@ -14,9 +14,9 @@ import pytest
 
 from amp_tuner.errors import InputError, TargetError, WorkerFailure
 from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource
+from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource, Threads
 from tests import tiny_models
-from tests.conftest import Launcher
+from tests.conftest import Launcher, started
 
 FLOAT32 = Candidate("float32")
 FINE, HANGS, ASKS_FOR_TOO_MUCH, FILLS_MEMORY, ABORTS = range(5)
@@ -129,3 +129,27 @@ def test_a_setting_that_was_not_built_is_an_error(worker: WorkerClient, tmp_path
     worker.load(model, source, "engine", "cpu")
     with pytest.raises(TargetError, match="no setting 'candidate' is built"):
         worker.block("candidate", 0, 1)
+
+
+def pool_sizes(client: WorkerClient) -> tuple[int, int]:
+    """Threads of the inter-op pool, which has its own name, and all others."""
+    names = [path.read_text().strip() for path in Path(f"/proc/{client.pid}/task").glob("*/comm")]
+    inter_op = names.count("tf_Compute")
+    return inter_op, len(names) - inter_op
+
+
+def test_threads_are_those_of_the_study_file(
+    trouble: tuple[ModelSource, DataSource], tmp_path: Path
+) -> None:
+    found = []
+    for threads in (Threads(2, 1), Threads(5, 3)):
+        scratch = tmp_path / f"threads{threads.intra_op}"
+        scratch.mkdir()
+        with started(scratch, threads=threads) as client:
+            client.load(*trouble, "engine", "cpu")
+            client.build("float32", FLOAT32)
+            client.block("float32", 0, 1)
+            found.append(pool_sizes(client))
+    (few, others), (many, more) = found
+    assert (few, many) == (1, 3)
+    assert more - others == 3
