@@ -33,7 +33,7 @@ from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 
-ROUNDS = 30
+ROUNDS = 60
 SMALL, LARGE = 10_000, 1_000_000
 RULES = rule_set("tf-cpu-bfloat16")
 
