@@ -197,7 +197,7 @@ class Bench:
         part: str,
         *,
         always_timed: bool,
-        dominated_below: float | None,
+        dominated_below: Callable[[Accuracy], float] | None,
         patience: float = 1.0,
     ) -> Measurement:
         """Accuracy, then timing, of one setting.
@@ -206,7 +206,8 @@ class Bench:
             plan: what to run.
             part: ``search`` or ``holdout``: which samples judge its accuracy.
             always_timed: time it even if it certainly misses the goal (anchors).
-            dominated_below: a speed-up below which timing may stop early.
+            dominated_below: gives, for the candidate's accuracy, a speed-up below which timing may
+                stop early.
             patience: timing may take so many times ``measure.max_seconds``.
 
         Raises:
@@ -229,9 +230,8 @@ class Bench:
             )
             timing = None
             if always_timed or accuracy.verdict != "misses":
-                timing = self._time(
-                    baseline, FLOAT32, worker, key, dominated_below, patience=patience
-                )
+                below = None if dominated_below is None else dominated_below(accuracy)
+                timing = self._time(baseline, FLOAT32, worker, key, below, patience=patience)
             if key == _CANDIDATE:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:

@@ -19,10 +19,11 @@ from amp_tuner.confirming import PATIENCE
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json, write_text
 from amp_tuner.folder import RunFolder
+from amp_tuner.judge.dominated import speed_to_beat
 from amp_tuner.planning import Plan
 from amp_tuner.progress import Progress, Watcher
 from amp_tuner.publishing import standing
-from amp_tuner.records import FLOAT32, Measurement, Setting, Trial
+from amp_tuner.records import FLOAT32, Accuracy, Measurement, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import write_trials
 from amp_tuner.search.anchors import Anchor, anchors
@@ -270,7 +271,7 @@ class Tuning:
                 plan,
                 "search",
                 always_timed=trial.anchor is not None,
-                dominated_below=None if trial.anchor else self._dominated_below(),
+                dominated_below=None if trial.anchor else self._dominated_below,
             )
         except WorkerFailure as failure:
             if failure.last_words:
@@ -300,9 +301,10 @@ class Tuning:
         if trial.effective is not None:
             self._by_graph[trial.effective.graph_id, trial.setting.onednn] = trial
 
-    def _dominated_below(self) -> float:
-        """The speed-up below which a candidate loses to FP32, which loses no accuracy."""
-        return 1.0
+    def _dominated_below(self, accuracy: Accuracy) -> float:
+        """The speed-up that something as good as a candidate certainly has."""
+        trials = self.trials.values()
+        return speed_to_beat((one.measurement for one in trials if one.measurement), accuracy)
 
     def _finish(self, trial: Trial) -> None:
         write_json(self._folder.trial(trial.number), {"format": 1, "trial": trial.to_json()})
