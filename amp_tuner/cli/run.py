@@ -16,8 +16,9 @@ from amp_tuner.confirming import confirm
 from amp_tuner.errors import InputError
 from amp_tuner.folder import RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.ladder import Stops
+from amp_tuner.measure.noise import noise_sentence
 from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
-from amp_tuner.records import Accuracy
+from amp_tuner.records import FLOAT32, Accuracy, Timing
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.session import Session, open_session
@@ -88,8 +89,9 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
         terminal.notice(ended)
         stops = Stops.of(_accuracies(tuning, len(session.data.search)))
         log.write("ladder", asdict(stops))
-        if (said := stops.sentence()) is not None:
-            terminal.notice(said)
+        for said in (stops.sentence(), noise_sentence(_timings(tuning))):
+            if said is not None:
+                terminal.notice(said)
         budget_s = session.config.search.time_budget_s
 
         def enough() -> bool:
@@ -112,6 +114,15 @@ def _accuracies(tuning: Tuning, samples: int) -> Iterator[tuple[Accuracy, int]]:
     for trial in tuning.trials.values():
         if trial.measurement is not None and trial.cached_from is None:
             yield trial.measurement.accuracy, samples
+
+
+def _timings(tuning: Tuning) -> Iterator[Timing]:
+    """Every timing of the search but FP32 against itself."""
+    for trial in tuning.trials.values():
+        measured = None if trial.cached_from is not None else trial.measurement
+        timing = None if measured is None else measured.timing
+        if timing is not None and trial.setting.data_type != FLOAT32:
+            yield timing
 
 
 def _show(answer: Answer, config: StudyConfig, terminal: Terminal, folder: RunFolder) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from amp_tuner.errors import WorkerFailure
 from amp_tuner.measure import stats
+from amp_tuner.measure.noise import RESOLVES
 from amp_tuner.records import Block, Interval, Timing
 
 #: Runs a side: (first batch, number of runs) to the seconds of each run.
@@ -59,7 +60,6 @@ _DRIFT = 0.02
 #: whose blocks scatter by more than that anyway, repeating only takes the time from new groups.
 _GROUPS_PER_REPEAT = 4
 _MAX_REPEATS = 6
-_RESOLVES = 0.01
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def _notices(
     pairs = len(groups.log_ratios)
     if pairs < stats.MIN_VALUES:
         notices.append(f"only {pairs} pairs of blocks: the interval supposes normal noise")
-    if reason == "time" and _half_width(speedup) > _RESOLVES:
+    if reason == "time" and _half_width(speedup) > RESOLVES:
         notices.append(
             f"too noisy to resolve 1 %: after {groups.recorder.elapsed_s():.1f} s and {pairs} "
             f"pairs of blocks the speed-up is known to {_half_width(speedup):.1%}"
