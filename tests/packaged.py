@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,16 +11,10 @@ SCRIPT = Path(__file__).parents[1] / "configs" / "models" / "packaged.py"
 
 
 def packaged() -> ModuleType:
-    """The script as a module: ``configs`` is no package."""
-    name = "configs_models_packaged"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, SCRIPT)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
+    """The script as a module: ``configs`` is no package, its scripts import each other by name."""
+    if str(SCRIPT.parent) not in sys.path:
+        sys.path.append(str(SCRIPT.parent))
+    return importlib.import_module(SCRIPT.stem)
 
 
 def packaged_model(name: str) -> Path:

@@ -30,13 +30,13 @@ def downloaded(requirement: str, sha256: str, cache: Path = CACHE) -> Path:
     folder = cache / "downloads" / requirement
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        print(f"downloading {requirement}", flush=True)
+        print(f"downloading {requirement}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             pins = Path(scratch, "requirements.txt")
             pins.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
             command += ["--require-hashes", "--requirement", str(pins), "--dest", f"{scratch}/got"]
-            subprocess.run(command, check=True)
+            subprocess.run(command, check=True, stdout=sys.stderr)
             Path(scratch, "got").rename(folder)
     (archive,) = folder.iterdir()
     check_digest(archive, sha256)

