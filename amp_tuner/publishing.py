@@ -256,7 +256,7 @@ def _table(
 
 def _conclusion(session: Session, front: Front, points: Mapping[int, Point]) -> str:
     accuracy = session.config.accuracy
-    goal = f"{accuracy.metric} {_goal(accuracy.goal)}"
+    goal = f"{accuracy.metric} {accuracy.parsed_goal}"
     if front.best is None:
         nearest = min(points.values(), key=lambda point: point.accuracy.drop.value)
         return (
@@ -275,13 +275,6 @@ def _conclusion(session: Session, front: Front, points: Mapping[int, Point]) -> 
         f"Best is trial {best.number}: {best.setting.data_type} with {_moves(best)}: "
         f"{_times(best.speedup)} as fast as FP32, and it certainly meets the goal ({goal})."
     )
-
-
-def _goal(goal: Any) -> str:
-    """The goal as the study file writes it, in words."""
-    if isinstance(goal, str):
-        return f"at least {goal} of FP32's"
-    return " ".join(f"{key} {value}" for key, value in goal.items())
 
 
 def _moves(point: Point) -> str:

@@ -202,7 +202,7 @@ def test_the_conclusion_names_the_best_setting_with_its_interval(
     text = answer(opened, tmp_path, trials(DEFAULT, FAST, FASTER)).conclusion
     assert text == (
         "Best is trial 3: float16 with MatMul to deny: 1.300 times [1.290, 1.310] as fast as "
-        "FP32, and it certainly meets the goal (agreement at least 90% of FP32's)."
+        "FP32, and it certainly meets the goal (agreement at most 10 % worse than FP32's)."
     )
 
 
@@ -224,7 +224,7 @@ def test_a_goal_that_nothing_meets_is_told_with_the_nearest_miss(
     found = answer(opened, tmp_path, known)
     assert found.best is None
     assert found.conclusion == (
-        "Nothing certainly meets the goal (agreement at least 90% of FP32's), FP32 included. "
+        "Nothing certainly meets the goal (agreement at most 10 % worse than FP32's), FP32 included. "
         "Nearest: trial 1 (float32), agreement 0.8."
     )
 

@@ -35,7 +35,8 @@ class Goal:
     def __str__(self) -> str:
         if self.kind in ("min", "max"):
             return f"{'at least' if self.kind == 'min' else 'at most'} {self.limit:g}"
-        return f"drop at most {self.limit:g} ({self.kind})"
+        loss = f"{100 * self.limit:g} %" if self.relative else f"{self.limit:g}"
+        return f"at most {loss} worse than FP32's"
 
     @property
     def relative(self) -> bool:

@@ -75,3 +75,17 @@ def test_names_are_built_in_top_k_or_a_function() -> None:
     assert [find_metric(name) for name in ("top0", "auk", "mod:", ":f", "mod:f()", "")] == [
         None
     ] * 6
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("99.9%", "at most 0.1 % worse than FP32's"),
+        ({"max_drop": 0.01, "kind": "relative"}, "at most 1 % worse than FP32's"),
+        ({"max_drop": 0.02, "kind": "absolute"}, "at most 0.02 worse than FP32's"),
+        ({"min": 40}, "at least 40"),
+        ({"max": 0.5}, "at most 0.5"),
+    ],
+)
+def test_a_goal_is_said_in_words(written: object, said: str) -> None:
+    assert str(parse_goal(written)) == said
