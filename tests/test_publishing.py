@@ -224,8 +224,8 @@ def test_a_goal_that_nothing_meets_is_told_with_the_nearest_miss(
     found = answer(opened, tmp_path, known)
     assert found.best is None
     assert found.conclusion == (
-        "Nothing certainly meets the goal (agreement at most 10 % worse than FP32's), FP32 included. "
-        "Nearest: trial 1 (float32), agreement 0.8."
+        "Nothing certainly meets the goal (agreement at most 10 % worse than FP32's), FP32 "
+        "included. Nearest: trial 1 (float32), agreement 0.8."
     )
 
 
