@@ -35,17 +35,16 @@ class EngineRuntime:
         source: the model.
         device: ``cpu`` or ``gpu``: where nodes run that name no device.
         threads: of each session.
-        scratch: not used: nothing is written.
+        scratch: an existing folder for weights that one graph cannot hold.
 
     Raises:
         InputError: the model cannot be loaded.
     """
 
     def __init__(self, source: ModelSource, device: str, threads: Threads, scratch: str) -> None:
-        del scratch
         self._device = device
         self._threads = threads
-        self._frozen = load_model(source)
+        self._frozen = load_model(source, scratch)
         self._prepared: dict[str, PreparedGraph] = {}
         self.loaded = loaded_model(self._frozen, self._frozen.graph_def)
 
@@ -75,6 +74,7 @@ class EngineRuntime:
             feeds=self._frozen.feeds,
             fetches=self._frozen.fetches,
             initializers=self._frozen.initializers,
+            weights=self._frozen.weights,
         )
         config = session_config(self._threads, self._device)
         # It encodes constants anew, which takes seconds for large weights. Both sides of a pair run
@@ -92,6 +92,9 @@ class EngineRuntime:
             family = rule_set(candidate.rules).family
             write_dump(Path(path), family, self._frozen.graph_def, graph_def, candidate.lists)
         elif form == "pb":
+            if self._frozen.weights is not None:
+                text = "a .pb holds at most 2 GiB, weights included; name a folder: a SavedModel"
+                raise InputError.one(path, text)
             write_graph_def(graph_def, Path(path))
         else:
             write_saved_model(graph_def, self._frozen, Path(path))

@@ -16,6 +16,7 @@ from tensorflow.core.framework import (
 )
 
 from amp_tuner.runtime.graph_inputs import producer
+from amp_tuner.runtime.outside_weights import ATTRIBUTE, empty_tensor, is_outside
 
 _HALVES = (types_pb2.DT_BFLOAT16, types_pb2.DT_HALF)
 
@@ -59,7 +60,7 @@ def _constant_behind(
 
 def _become_constant(cast: node_def_pb2.NodeDef, chain: list[node_def_pb2.NodeDef]) -> None:
     data_type = cast.attr["DstT"].type
-    value = tf.make_ndarray(chain[-1].attr["value"].tensor)
+    constant = chain[-1]
     controls = (name for node in chain for name in node.input if name.startswith("^"))
     inputs = list(dict.fromkeys(controls))
     cast.op = "Const"
@@ -67,7 +68,13 @@ def _become_constant(cast: node_def_pb2.NodeDef, chain: list[node_def_pb2.NodeDe
     cast.input.extend(inputs)  # they keep the constant in its loop's frame
     cast.attr.clear()
     cast.attr["dtype"].type = data_type
-    cast.attr["value"].tensor.CopyFrom(_tensor(value, data_type))
+    content = constant.attr["value"].tensor
+    if is_outside(constant):
+        cast.attr[ATTRIBUTE].CopyFrom(constant.attr[ATTRIBUTE])
+        folded = empty_tensor(content.tensor_shape, data_type)
+    else:
+        folded = _tensor(tf.make_ndarray(content), data_type)
+    cast.attr["value"].tensor.CopyFrom(folded)
 
 
 def _tensor(value: np.ndarray, data_type: int) -> tensor_pb2.TensorProto:

@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from pathlib import Path
+from typing import Optional
 
 import tensorflow as tf
 
 from amp_tuner.errors import InputError
-from amp_tuner.runtime.loader_graph import imported
 from amp_tuner.runtime.loader_graph_def import load_graph_def
 from amp_tuner.runtime.loader_keras import export_keras
 from amp_tuner.runtime.loader_model import FrozenModel, ServedModel
@@ -24,6 +25,7 @@ from amp_tuner.runtime.loader_saved_model import (
     load_saved_model,
     serve_saved_model,
 )
+from amp_tuner.runtime.outside_weights import fill, imported_with_variables
 from amp_tuner.worker.protocol import ModelSource
 
 __all__ = ["FrozenModel", "ServedModel", "load_model", "open_served", "served_model"]
@@ -31,8 +33,13 @@ __all__ = ["FrozenModel", "ServedModel", "load_model", "open_served", "served_mo
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
-def load_model(source: ModelSource) -> FrozenModel:
+def load_model(source: ModelSource, scratch: Optional[str] = None) -> FrozenModel:
     """Loads a model and freezes it.
+
+    Args:
+        source: the model.
+        scratch: an existing folder for weights that one graph cannot hold, which are as large as
+            the model; None: the system's folder for temporary files.
 
     Raises:
         InputError: the model is missing, broken, unsafe or of an unknown form: every problem that
@@ -42,10 +49,11 @@ def load_model(source: ModelSource) -> FrozenModel:
     if form == "pb":
         return load_graph_def(source)
     if form == "saved_model":
-        return freeze_saved_model(source, source.path)
-    with tempfile.TemporaryDirectory(prefix="amp_tuner_keras_") as folder:
+        return freeze_saved_model(source, source.path, scratch)
+    with tempfile.TemporaryDirectory(prefix="amp_tuner_keras_", dir=scratch) as folder:
         export_keras(source, folder)
-        return freeze_saved_model(source, folder)
+        gc.collect()  # Keras' own copy of the weights is held by cycles
+        return freeze_saved_model(source, folder, scratch)
 
 
 def served_model(source: ModelSource, scratch: str) -> ServedModel:
@@ -77,6 +85,7 @@ def served_model(source: ModelSource, scratch: str) -> ServedModel:
         fetches=model.fetches,
         initializers=model.initializers,
         notices=model.notices,
+        weights=model.weights,
     )
 
 
@@ -87,8 +96,10 @@ def open_served(served: ServedModel, config: tf.compat.v1.ConfigProto) -> tf.com
         InputError: variables or assets are missing or broken.
     """
     if served.graph_def is not None:
-        graph = imported(served.graph_def, "the model")
-        session = tf.compat.v1.Session(graph=graph, config=config)
+        variables = imported_with_variables(served.graph_def, "the model")
+        session = tf.compat.v1.Session(graph=variables.graph, config=config)
+        if served.weights is not None:
+            fill(session, variables, served.weights)
         if served.initializers:
             session.run(list(served.initializers))
         return session

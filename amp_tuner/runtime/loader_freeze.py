@@ -8,10 +8,9 @@ run on a session's graph, so that models of TensorFlow 1 and 2 go the same way.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Optional, cast
 
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants, op_def_registry
@@ -25,9 +24,17 @@ from amp_tuner.runtime.loader_graph import (
     pruned,
     without_places,
 )
+from amp_tuner.runtime.outside_weights import (
+    OutsideWeights,
+    ReaderOfOthers,
+    can_be_outside,
+    put_outside,
+    stand_in,
+    variable_bytes,
+)
 
-#: A GraphDef is one protobuf message, which can hold 2 GiB.
-GRAPH_LIMIT_BYTES = 2**31 - 1
+#: A GraphDef is one protobuf message, which can hold 2 GiB; the rest is for Casts and signatures.
+GRAPH_LIMIT_BYTES = 2**31 - 2**26
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2"})
 TABLE_OPS = frozenset(
     {"HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2"}
@@ -48,15 +55,21 @@ class Frozen:
         graph_def: without variables; devices are cleared.
         fetches: the tensors to fetch, in the order that was asked for.
         initializers: ops that a session must run once: they fill the lookup tables.
+        weights: what lies outside the graph, where it would be too large otherwise.
     """
 
     graph_def: tf.compat.v1.GraphDef
     fetches: tuple[str, ...]
     initializers: tuple[str, ...]
+    weights: Optional[OutsideWeights] = None
 
 
 def freeze(
-    session: tf.compat.v1.Session, feeds: Sequence[str], fetches: Sequence[str], where: str
+    session: tf.compat.v1.Session,
+    feeds: Sequence[str],
+    fetches: Sequence[str],
+    where: str,
+    scratch: Optional[str] = None,
 ) -> Frozen:
     """Freezes what computes ``fetches`` from ``feeds`` in an initialised session's graph.
 
@@ -65,24 +78,20 @@ def freeze(
         feeds: tensor names; they keep their names.
         fetches: tensor names.
         where: the place that errors name.
+        scratch: an existing folder for weights that one GraphDef cannot hold; None: the system's.
 
     Raises:
         InputError: the graph writes to variables, holds state that cannot be frozen, or is too
-            large for one GraphDef.
+            large for one GraphDef even with its large variables outside.
     """
     ends = _fetchable(session.graph, fetches)
     roots = [node_name(name) for name in (*feeds, *ends)]
     graph_def = pruned(session.graph.as_graph_def(), roots)
     if graph_def.library.function:
         graph_def = pruned(_inlined(graph_def, feeds, ends, where), roots)
-    _check_size(graph_def, where)
-    try:
-        frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
-            session, graph_def, [node_name(name) for name in ends]
-        )
-    except (ValueError, TypeError, tf.errors.OpError) as error:
-        text = f"the model's variables cannot be made constants: {first_line(error)}"
-        raise InputError.one(where, text) from error
+    outside = _outside(graph_def, roots, where)
+    weights = put_outside(session, outside, scratch) if outside else None
+    frozen = _as_constants(session, graph_def, outside, [node_name(name) for name in ends], where)
     # The converter drops an argument that no output needs; the signature keeps it.
     present = {node.name for node in frozen.node}
     unused = {node_name(name) for name in feeds} - present
@@ -91,7 +100,8 @@ def freeze(
     check_state(frozen, where)
     # Inlining leaves chains of Identity and NoOp nodes behind.
     frozen = _optimized(frozen, "dependency", [*feeds, *ends], where)
-    return _with_tables(session, frozen, tuple(ends), where)
+    tables, initializers = _with_tables(session, frozen, where)
+    return Frozen(tables, tuple(ends), initializers, weights)
 
 
 def _fetchable(graph: tf.Graph, fetches: Sequence[str]) -> list[str]:
@@ -148,19 +158,46 @@ def _fresh(stem: str) -> Iterator[str]:
     yield from (f"{stem}_{number}" for number in itertools.count(1))
 
 
-def _check_size(graph_def: tf.compat.v1.GraphDef, where: str) -> None:
-    weight_bytes = sum(
-        math.prod(dimension.size for dimension in node.attr["shape"].shape.dim)
-        * tf.as_dtype(node.attr["dtype"].type).size
-        for node in graph_def.node
-        if node.op in _VARIABLE_OPS
-    )
-    if weight_bytes + graph_def.ByteSize() > GRAPH_LIMIT_BYTES:
+def _outside(
+    graph_def: tf.compat.v1.GraphDef, roots: Sequence[str], where: str
+) -> list[tf.compat.v1.NodeDef]:
+    """The variables that stay outside the frozen graph: none where it can hold them all."""
+    variables = [node for node in graph_def.node if node.op in _VARIABLE_OPS]
+    graph_bytes = graph_def.ByteSize()
+    if graph_bytes + sum(map(variable_bytes, variables)) <= GRAPH_LIMIT_BYTES:
+        return []
+    names = can_be_outside(graph_def, variables, roots)
+    rest_bytes = graph_bytes + sum(variable_bytes(v) for v in variables if v.name not in names)
+    if rest_bytes > GRAPH_LIMIT_BYTES:
         raise InputError.one(
             where,
-            f"the model's weights take {weight_bytes / 2**30:.2f} GiB; allowed are 2 GiB, the most "
-            "that a frozen graph can hold",
+            f"its constants and small variables take {rest_bytes / 2**30:.2f} GiB; allowed are "
+            f"{GRAPH_LIMIT_BYTES / 2**30:.2f} GiB, what a graph can hold beside large variables",
         )
+    return [node for node in variables if node.name in names]
+
+
+def _as_constants(
+    session: tf.compat.v1.Session,
+    graph_def: tf.compat.v1.GraphDef,
+    outside: Sequence[tf.compat.v1.NodeDef],
+    ends: Sequence[str],
+    where: str,
+) -> tf.compat.v1.GraphDef:
+    """The graph with its variables as constants, those outside as constants without content."""
+    reader = ReaderOfOthers(session, outside) if outside else session
+    try:
+        frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
+            reader, graph_def, ends
+        )
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        text = f"the model's variables cannot be made constants: {first_line(error)}"
+        raise InputError.one(where, text) from error
+    variables = {node.name: node for node in outside}
+    for node in frozen.node:
+        if node.name in variables:
+            stand_in(node, variables[node.name])
+    return frozen
 
 
 def check_state(graph_def: tf.compat.v1.GraphDef, where: str) -> None:
@@ -194,15 +231,12 @@ def _is_state(node: tf.compat.v1.NodeDef) -> bool:
 
 
 def _with_tables(
-    session: tf.compat.v1.Session,
-    graph_def: tf.compat.v1.GraphDef,
-    fetches: tuple[str, ...],
-    where: str,
-) -> Frozen:
+    session: tf.compat.v1.Session, graph_def: tf.compat.v1.GraphDef, where: str
+) -> tuple[tf.compat.v1.GraphDef, tuple[str, ...]]:
     """Adds to each lookup table what fills it, with the content that it has in ``session``."""
     tables = [node for node in graph_def.node if node.op in TABLE_OPS]
     if not tables:
-        return Frozen(graph_def, fetches, ())
+        return graph_def, ()
     contents = [_content(session, node, where) for node in tables]
     graph = imported(graph_def, where)
     with graph.as_default():
@@ -210,7 +244,7 @@ def _with_tables(
             _filled(graph.get_tensor_by_name(f"{node.name}:0"), node.op, keys, values)
             for node, (keys, values) in zip(tables, contents)
         )
-    return Frozen(graph.as_graph_def(), fetches, fillers)
+    return graph.as_graph_def(), fillers
 
 
 def _content(

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Optional
 
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from amp_tuner.errors import InputError
+
+#: What one protobuf message can hold.
+MESSAGE_LIMIT_BYTES = 2**31 - 1
+
+
+def check_message_size(path: Path) -> None:
+    """Refuses, without reading it, a file that cannot be one protobuf message.
+
+    Raises:
+        InputError: it is too large.
+    """
+    size_bytes = path.stat().st_size
+    if size_bytes > MESSAGE_LIMIT_BYTES:
+        raise InputError.one(
+            str(path),
+            f"has {size_bytes / 2**30:.2f} GiB; a graph in one file has at most 2 GiB (protobuf's "
+            "limit): give a SavedModel, whose variables lie beside the graph",
+        )
 
 
 def node_name(reference: str) -> str:
@@ -142,12 +162,26 @@ def imported(graph_def: tf.compat.v1.GraphDef, where: str) -> tf.Graph:
         InputError: TensorFlow refuses the graph; ``where`` is the place named.
     """
     graph = tf.Graph()
+    import_into(graph, graph_def, where)
+    return graph
+
+
+def import_into(
+    graph: tf.Graph,
+    graph_def: tf.compat.v1.GraphDef,
+    where: str,
+    input_map: Optional[Mapping[str, tf.Tensor]] = None,
+) -> None:
+    """Adds ``graph_def`` to a graph; ``input_map``: what nodes read in place of names.
+
+    Raises:
+        InputError: TensorFlow refuses the graph; ``where`` is the place named.
+    """
     try:
         with graph.as_default():
-            tf.compat.v1.import_graph_def(graph_def, name="")
+            tf.compat.v1.import_graph_def(graph_def, name="", input_map=input_map)
     except (ValueError, TypeError, tf.errors.OpError) as error:
         raise InputError.one(where, f"TensorFlow refuses the graph: {first_line(error)}") from error
-    return graph
 
 
 def cpu_session(graph: tf.Graph) -> tf.compat.v1.Session:

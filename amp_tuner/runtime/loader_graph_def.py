@@ -12,6 +12,7 @@ from amp_tuner.errors import InputError, Problem
 from amp_tuner.runtime.loader_freeze import FILLING_OPS, TABLE_OPS, check_state
 from amp_tuner.runtime.loader_graph import (
     by_name,
+    check_message_size,
     dangling,
     imported,
     needed,
@@ -66,6 +67,7 @@ def load_graph_def(source: ModelSource) -> FrozenModel:
 
 def _parsed(path: str) -> tf.compat.v1.GraphDef:
     try:
+        check_message_size(Path(path))
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError.one(path, f"cannot be read: {error.strerror}") from error

@@ -8,6 +8,7 @@ from typing import Optional
 
 import tensorflow as tf
 
+from amp_tuner.runtime.outside_weights import OutsideWeights
 from amp_tuner.worker.protocol import TensorInfo
 
 
@@ -25,6 +26,7 @@ class FrozenModel:
         initializers: ops that a session must run once, before anything else: they fill lookup
             tables. Like feeds and fetches they must survive a rewrite.
         notices: what the user should know, one sentence each.
+        weights: the values of weights that lie outside the graph; None: it holds them all.
     """
 
     graph_def: tf.compat.v1.GraphDef
@@ -35,6 +37,7 @@ class FrozenModel:
     fetches: Mapping[str, str]
     initializers: tuple[str, ...] = ()
     notices: tuple[str, ...] = field(default=())
+    weights: Optional[OutsideWeights] = None
 
     def preserved(self) -> frozenset[str]:
         """Names of the nodes that a rewrite must keep: feeds, fetches, initializers."""
@@ -52,8 +55,8 @@ class ServedModel:
         folder: a SavedModel.
         tags: the tags of its meta graph.
         graph_def: a frozen GraphDef.
-        signature, inputs, outputs, feeds, fetches, initializers, notices: as in FrozenModel,
-            for the graph that :func:`amp_tuner.runtime.loader.open_served` makes.
+        signature, inputs, outputs, feeds, fetches, initializers, notices, weights: as in
+            FrozenModel, for the graph that :func:`amp_tuner.runtime.loader.open_served` makes.
     """
 
     folder: Optional[str]
@@ -66,3 +69,4 @@ class ServedModel:
     fetches: Mapping[str, str]
     initializers: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    weights: Optional[OutsideWeights] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -13,7 +13,13 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.runtime.loader_freeze import freeze
-from amp_tuner.runtime.loader_graph import cpu_session, first_line, node_name, unknown_ops
+from amp_tuner.runtime.loader_graph import (
+    check_message_size,
+    cpu_session,
+    first_line,
+    node_name,
+    unknown_ops,
+)
 from amp_tuner.runtime.loader_model import FrozenModel, ServedModel
 from amp_tuner.runtime.unsafe import unsafe_nodes
 from amp_tuner.text import did_you_mean
@@ -36,12 +42,15 @@ class _Signature:
     fetches: dict[str, str]
 
 
-def freeze_saved_model(source: ModelSource, folder: str) -> FrozenModel:
+def freeze_saved_model(
+    source: ModelSource, folder: str, scratch: Optional[str] = None
+) -> FrozenModel:
     """Loads and freezes the signature of a SavedModel.
 
     Args:
         source: what the user gave; errors name its path.
         folder: the SavedModel, where ``source`` is another form of it.
+        scratch: an existing folder for weights that one graph cannot hold; None: the system's.
 
     Raises:
         InputError: every problem of the model.
@@ -54,6 +63,7 @@ def freeze_saved_model(source: ModelSource, folder: str) -> FrozenModel:
             list(signature.feeds.values()),
             list(signature.fetches.values()),
             source.path,
+            scratch,
         )
     return FrozenModel(
         graph_def=frozen.graph_def,
@@ -63,6 +73,7 @@ def freeze_saved_model(source: ModelSource, folder: str) -> FrozenModel:
         feeds=signature.feeds,
         fetches=dict(zip(signature.fetches, frozen.fetches)),
         initializers=frozen.initializers,
+        weights=frozen.weights,
     )
 
 
@@ -140,6 +151,7 @@ def _parsed(folder: str) -> saved_model_pb2.SavedModel:
             f"is a folder without a file saved_model.pb{hint}; allowed are a SavedModel's folder, "
             "a .keras or .h5 file, a frozen .pb",
         )
+    check_message_size(path)
     saved_model = saved_model_pb2.SavedModel()
     try:
         saved_model.ParseFromString(path.read_bytes())

@@ -10,8 +10,14 @@ import tensorflow as tf
 
 from amp_tuner.errors import InputError
 from amp_tuner.files import whole_file
-from amp_tuner.runtime.loader_graph import cpu_session, imported
+from amp_tuner.runtime.loader_graph import cpu_session
 from amp_tuner.runtime.loader_model import FrozenModel
+from amp_tuner.runtime.outside_weights import (
+    OutsideWeights,
+    WeightVariables,
+    imported_with_variables,
+    write_checkpoint,
+)
 from amp_tuner.worker.protocol import TensorInfo
 
 _TAG = "serve"
@@ -71,7 +77,8 @@ def _put(new: Path, path: Path, old: Path) -> None:
 
 
 def _build(graph_def: tf.compat.v1.GraphDef, frozen: FrozenModel, folder: str) -> None:
-    graph = imported(graph_def, "the rewritten model")
+    variables = imported_with_variables(graph_def, "the rewritten model")
+    graph = variables.graph
     saved = tf.compat.v1.saved_model
     with graph.as_default(), cpu_session(graph) as session:
         signature = saved.signature_def_utils.build_signature_def(
@@ -87,8 +94,22 @@ def _build(graph_def: tf.compat.v1.GraphDef, frozen: FrozenModel, folder: str) -
             {frozen.signature: signature},
             main_op=tf.group(*fillers) if fillers else None,
             strip_default_attrs=True,
+            saver=None if frozen.weights is None else _OutsideSaver(variables, frozen.weights),
         )
         builder.save()
+
+
+class _OutsideSaver(tf.compat.v1.train.Saver):  # type: ignore[misc]
+    """Saves variables that nobody has filled: their values come from outside weights."""
+
+    def __init__(self, variables: WeightVariables, weights: OutsideWeights) -> None:
+        super().__init__(list(variables.by_weight.values()))
+        self._outside = variables, weights
+
+    def save(self, sess: tf.compat.v1.Session, save_path: str, **options: bool) -> str:
+        del sess, options
+        write_checkpoint(*self._outside, save_path)
+        return save_path
 
 
 def _tensor(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from amp_tuner.graph.typed_graph import Shapes, TypedGraph
+from amp_tuner.runtime.outside_weights import is_outside
 
 _INPUTS = ("Placeholder", "PlaceholderWithDefault")
 #: Constants above this size are weights: no shape depends on their values.
@@ -54,7 +55,7 @@ def _with_batch_size(
     small = graph_pb2.GraphDef(library=graph_def.library, versions=graph_def.versions)
     is_free = False
     for node in graph_def.node:
-        if node.op == "Const" and node.ByteSize() > _LARGE_BYTES:
+        if node.op == "Const" and (is_outside(node) or node.ByteSize() > _LARGE_BYTES):
             small.node.append(_of_same_shape(node))
             continue
         copied = small.node.add()

@@ -11,8 +11,6 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from amp_tuner.errors import InputError
-from amp_tuner.runtime import loader_freeze
 from amp_tuner.runtime.loader import FrozenModel, load_model, open_served, served_model
 from amp_tuner.worker.protocol import ModelSource, TensorInfo
 from tests.runtime.loader_models import NAMES, Example, assert_outputs, run_frozen
@@ -146,11 +144,3 @@ def test_an_argument_that_no_output_needs_stays_an_argument(tmp_path: Path) -> N
     model = load_model(ModelSource(str(tmp_path)))
     outputs = run_frozen(model, {"used": [1.0, 2.0], "unused": [0.0, 0.0]})
     assert_outputs(outputs, {"y": [2.0, 3.0]})
-
-
-def test_weights_that_one_graph_cannot_hold_are_a_clear_error(
-    examples: Examples, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader_freeze, "GRAPH_LIMIT_BYTES", 32)
-    with pytest.raises(InputError, match=r"weights take .* GiB; allowed are 2 GiB"):
-        load_model(examples["saved_model"].source)
