@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 #: The lists, in the order in which the passes' documents name them.
 LIST_NAMES = ("allow", "deny", "infer", "clear")
@@ -34,13 +35,8 @@ class AmpLists:
 
     def conflicts(self) -> tuple[str, ...]:
         """Op types (or the empty string) that are in two or more lists, sorted."""
-        seen: set[str] = set()
-        twice: set[str] = set()
-        for name in LIST_NAMES:
-            members: frozenset[str] = getattr(self, name)
-            twice |= seen & members
-            seen |= members
-        return tuple(sorted(twice))
+        pairs = combinations((self.allow, self.deny, self.infer, self.clear), 2)
+        return tuple(sorted({op for one, other in pairs for op in one & other}))
 
     def moved(self, moves: Mapping[str, str]) -> AmpLists:
         """These lists after ``moves`` (op type to destination): each leaves where it was.

@@ -95,27 +95,29 @@ def _steps(prepared: PreparedGraph, colours: Colours) -> Iterator[int]:
 
 
 def _finished(prepared: PreparedGraph, colours: Colours) -> Painting:
-    painted = (colours.allow_array != 0) & prepared.float32
+    painted = colours.allow_array.astype(np.bool_) & prepared.float32
     _check_settable(prepared, painted)
     return Painting(painted, colours.allow_array, colours.deny_array, colours.removed)
 
 
 def _check_settable(prepared: PreparedGraph, painted: NDArray[np.bool_]) -> None:
     """Level unsafe_force_all paints types that an op fixes; setting those makes the pass fail."""
-    stuck = np.flatnonzero(painted & prepared.fixed)
-    if stuck.size:
-        name = prepared.graph.vertex_name(int(stuck[0]))
+    stuck = painted & prepared.fixed
+    if stuck.any():
+        name = prepared.graph.vertex_name(int(stuck.argmax()))
         raise RewriteError(f"{name} is painted, but its op fixes that type")
 
 
 def _by_vertex(prepared: PreparedGraph, lists: AmpLists, level: str) -> VertexLists:
     allow, deny, infer, clear = lists.allow, lists.deny, lists.infer, lists.clear
     # In the order of _CODES; spelt out, since this takes a tenth of a painting.
-    of_op = np.array(
-        [
-            1 if op in allow else 2 if op in deny else 3 if op in infer else 4 * (op in clear)
-            for op in prepared.op_types
-        ],
+    of_op = np.frombuffer(
+        bytes(
+            [
+                1 if op in allow else 2 if op in deny else 3 if op in infer else 4 * (op in clear)
+                for op in prepared.op_types
+            ]
+        ),
         dtype=np.uint8,
     )
     codes = of_op[prepared.op_of] if prepared.vertices else of_op[:0]

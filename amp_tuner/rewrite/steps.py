@@ -92,12 +92,13 @@ def entered(
     """
     left = _enterable(may_enter)
     flood(roots, neighbours, left)
-    found: NDArray[np.bool_] = may_enter & (np.frombuffer(left, dtype=np.uint8) == 0)
+    found: NDArray[np.bool_] = may_enter & np.logical_not(np.frombuffer(left, dtype=np.uint8))
     return found
 
 
 def _where(mask: NDArray[np.bool_]) -> list[int]:
-    found: list[int] = np.flatnonzero(mask).tolist()
+    # Not flatnonzero: it flattens first, which takes longer than the search.
+    found: list[int] = mask.nonzero()[0].tolist()
     return found
 
 
@@ -138,7 +139,7 @@ def deny_forward(graph: PreparedGraph, colours: Colours, step: int) -> None:
     may_enter[
         flood(_where(ends & reached), graph.fanin, _enterable(colours.lists.clear & reached))
     ] = True
-    undenied = colours.deny_array == 0
+    undenied = np.logical_not(colours.deny_array)
     entered = flood(
         _where(colours.lists.deny & undenied), graph.fanout, _enterable(may_enter & undenied)
     )
@@ -162,11 +163,13 @@ def allow_between(graph: PreparedGraph, colours: Colours, step: int) -> None:
     roots = colours.lists.allow & graph.processable
     start = _where(roots)
     may_enter = (
-        graph.candidate & (colours.lists.infer | colours.lists.clear) & (colours.deny_array == 0)
+        graph.candidate
+        & (colours.lists.infer | colours.lists.clear)
+        & np.logical_not(colours.deny_array)
     )
     down = entered(start, graph.candidate_fanout, may_enter)
     between = entered(start, graph.candidate_fanin, down)
-    colours.allow_array[(between | roots) & (colours.allow_array == 0)] = step
+    colours.allow_array[(between | roots) & np.logical_not(colours.allow_array)] = step
 
 
 def infer_after_allow(graph: PreparedGraph, colours: Colours, step: int) -> None:
@@ -174,10 +177,12 @@ def infer_after_allow(graph: PreparedGraph, colours: Colours, step: int) -> None
     if not graph.rules.infer_follows_allow:
         return
     allow, deny = colours.allow, colours.deny
-    uncoloured = (colours.allow_array == 0) & (colours.deny_array == 0)
+    uncoloured = np.logical_not(colours.allow_array) & np.logical_not(colours.deny_array)
     may_follow = graph.after_allow & colours.lists.infer & uncoloured
     # Only what follows an allowed vertex needs a look: those there are, and those that come.
-    follows = may_follow[graph.pair_target] & (colours.allow_array[graph.pair_source] != 0)
+    follows = may_follow[graph.pair_target] & colours.allow_array[graph.pair_source].astype(
+        np.bool_
+    )
     waiting: list[int] = sorted(set(graph.pair_target[follows].tolist()))
     fit = _enterable(may_follow)
     while waiting:
@@ -193,8 +198,8 @@ def infer_after_allow(graph: PreparedGraph, colours: Colours, step: int) -> None
 
 def allow_through_clear(graph: PreparedGraph, colours: Colours, step: int) -> None:
     """5: from allow through CLEAR in both directions, any distance; not past variables."""
-    allowed = colours.allow_array != 0
-    may_enter = graph.spreads & colours.lists.clear & ~allowed & (colours.deny_array == 0)
+    allowed = colours.allow_array.astype(np.bool_)
+    may_enter = graph.spreads & colours.lists.clear & ~allowed & np.logical_not(colours.deny_array)
     roots = allowed & graph.processable
     source, target = graph.pair_source, graph.pair_target
     borders = (
@@ -207,7 +212,9 @@ def allow_through_clear(graph: PreparedGraph, colours: Colours, step: int) -> No
 
 def unallow_unfit(graph: PreparedGraph, colours: Colours, step: int) -> None:
     """6: vertices of ALLOW ops that cannot be 16-bit or are quantized lose their paint."""
-    for vertex in _where(colours.lists.allow & (colours.allow_array != 0) & ~graph.stays_allowed):
+    for vertex in _where(
+        colours.lists.allow & colours.allow_array.astype(np.bool_) & ~graph.stays_allowed
+    ):
         colours.remove(vertex, step)
 
 
