@@ -37,11 +37,17 @@ from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
 
 _CANDIDATE = "candidate"
-_UNPREDICTED = "the real pass converted another graph than was predicted"
+#: How the notice begins that tells of another conversion than was predicted.
+UNPREDICTED = "the real pass converted another graph than was predicted"
 #: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
 TIE = 0.01
 
 Start = Callable[[bool], WorkerClient]
+
+
+def unpredicted(differences: Sequence[str]) -> str:
+    """The notice about a graph that is not the predicted one; names where it differs."""
+    return f"{UNPREDICTED}: {'; '.join(differences)}"
 
 
 def starter(config: StudyConfig, scratch: Path) -> Start:
@@ -224,7 +230,7 @@ class Bench:
             notices: tuple[str, ...] = ()
             if key == _CANDIDATE:
                 built = self._limited(worker).build(key, plan.candidate)
-                notices = () if built["graph_matches"] else (_UNPREDICTED,)
+                notices = () if built["graph_matches"] else (unpredicted(built["differences"]),)
             accuracy = self._ladder(
                 worker, key, part, plan.effective.graph_id, always_timed=always_timed
             )

@@ -16,6 +16,7 @@ VERBS = {
     "rewrite": "rewrite_model",
     "export": "export",
     "compare": "compare",
+    "verify": "verify",
 }
 
 _RUN_EPILOG = """\
@@ -25,6 +26,13 @@ study that was killed or interrupted; totals (--trials, --time-budget) are total
 
 exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input; 3 the target
 cannot run the FP32 model; 130 interrupted, resumable
+"""
+_VERIFY_EPILOG = """\
+The study's folder, its model and its data must be here; --model and --data say where.
+
+exit codes: 0 valid; 1 stale: model, data, lists, threads or batch size changed, the conversion is
+another one, the accuracy goal is not certainly met, or it is certainly slower; 2 bad input; 3 the
+target cannot run the FP32 model; 4 other hardware or software than the point was measured on
 """
 _LISTS_HELP = (
     "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type goes to that "
@@ -59,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_rewrite(verbs)
     _add_export(verbs)
     _add_compare(verbs)
+    _add_verify(verbs)
     return parser
 
 
@@ -221,6 +230,46 @@ def _add_compare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--lists", type=Path, nargs="*", default=[], metavar="FILE", help=_LISTS_HELP
     )
+
+
+def _add_verify(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "verify",
+        "does a published point still hold here?",
+        "Runs the pass with a point's setting in the environment that it is deployed to, compares\n"
+        "the conversion with the prediction, and measures accuracy and speed-up again.",
+        _VERIFY_EPILOG,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the study's output folder")
+    parser.add_argument(
+        "--point",
+        default="best",
+        metavar="P",
+        help="best, knee, fastest, safest, a trial's number, or a point's .yaml (default: best)",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("engine", "tensorflow", "itex"),
+        help="whose pass is run (default: the one that was measured)",
+    )
+    parser.add_argument("--python", metavar="PATH", help="the deployment's interpreter")
+    parser.add_argument(
+        "--threads", type=_threads, metavar="INTRA,INTER", help="the deployment's thread pools"
+    )
+    parser.add_argument(
+        "--batch-size", type=_positive, metavar="N", help="the deployment's batch size"
+    )
+    parser.add_argument("--model", type=Path, metavar="PATH", help="where the model is here")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="where the data are here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="everything, as JSON (- prints)")
+
+
+def _threads(text: str) -> dict[str, int]:
+    sizes = text.split(",")
+    if len(sizes) != 2 or not all(size.isdecimal() for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r} is not INTRA,INTER, such as 2,1")
+    return {"intra_op": int(sizes[0]), "inter_op": int(sizes[1])}
 
 
 def _add_model(parser: argparse.ArgumentParser, about: str) -> None:

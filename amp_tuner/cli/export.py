@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,21 +13,20 @@ from amp_tuner.amp.rules import default_rules, rule_set
 from amp_tuner.bench import model_source
 from amp_tuner.cli.model_worker import loaded_worker
 from amp_tuner.cli.terminal import make_console, working
-from amp_tuner.config.load import check_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
 from amp_tuner.files import digest, write_text
 from amp_tuner.folder import RunFolder
 from amp_tuner.planning import Painter
+from amp_tuner.published import point_file, study_of
 from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.environment_file import environment_text
-from amp_tuner.results.points import point_name, read_front, read_point
+from amp_tuner.results.points import read_point
 from amp_tuner.results.python_snippet import python_text
 from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
 
-_NAMED = ("best", "knee", "fastest", "safest")
 _KEY = "exported"
 
 
@@ -40,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         TargetError: no TensorFlow to bake the model or to paint it for another runtime.
     """
     folder = RunFolder(options.run)
-    path = _point_file(folder, options.point)
+    path = point_file(folder, options.point)
     point = read_point(path)
     if options.format in ("yaml", "savedmodel") and options.runtime is not None:
         message = f"is for env and python; {options.format} is what was measured"
@@ -68,31 +66,9 @@ def _settings_text(folder: RunFolder, point: Point, options: argparse.Namespace)
     return environment_text(point, measured=point.runtime == point.family and not other)
 
 
-def _point_file(folder: RunFolder, wanted: str) -> Path:
-    """The file of a point that is named or numbered."""
-    path = folder.pareto / "front.yaml"
-    if not path.exists():
-        message = "holds no finished study (no pareto/front.yaml)"
-        raise InputError.one(str(folder.root), message)
-    front = read_front(path)
-    numbers = [entry.number for entry in front.entries]
-    if wanted in _NAMED:
-        number = getattr(front, wanted)
-        if number is None:
-            message = "no setting certainly meets the accuracy goal, so there is no best"
-            raise InputError.one("--point", f"{message}; allowed: knee, fastest, safest, {numbers}")
-    elif wanted.isascii() and wanted.isdigit() and int(wanted) in numbers:
-        number = int(wanted)
-    else:
-        message = f"found {wanted!r}; allowed: {', '.join(_NAMED)}, or one of {numbers}"
-        raise InputError.one("--point", message)
-    return folder.pareto / point_name(number)
-
-
 def _config(folder: RunFolder, point: Point) -> StudyConfig:
     """The study that the point comes from; its model must still be the same."""
-    held = json.loads(folder.identity.read_text(encoding="utf-8"))
-    config = check_study(held["config"], Path(held["study_file"]))
+    config = study_of(folder)
     if digest(config.model.path) != point.model_digest:
         message = f"{config.model.path} is not the model that was measured any more"
         raise InputError.one("$.model.path", message)

@@ -14,8 +14,10 @@ from rich.text import Text
 
 from amp_tuner.progress import Progress
 from amp_tuner.records import Interval, Trial
+from amp_tuner.verifying import VALID, Check
 
 _WIDTH_OF_FILES = 160
+_LONGEST_CELL = 60
 
 
 def make_console(*, quiet: bool = False) -> Console:
@@ -152,6 +154,29 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
             row.remark,
         )
     return table
+
+
+def checks_table(checks: Sequence[Check]) -> Table:
+    """What ``verify`` compared: one row a check, differences marked."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for title in ("published", "here"):
+        table.add_column(title, overflow="fold")
+    table.add_column("", no_wrap=True)
+    for check in checks:
+        same = check.published == check.here
+        table.add_row(
+            Text(check.name),
+            Text(_shortened(check.published)),
+            Text("the same" if same else _shortened(check.here)),
+            Text("" if check.answer == VALID else check.answer, style="bold red"),
+        )
+    return table
+
+
+def _shortened(text: str) -> str:
+    """Lists of op types and digests are long; what differs is in ``--json``."""
+    return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
 
 
 def interval(measured: Interval, digits: int = 3) -> str:

@@ -83,7 +83,7 @@ class EngineRuntime:
         session = ModelSession(served, config)
         first_run(session, feed)
         changed = changed_type_attributes(self._frozen.graph_def, graph_def)
-        return Built(session, len(changed), graph_matches=True)
+        return Built(session, len(changed))
 
     def save(self, candidate: Candidate, path: str, form: str, *, fold_weights: bool) -> None:
         """Writes the rewritten graph: ``saved_model``, ``pb`` or ``log`` (a pass's log folder)."""

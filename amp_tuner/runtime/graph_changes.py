@@ -35,6 +35,17 @@ def changed_type_attributes(
     )
 
 
+def differences_of(
+    predicted: frozenset[TypeAttribute], real: frozenset[TypeAttribute]
+) -> tuple[str, ...]:
+    """One text for each type attribute that only one of two rewrites converted, sorted."""
+    return tuple(
+        f"{one.node} {one.attribute}{'' if one.position < 0 else f'[{one.position}]'}: "
+        + (f"{one.data_type}, predicted was float32" if one in real else f"not {one.data_type}")
+        for one in sorted(predicted ^ real)
+    )
+
+
 def _changes(before: node_def_pb2.NodeDef, after: node_def_pb2.NodeDef) -> Iterator[TypeAttribute]:
     for name, value in before.attr.items():
         if name not in after.attr:

@@ -29,6 +29,10 @@ RUNTIMES: Mapping[str, Callable[[ModelSource, str, Threads, str], Runtime]] = {
 DEVICES = ("cpu", "gpu")
 
 
+#: So many differences from the predicted graph are named.
+_NAMED_DIFFERENCES = 10
+
+
 @dataclass(frozen=True)
 class _Opened:
     """A model and the question that it answers."""
@@ -124,7 +128,8 @@ class ModelHost:
         return {
             "seconds": time.perf_counter() - started_s,
             "type_attributes_16bit": built.type_attributes_16bit,
-            "graph_matches": built.graph_matches,
+            "graph_matches": not built.differences,
+            "differences": list(built.differences[:_NAMED_DIFFERENCES]),
         }
 
     def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:

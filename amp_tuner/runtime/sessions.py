@@ -31,12 +31,13 @@ class Built:
     Attributes:
         session: has run once where there was data.
         type_attributes_16bit: type attributes of nodes that were converted (no constants).
-        graph_matches: whether the graph that runs is what our own rewrite gives.
+        differences: how the graph that runs differs from what our own rewrite gives, one text a
+            type attribute.
     """
 
     session: ModelSession
     type_attributes_16bit: int
-    graph_matches: bool
+    differences: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):

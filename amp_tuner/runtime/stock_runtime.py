@@ -27,7 +27,7 @@ from amp_tuner.records import FLOAT32
 from amp_tuner.runtime.batches import Feed
 from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.engine_runtime import check_data_type, loaded_model
-from amp_tuner.runtime.graph_changes import TypeAttribute, changed_type_attributes
+from amp_tuner.runtime.graph_changes import TypeAttribute, changed_type_attributes, differences_of
 from amp_tuner.runtime.loader import served_model
 from amp_tuner.runtime.loader_graph import node_name, pruned
 from amp_tuner.runtime.pass_dumps import PassDump, read_dumps
@@ -92,7 +92,7 @@ class StockRuntime:
         if candidate.data_type == FLOAT32:
             session = ModelSession(self._served, session_config(self._threads, self._device))
             first_run(session, feed)
-            return Built(session, 0, graph_matches=True)
+            return Built(session, 0)
         rules = rule_set(candidate.rules)
         check_data_type(candidate, rules.data_type)
         session, dumps = self._first_run(rules, candidate.environment, feed)
@@ -103,14 +103,15 @@ class StockRuntime:
             if candidate.expects_16bit and not count:
                 cause = f"the pass converted nothing; expected: {candidate.expects_16bit} types"
                 raise WorkerFailure(cause, fatal=False)
-            matches = all(
-                self._predicted(dump, rules, candidate) == real
+            differences = tuple(
+                text
                 for dump, real in zip(dumps, changed)
+                for text in differences_of(self._predicted(dump, rules, candidate), real)
             )
         except BaseException:
             session.close()
             raise
-        return Built(session, count, graph_matches=matches)
+        return Built(session, count, differences)
 
     def save(self, candidate: Candidate, path: str, form: str, *, fold_weights: bool) -> None:
         """Not for this runtime: what it deploys is variables and an option.

@@ -89,7 +89,8 @@ class WorkerClient:
 
         Returns:
             ``seconds`` it took, ``type_attributes_16bit`` in the graph that runs,
-            ``graph_matches``: whether that is what our own rewrite gives.
+            ``graph_matches``: whether that is what our own rewrite gives, ``differences``: the
+            first ten texts on where it is not.
         """
         return self._ask("build", key=key, candidate=candidate.to_json())
 

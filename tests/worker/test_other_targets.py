@@ -15,19 +15,16 @@ from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
 from tests import tiny_models
 from tests.conftest import started
+from tests.environments import interpreter
 
 pytestmark = pytest.mark.all_only
-
-ENVIRONMENTS = Path(__file__).parents[2] / ".environments"
 
 
 @pytest.fixture(scope="module", params=["tf215", "tf215-py39"])
 def old_worker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerClient]:
-    python = ENVIRONMENTS / request.param / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"`make environments` found no interpreter for {request.param}")
+    python = interpreter(request.param)
     with started(tmp_path_factory.mktemp("worker"), python=str(python)) as client:
         yield client
 

@@ -1,0 +1,67 @@
+"""What a finished study's folder holds, for the verbs that use its points elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amp_tuner.config.load import check_study
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import InputError
+from amp_tuner.folder import RunFolder
+from amp_tuner.results.points import point_name, read_front
+
+NAMED = ("best", "knee", "fastest", "safest")
+
+
+def point_file(folder: RunFolder, wanted: str) -> Path:
+    """The file of a point that is named (``best``, ``knee``, …) or numbered.
+
+    Raises:
+        InputError: the folder holds no finished study, or no such point.
+    """
+    path = folder.pareto / "front.yaml"
+    if not path.exists():
+        message = "holds no finished study (no pareto/front.yaml)"
+        raise InputError.one(str(folder.root), message)
+    front = read_front(path)
+    numbers = [entry.number for entry in front.entries]
+    if wanted in NAMED:
+        number = getattr(front, wanted)
+        if number is None:
+            message = "no setting certainly meets the accuracy goal, so there is no best"
+            raise InputError.one("--point", f"{message}; allowed: knee, fastest, safest, {numbers}")
+    elif wanted.isascii() and wanted.isdigit() and int(wanted) in numbers:
+        number = int(wanted)
+    else:
+        message = f"found {wanted!r}; allowed: {', '.join(NAMED)}, or one of {numbers}"
+        raise InputError.one("--point", message)
+    return folder.pareto / point_name(number)
+
+
+def study_of(
+    folder: RunFolder, changes: Mapping[str, Mapping[str, Any]] | None = None
+) -> StudyConfig:
+    """The study that a folder holds, as its study file said.
+
+    Args:
+        folder: a study's output folder.
+        changes: section to keys with other values; None as a value takes the key away.
+
+    Raises:
+        InputError: every problem of the study here: files that are not where they were, say.
+    """
+    held = json.loads(folder.identity.read_text(encoding="utf-8"))
+    plain = held["config"]
+    for name, values in (changes or {}).items():
+        section = {**plain.get(name, {}), **values}
+        plain[name] = {key: value for key, value in section.items() if value is not None}
+    return check_study(plain, Path(held["study_file"]))
+
+
+def baseline_onednn(folder: RunFolder) -> bool:
+    """The state of oneDNN's switch under which the study's baseline ran."""
+    path = folder.root / "baseline.json"
+    return bool(json.loads(path.read_text(encoding="utf-8"))["onednn"])
