@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.runtime.loader_graph import first_line
-from amp_tuner.runtime.unsafe import unsafe_archive_names, unsafe_keras_config
+from amp_tuner.runtime.unsafe_keras import unsafe_archive_names, unsafe_hdf5, unsafe_keras_config
 from amp_tuner.worker.protocol import ModelSource
 
 SIGNATURE = "serving_default"
@@ -78,34 +78,38 @@ def _check(source: ModelSource) -> None:
             f"a Keras file has no signature {source.signature!r}; allowed is {SIGNATURE!r}"
         )
     read = _archive_config if source.path.endswith(".keras") else _hdf5_config
-    config = read(source.path)
+    config, outside = read(source.path)
     if not source.allow_unsafe:
-        problems += unsafe_keras_config(config)
+        problems += unsafe_keras_config(config) + outside
     if problems:
         raise InputError(Problem(source.path, problem) for problem in problems)
 
 
-def _archive_config(path: str) -> Any:
-    """The configuration in a ``.keras`` archive."""
+def _archive_config(path: str) -> tuple[Any, list[str]]:
+    """The configuration in a ``.keras`` archive, and what in it lies in other files."""
     try:
         with zipfile.ZipFile(path) as archive:
             problems = unsafe_archive_names(archive.namelist())
             if problems:
                 raise InputError(Problem(path, problem) for problem in problems)
             config = json.loads(archive.read("config.json"))
+            outside = []
+            for name in filter(lambda name: name.endswith(".h5"), archive.namelist()):
+                with archive.open(name) as member, h5py.File(member, "r") as file:
+                    outside += unsafe_hdf5(file)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         text = f"is no .keras archive, or a broken one: {first_line(error)}"
         raise InputError.one(path, text) from error
     if isinstance(config, dict):
         config.pop("compile_config", None)  # the model is not compiled, so this is never used
-    return config
+    return config, outside
 
 
-def _hdf5_config(path: str) -> Any:
-    """The configuration in an ``.h5`` file."""
+def _hdf5_config(path: str) -> tuple[Any, list[str]]:
+    """The configuration in an ``.h5`` file, and what in it lies in other files."""
     try:
         with h5py.File(path, "r") as file:
-            text = file.attrs.get("model_config")
+            text, outside = file.attrs.get("model_config"), unsafe_hdf5(file)
     except OSError as error:
         raise InputError.one(
             path, f"is no HDF5 file, or a broken one: {first_line(error)}"
@@ -116,7 +120,7 @@ def _hdf5_config(path: str) -> Any:
             "holds weights only, no model; allowed is a whole model, as model.save(...) writes it",
         )
     try:
-        return json.loads(text)
+        return json.loads(text), outside
     except (TypeError, ValueError) as error:
         message = f"its model_config is no JSON: {first_line(error)}"
         raise InputError.one(path, message) from error

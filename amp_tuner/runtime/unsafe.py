@@ -7,11 +7,9 @@ is looked for by running it: graphs are read as protobuf, Keras' configuration a
 
 from __future__ import annotations
 
-import builtins
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
-from typing import Any, Optional
+from collections.abc import Iterable
+from typing import Optional
 
 import tensorflow as tf
 
@@ -51,20 +49,6 @@ _PROTO_OPS = frozenset({"DecodeProtoV2", "EncodeProto"})
 _PRINT_TARGETS = re.compile(r"(stdout|stderr|log\((info|warning|error)\))?")
 _PROTO_SOURCES = re.compile(r"(local|bytes)://|$")
 _ALLOW = "; set allow_unsafe: true if you trust the model"
-
-#: Keras layers that run code or load files of the author's choice.
-_UNSAFE_LAYERS = {
-    "Lambda": "runs Python code that the file carries",
-    "TorchModuleWrapper": "unpickles data that the file carries",
-    "JaxLayer": "runs code that the file carries",
-    "FlaxLayer": "runs code that the file carries",
-    "TFSMLayer": "loads another model from a path",
-}
-_KERAS_MODULE = re.compile(r"builtins$|(tf_)?keras(\.|$)")
-#: Where Keras keeps what a configuration may name as a function.
-_KERAS_FUNCTIONS = re.compile(
-    r"(tf_)?keras\.(src\.)?(activations|constraints|initializers|losses|metrics|ops|regularizers)\b"
-)
 
 
 def unsafe_nodes(
@@ -126,62 +110,3 @@ def _reason(node: tf.compat.v1.NodeDef) -> Optional[str]:
 def _text(node: tf.compat.v1.NodeDef, attribute: str) -> str:
     """A node's string attribute; empty where it has its default."""
     return str(node.attr[attribute].s.decode("utf-8", "replace"))
-
-
-def unsafe_archive_names(names: Iterable[str]) -> list[str]:
-    """One text for each member of a ``.keras`` archive that would land outside its folder."""
-    return [
-        f"the archive's member {name!r} leads out of its folder, which is never allowed"
-        for name in names
-        if PurePosixPath(name.replace("\\", "/")).is_absolute()
-        or ".." in PurePosixPath(name.replace("\\", "/")).parts
-        or re.match(r"[A-Za-z]:", name)
-    ]
-
-
-def unsafe_keras_config(config: Any) -> list[str]:
-    """One text for each part of a Keras configuration that runs code, imports or reads files.
-
-    Args:
-        config: a model's configuration as JSON, of Keras 2 or 3.
-    """
-    return list(dict.fromkeys(f"{text}{_ALLOW}" for text in _keras_problems(config, "the model")))
-
-
-def _keras_problems(value: Any, layer: str) -> Iterator[str]:
-    """Walks through ``value``; ``layer`` is the innermost named object around it."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _keras_problems(item, layer)
-    elif isinstance(value, dict):
-        inner = value.get("config")
-        if isinstance(inner, dict) and isinstance(inner.get("name"), str):
-            layer = f"layer {inner['name']!r}"
-        yield from _object_problems(value, layer)
-        for item in value.values():
-            yield from _keras_problems(item, layer)
-
-
-def _object_problems(value: dict[str, Any], layer: str) -> Iterator[str]:
-    """What is wrong with one object of a configuration, its parts aside."""
-    kind, module = value.get("class_name"), value.get("module")
-    if kind in _UNSAFE_LAYERS:
-        yield f"{layer} ({kind}) {_UNSAFE_LAYERS[kind]}, which is refused"
-    elif kind == "__lambda__":
-        yield f"{layer} carries a Python lambda, which is refused"
-    elif kind == "function" and not _is_keras_function(value):
-        yield f"{layer} names the function {module}.{value.get('config')}, which is refused"
-    elif kind is not None and isinstance(module, str) and not _KERAS_MODULE.match(module):
-        yield f"{layer} imports {module}.{kind}, which is refused; allowed are Keras' own"
-    if isinstance(value.get("vocabulary"), str):
-        yield f"{layer} reads its vocabulary from the file {value['vocabulary']!r}, refused"
-
-
-def _is_keras_function(value: dict[str, Any]) -> bool:
-    """Whether a function's name can only mean one of Keras' own harmless functions."""
-    module, name = value.get("module"), value.get("config")
-    if not isinstance(name, str):
-        return False
-    if module in (None, "builtins"):
-        return not hasattr(builtins, name)
-    return isinstance(module, str) and bool(_KERAS_FUNCTIONS.match(module))

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from amp_tuner.errors import InputError
 from amp_tuner.runtime.loader import load_model
-from amp_tuner.runtime.unsafe import unsafe_keras_config
+from amp_tuner.runtime.unsafe_keras import unsafe_keras_config
 from amp_tuner.worker.protocol import ModelSource
 from tests.runtime.loader_models import Example, run_frozen
 
@@ -182,19 +182,19 @@ def test_a_keras_2_lambda_inside_an_inner_model_is_refused(tmp_path: Path) -> No
     [
         (
             {"module": "os", "class_name": "function", "config": "system"},
-            "names the function os.system",
+            "names the function 'os.system'",
         ),
         (
             {"module": "builtins", "class_name": "function", "config": "exec"},
-            "names the function builtins.exec",
+            "names the function 'builtins.exec'",
         ),
         (
             {"module": "keras.utils", "class_name": "function", "config": "get_file"},
-            "names the function keras.utils.get_file",
+            "names the function 'keras.utils.get_file'",
         ),
         (
             {"module": "my.layers", "class_name": "Thing", "config": {"name": "a"}},
-            "layer 'a' imports my.layers.Thing",
+            "layer 'a' imports 'my.layers.Thing'",
         ),
         (
             {"class_name": "StringLookup", "config": {"name": "a", "vocabulary": "/etc/passwd"}},
@@ -204,11 +204,61 @@ def test_a_keras_2_lambda_inside_an_inner_model_is_refused(tmp_path: Path) -> No
             {"class_name": "TFSMLayer", "config": {"name": "a", "filepath": "/x"}},
             "layer 'a' (TFSMLayer) loads another model",
         ),
+        (
+            {"class_name": "Thing", "registered_name": "any>Lambda", "config": {"name": "a"}},
+            "layer 'a' (Lambda) runs Python code",
+        ),
+        (
+            {"module": "keras.utils", "class_name": "get_file", "config": {"name": "a"}},
+            "layer 'a' has the class_name 'get_file', which is no class",
+        ),
+        (
+            {"class_name": "TFOpLambda", "config": {"name": "a", "function": "io.read_file"}},
+            "layer 'a' (TFOpLambda) calls what may be no mathematics of TensorFlow",
+        ),
+        (
+            {"class_name": "ClassMethod", "config": {"name": "a", "cls_ref": "saved_model"}},
+            "layer 'a' (ClassMethod) calls what may be no mathematics of TensorFlow",
+        ),
     ],
 )
 def test_a_keras_configuration_that_reaches_out_is_refused(config: Any, text: str) -> None:
     found = unsafe_keras_config({"class_name": "Functional", "config": {"layers": [config]}})
     assert any(text in problem for problem in found)
+
+
+@pytest.mark.parametrize("function", ["math.add", "nn.relu", "concat", "__operators__.getitem"])
+def test_keras_2_layers_may_call_mathematics(function: str) -> None:
+    layer = {"class_name": "TFOpLambda", "config": {"name": "a", "function": function}}
+    assert unsafe_keras_config({"class_name": "Functional", "config": {"layers": [layer]}}) == []
+
+
+def reach_out(file: h5py.File, elsewhere: Path) -> None:
+    """A link to another file, a dataset in a raw file, and a dataset made of others."""
+    elsewhere.write_bytes(bytes(32))
+    file["inner/link"] = h5py.ExternalLink(str(elsewhere), "/secret")
+    file.create_dataset("raw", (8,), "f4", external=[(str(elsewhere), 0, 32)])
+    layout = h5py.VirtualLayout((8,), "f4")
+    layout[:] = h5py.VirtualSource(str(elsewhere), "secret", (8,))
+    file.create_virtual_dataset("virtual", layout)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_weights_that_lie_in_other_files_are_refused(
+    suffix: str, examples: Examples, tmp_path: Path
+) -> None:
+    path = tmp_path / f"model.{suffix}"
+    path.write_bytes(Path(examples[suffix].source.path).read_bytes())
+    weights = tmp_path / "more.weights.h5" if suffix == "keras" else path
+    with h5py.File(weights, "a") as file:
+        reach_out(file, tmp_path / "elsewhere")
+    if suffix == "keras":
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.write(weights, weights.name)
+    said = refusal(path)
+    assert "'/inner/link' is a link to the file" in said
+    assert "'/raw' takes its data from another file" in said
+    assert "'/virtual' takes its data from another file" in said
 
 
 @pytest.mark.parametrize("name", ["../../evil.txt", "/evil.txt", "a/../../evil", "C:\\evil"])
