@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Optional
 
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework import op_def_registry
 
 from amp_tuner.errors import InputError
 
 #: What one protobuf message can hold.
 MESSAGE_LIMIT_BYTES = 2**31 - 1
+#: Constants below this are no burden; TensorFlow reads shapes out of them.
+_SMALL_BYTES = 4096
+_SWOLLEN = 4
+_FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
+#: Types whose numbers a graph holds as plain bytes.
+_NUMBER_BYTES = {
+    data_type: int(tf.as_dtype(data_type).size)
+    for data_type in (*_FLOATS, types_pb2.DT_INT32, types_pb2.DT_INT64, types_pb2.DT_BOOL)
+}
+_LARGEST_NUMBER_BYTES = 16
 
 
 def check_message_size(path: Path) -> None:
@@ -93,6 +105,69 @@ def without_places(graph_def: tf.compat.v1.GraphDef) -> None:
     for node in graph_def.node:
         node.device = ""
         node.attr.pop("_class", None)
+
+
+def claimed_bytes(constant: tf.compat.v1.NodeDef) -> int:
+    """Bytes that a Const's value takes in memory; in the graph, one number may stand for all."""
+    return _LARGEST_NUMBER_BYTES * _elements(constant)
+
+
+def broken_constants(graph_def: tf.compat.v1.GraphDef) -> list[str]:
+    """One text for each Const of numbers whose bytes are not those that its shape needs."""
+    problems = []
+    for function, node in all_nodes(graph_def):
+        tensor = node.attr["value"].tensor if node.op == "Const" else None
+        if tensor is None or not tensor.tensor_content or tensor.dtype not in _NUMBER_BYTES:
+            continue
+        needed_bytes = _NUMBER_BYTES[tensor.dtype] * _elements(node)
+        if len(tensor.tensor_content) != needed_bytes:
+            problems.append(
+                f"constant {full_name(function, node)!r} has {len(tensor.tensor_content)} bytes; "
+                f"its shape and type need {needed_bytes}"
+            )
+    return problems
+
+
+def _elements(constant: tf.compat.v1.NodeDef) -> int:
+    shape = constant.attr["value"].tensor.tensor_shape
+    return math.prod(max(0, int(side.size)) for side in shape.dim)
+
+
+def as_placeholder(constant: tf.compat.v1.NodeDef) -> tf.compat.v1.NodeDef:
+    """A Placeholder of a constant's name, type and shape.
+
+    The shape of a large constant of integers is left open: where an op takes it for a shape or for
+    axes, TensorFlow would make a tensor of so many dimensions.
+    """
+    made = tf.compat.v1.NodeDef(
+        name=constant.name, op="Placeholder", input=constant.input, device=constant.device
+    )
+    made.attr["dtype"].CopyFrom(constant.attr["dtype"])
+    if constant.attr["dtype"].type in _FLOATS:
+        made.attr["shape"].shape.CopyFrom(constant.attr["value"].tensor.tensor_shape)
+    else:
+        made.attr["shape"].shape.unknown_rank = True
+    return made
+
+
+def without_swollen(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The graph with Placeholders for constants that are far larger in memory than in the graph.
+
+    TensorFlow works out constants when it checks a graph: a few bytes would take any amount.
+    """
+    swollen = [
+        node.name
+        for node in graph_def.node
+        if node.op == "Const"
+        and claimed_bytes(node) > max(_SMALL_BYTES, _SWOLLEN * node.ByteSize())
+    ]
+    if not swollen:
+        return graph_def
+    result = tf.compat.v1.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    result.node.extend(
+        as_placeholder(node) if node.name in swollen else node for node in graph_def.node
+    )
+    return result
 
 
 def called_functions(node: tf.compat.v1.NodeDef) -> Iterator[str]:

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.runtime.loader_freeze import FILLING_OPS, TABLE_OPS, check_state
 from amp_tuner.runtime.loader_graph import (
+    broken_constants,
     by_name,
     check_message_size,
     dangling,
@@ -21,6 +22,7 @@ from amp_tuner.runtime.loader_graph import (
     tensor_name,
     unknown_ops,
     without_places,
+    without_swollen,
 )
 from amp_tuner.runtime.loader_model import FrozenModel
 from amp_tuner.runtime.unsafe import unsafe_nodes
@@ -40,7 +42,7 @@ def load_graph_def(source: ModelSource) -> FrozenModel:
     """
     full = _parsed(source.path)
     _check(full, source)
-    graph = imported(full, source.path)
+    graph = imported(without_swollen(full), source.path)
     fetches = _fetches(graph, source)
     ends = [node_name(tensor) for tensor in fetches.values()]
     nodes = by_name(full.node)
@@ -97,7 +99,7 @@ def _check(graph_def: tf.compat.v1.GraphDef, source: ModelSource) -> None:
     """All checks that need no graph, at once."""
     nodes = by_name(graph_def.node)
     wanted = [node_name(name) for name in source.fetches]
-    problems = unknown_ops(graph_def) + dangling(graph_def)
+    problems = unknown_ops(graph_def) + dangling(graph_def) + broken_constants(graph_def)
     if not source.allow_unsafe:
         runs = wanted or [name for name in nodes if name not in _consumed(graph_def)]
         problems += unsafe_nodes(graph_def, runs)

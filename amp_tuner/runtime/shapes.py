@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.framework import graph_pb2
 
 from amp_tuner.graph.typed_graph import Shapes, TypedGraph
-from amp_tuner.runtime.outside_weights import is_outside
+from amp_tuner.runtime.loader_graph import as_placeholder, claimed_bytes
 
 _INPUTS = ("Placeholder", "PlaceholderWithDefault")
 #: Constants above this size are weights: no shape depends on their values.
@@ -55,8 +55,8 @@ def _with_batch_size(
     small = graph_pb2.GraphDef(library=graph_def.library, versions=graph_def.versions)
     is_free = False
     for node in graph_def.node:
-        if node.op == "Const" and (is_outside(node) or node.ByteSize() > _LARGE_BYTES):
-            small.node.append(_of_same_shape(node))
+        if node.op == "Const" and claimed_bytes(node) > _LARGE_BYTES:
+            small.node.append(as_placeholder(node))
             continue
         copied = small.node.add()
         copied.CopyFrom(node)
@@ -65,13 +65,3 @@ def _with_batch_size(
             dimensions[0].size = batch_size
             is_free = True
     return small, is_free
-
-
-def _of_same_shape(constant: node_def_pb2.NodeDef) -> node_def_pb2.NodeDef:
-    """A Placeholder for a constant."""
-    made = node_def_pb2.NodeDef(
-        name=constant.name, op="Placeholder", input=constant.input, device=constant.device
-    )
-    made.attr["dtype"].CopyFrom(constant.attr["dtype"])
-    made.attr["shape"].shape.CopyFrom(constant.attr["value"].tensor.tensor_shape)
-    return made

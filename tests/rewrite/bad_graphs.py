@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2
 
 from tests.rewrite import graphs
 
@@ -39,15 +39,15 @@ def broken(fault: str) -> graph_pb2.GraphDef:
 @st.composite
 def mutated_graphs(draw) -> graph_pb2.GraphDef:
     """A real graph with a few random changes to its nodes."""
-    made = draw(st.sampled_from(_SOURCES))
+    made = draw(st.sampled_from(SOURCES))
     graph_def = graph_pb2.GraphDef.FromString(made.SerializeToString())
     chance = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     for _ in range(draw(st.integers(1, 4))):
-        _mutate(graph_def, chance)
+        mutate(graph_def, chance)
     return graph_def
 
 
-_SOURCES = (
+SOURCES = (
     CHAIN,
     graphs.conv_net(),
     graphs.while_loop(),
@@ -56,26 +56,55 @@ _SOURCES = (
 )
 
 
-def _mutate(graph_def: graph_pb2.GraphDef, chance: np.random.Generator) -> None:
+def mutate(graph_def: graph_pb2.GraphDef, chance: np.random.Generator) -> None:
+    """One random change to a node, in place."""
     nodes = graph_def.node
     node, other = (nodes[int(chance.integers(len(nodes)))] for _ in range(2))
-    attributes = sorted(node.attr)
-    kind = int(chance.integers(8))
-    if kind == 0 and attributes:
-        del node.attr[str(chance.choice(attributes))]
-    elif kind == 1 and attributes:
-        node.attr[str(chance.choice(attributes))].type = int(chance.integers(0, 130))
-    elif kind == 2 and attributes:
-        node.attr[str(chance.choice(attributes))].list.type.extend([1, 19])
-    elif kind == 3 and attributes:
-        node.attr[str(chance.choice(attributes))].i = int(chance.integers(-(2**40), 2**40))
-    elif kind == 4:
+    if node.attr and chance.random() < 0.6:
+        _mutate_attribute(node, other, chance)
+        return
+    kind = int(chance.integers(4))
+    if kind == 0:
         node.op = other.op
-    elif kind == 5 and node.input:
+    elif kind == 1 and node.input:
         port = int(chance.integers(0, 5))
         source = str(chance.choice([other.name, f"{other.name}:{port}", f"^{other.name}", ":", ""]))
         node.input[int(chance.integers(len(node.input)))] = source
-    elif kind == 6:
+    elif kind == 2:
         node.name = other.name
-    elif kind == 7:
+    else:
         nodes.add().CopyFrom(other)
+
+
+def _mutate_attribute(
+    node: node_def_pb2.NodeDef, other: node_def_pb2.NodeDef, chance: np.random.Generator
+) -> None:
+    name = str(chance.choice(sorted(node.attr)))
+    kind = int(chance.integers(6))
+    if kind == 0:
+        del node.attr[name]
+    elif kind == 1:
+        node.attr[name].type = int(chance.integers(0, 130))
+    elif kind == 2:
+        node.attr[name].list.type.extend([1, 19])
+    elif kind == 3:
+        node.attr[name].i = int(chance.integers(-(2**40), 2**40))
+    elif kind == 4:
+        _resize(node.attr[name], chance)
+    else:
+        place = f"{name}x" if chance.random() < 0.5 else name
+        node.attr[place].CopyFrom(_any_value(other, chance))
+
+
+def _resize(value: attr_value_pb2.AttrValue, chance: np.random.Generator) -> None:
+    """Makes one dimension of a shape, or of a tensor that keeps its content, any number."""
+    shape = value.tensor.tensor_shape if value.HasField("tensor") else value.shape
+    if not shape.dim or chance.random() < 0.3:
+        shape.dim.add()
+    size = int(chance.choice([-2, -1, 0, 1, 3, 2**20, 2**31, 2**40, 2**62]))
+    shape.dim[int(chance.integers(len(shape.dim)))].size = size
+
+
+def _any_value(node: node_def_pb2.NodeDef, chance: np.random.Generator) -> attr_value_pb2.AttrValue:
+    names = sorted(node.attr)
+    return node.attr[str(chance.choice(names))] if names else attr_value_pb2.AttrValue(s=b"\xff")
