@@ -7,7 +7,7 @@ the hardware is another one, figures cannot be expected to hold: that is told as
 was found.
 
 A certain loss of speed is two 95 % intervals that do not overlap by more than a tie, twice in a
-row: on an unchanged machine both at once are rarer than one in a hundred.
+row. How often that happens on an unchanged machine is what experiments/verify measures.
 """
 
 from __future__ import annotations
