@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tests.rewrite.graphs import building, matrix, raw, v1
+from tests.rewrite.graphs import building, chain, matrix, raw, v1
 
 CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 GPU = "/job:localhost/replica:0/task:0/device:GPU:0"
@@ -137,6 +137,33 @@ def calls():
         tf.identity(tf.matmul(tf.nn.relu(y), y), name="out")
     return graph.as_graph_def()
 
+
+def mixed_fanout():
+    """A product that another product and an exponential read; fetch ``out``."""
+    with building() as graph:
+        one = matrix()
+        first = tf.matmul(one, one, name="first")
+        second = tf.matmul(first, one, name="second")
+        tf.identity(tf.add(tf.exp(first), second), name="out")
+    return graph.as_graph_def()
+
+
+def on_cpu(graph_def):
+    """The graph with every node placed on the CPU, where alone float16 is emulated."""
+    for node in graph_def.node:
+        node.device = CPU
+    return graph_def
+
+
+EMULATED = {
+    "simple": on_cpu(
+        chain(
+            *("Exp", "Relu", "Sqrt", "Relu", "MatMul", "Relu", "Log", "Relu"),
+            *("SparseMatMul", "Relu"),
+        )
+    ),
+    "mixed fanout": on_cpu(mixed_fanout()),
+}
 
 CONFORMANCE = {
     "float16 already": already_16bit(tf.float16),
