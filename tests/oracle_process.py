@@ -8,6 +8,7 @@ environment, the list variables are set for one request each.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import pathlib
@@ -37,6 +38,8 @@ def optimize(graph_def, fetches, optimizer, environment, gpu):
     options.optimizers.append(optimizer)
     options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     options.min_graph_nodes = -1
+    # ITEX's would fuse what the pass made, where ITEX is installed.
+    options.use_plugin_optimizers = rewriter_config_pb2.RewriterConfig.OFF
     # It rejects whole models whose loops the pass has painted without their bodies.
     options.disable_tfg_optimizer = True
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
@@ -141,9 +144,16 @@ def encoded(graph_def):
     return base64.b64encode(graph_def.SerializeToString()).decode()
 
 
+def hello():
+    """The version, and what is here of all that the tuner needs beside TensorFlow and NumPy."""
+    needed = ("optuna", "pandas", "pydantic", "rich", "scipy", "sklearn", "yaml")
+    found = [name for name in needed if importlib.util.find_spec(name) is not None]
+    return {"tensorflow": tf.__version__, "tuner_packages": found}
+
+
 def main():
     with os.fdopen(int(sys.argv[1]), "r") as requests, os.fdopen(int(sys.argv[2]), "w") as replies:
-        replies.write(json.dumps({"tensorflow": tf.__version__}) + "\n")
+        replies.write(json.dumps(hello()) + "\n")
         replies.flush()
         for line in requests:
             replies.write(json.dumps(answer(json.loads(line))) + "\n")

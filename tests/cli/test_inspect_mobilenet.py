@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from tests.cli.conftest import Command
-from tests.oracle import ROOT, Oracle
+from tests.environments import interpreter
+from tests.oracle import Oracle
 
 pytestmark = pytest.mark.all_only
 RULES = ("--rules", "itex-cpu-bfloat16", "--default-device", "CPU")
@@ -35,16 +36,12 @@ def test_of_the_frozen_model(quick: Command, mobilenet: Path) -> None:
 def test_of_the_graph_that_itex_hands_to_its_pass(
     amp_tune: Command, mobilenet: Path, tmp_path: Path
 ) -> None:
-    default = ROOT / ".environments" / "itex" / "bin" / "python"
-    python = Path(os.environ.get("AMP_TUNER_ITEX_PYTHON", default))
-    if not python.exists():
-        pytest.skip(f"NOT TESTED: no ITEX at {python} (AMP_TUNER_ITEX_PYTHON)")
+    python = interpreter("itex")
     given, handed = tmp_path / "frozen.pb", tmp_path / "before.pb"
     subprocess.run([python, FREEZE, given], check=True, capture_output=True)
-    oracle = Oracle(str(python))
     graph_def = graph_pb2.GraphDef.FromString(given.read_bytes())
-    dumps = oracle.itex_pass(graph_def, {}, ["Identity"])
-    oracle.close()
+    with closing(Oracle(python)) as oracle:
+        dumps = oracle.itex_pass(graph_def, {}, ["Identity"])
     assert dumps is not None
     handed.write_bytes(dumps[0].SerializeToString())
     ended = amp_tune("inspect", handed, *RULES, "--python", python, "--fetch", "Identity")
