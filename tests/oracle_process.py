@@ -26,7 +26,14 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.grappler import cluster as gcluster
 from tensorflow.python.grappler import tf_optimizer
 
-PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
+#: The variables that the process was started with.
+STARTED_WITH = dict(os.environ)
+
+
+def set_variables(environment):
+    """For one request: nothing is left of those for the requests before."""
+    os.environ.clear()
+    os.environ.update({**STARTED_WITH, **environment})
 
 
 def optimize(graph_def, fetches, optimizer, environment, gpu):
@@ -42,10 +49,7 @@ def optimize(graph_def, fetches, optimizer, environment, gpu):
     options.use_plugin_optimizers = rewriter_config_pb2.RewriterConfig.OFF
     # It rejects whole models whose loops the pass has painted without their bodies.
     options.disable_tfg_optimizer = True
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        if name.endswith(("_ADD", "_REMOVE", "LEVEL", "LOG_PATH")):
-            del os.environ[name]
-    os.environ.update(environment)
+    set_variables(environment)
     return tf_optimizer.OptimizeGraph(
         config, meta, verbose=False, cluster=fake_gpu() if gpu else None
     )
@@ -72,13 +76,14 @@ def itex_dumps(graph_def, fetches, environment):
     options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     options.min_graph_nodes = -1
     with tempfile.TemporaryDirectory() as folder:
-        for name in [name for name in os.environ if name.startswith("ITEX_AUTO_MIXED")]:
-            del os.environ[name]
-        os.environ.update(environment)
-        os.environ.setdefault("ITEX_AUTO_MIXED_PRECISION", "1")
-        os.environ.setdefault("ITEX_AUTO_MIXED_PRECISION_DATA_TYPE", "BFLOAT16")
-        log = environment.get("ITEX_AUTO_MIXED_PRECISION_LOG_PATH", folder)
-        os.environ["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] = log + "/"
+        switches = {
+            "ITEX_AUTO_MIXED_PRECISION": "1",
+            "ITEX_AUTO_MIXED_PRECISION_DATA_TYPE": "BFLOAT16",
+            "ITEX_AUTO_MIXED_PRECISION_LOG_PATH": folder,
+            **environment,
+        }
+        switches["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] += "/"
+        set_variables(switches)
         tf_optimizer.OptimizeGraph(config, meta, verbose=False)
         found = {}
         for kind in ("preop", "AutoMixedPrecision"):
