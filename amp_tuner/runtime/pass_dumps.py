@@ -21,11 +21,12 @@ from amp_tuner.amp.pass_logs import (
     lists_to_text,
 )
 from amp_tuner.amp.rules import TENSORFLOW, RuleSet, rule_set, rule_sets_of
-from amp_tuner.errors import InputError
+from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import whole_file, write_text
 from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.devices import parse_device
 from amp_tuner.runtime.graph_changes import changed_type_attributes
+from amp_tuner.runtime.graph_faults import unreadable_names
 from amp_tuner.runtime.graph_inputs import producer
 from amp_tuner.runtime.shapes import with_shapes
 
@@ -79,10 +80,12 @@ def _read(files: LogFiles) -> PassDump:
 
 def _graph_def(path: Path) -> graph_pb2.GraphDef:
     graph_def = graph_pb2.GraphDef()
+    data = path.read_bytes()
     try:
-        graph_def.ParseFromString(path.read_bytes())
+        graph_def.ParseFromString(data)
     except DecodeError as error:
-        raise InputError.one(str(path), "is truncated or no GraphDef") from error
+        problems = unreadable_names(data) or ["is truncated or no GraphDef"]
+        raise InputError(Problem(str(path), problem) for problem in problems) from error
     return graph_def
 
 

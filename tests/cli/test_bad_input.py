@@ -13,6 +13,7 @@ import pytest
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.conftest import Files
+from tests.rewrite.bad_graphs import broken
 
 
 @pytest.fixture
@@ -213,6 +214,37 @@ def test_a_file_that_is_no_graph_is_one_clear_error(
     (problem,) = problems(ended.err)
     assert message in problem
     assert_no_study_in(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ("unknown op", "(node 'Tanh3') is not known"),
+        ("too many inputs", "{{node Tanh3}}"),
+        ("too few inputs", "{{node Tanh3}}"),
+        ("missing attribute", "{{node Tanh3}}"),
+        ("dangling input", "node 'Tanh3' reads 'nobody'"),
+        ("dangling port", "Node 'Tanh3'"),
+        ("cycle", "'Relu2' reads 'Tanh3' reads 'Relu2'"),
+        ("itself", "'Tanh3' reads 'Tanh3'"),
+        ("duplicate name", "Node 'Tanh3' is not unique"),
+        ("no UTF-8", r"node 5 is called b'\xff\xfe\xfd\xfc\xfb'"),
+    ],
+)
+def test_a_broken_graph_is_refused_with_the_nodes_name_and_nothing_is_written(
+    quick: Command, tmp_path: Path, fault: str, named: str
+) -> None:
+    path, output = tmp_path / "broken.pb", tmp_path / "written"
+    data = broken(fault).SerializeToString()
+    if fault == "no UTF-8":
+        data = data.replace(b"Tanh3", b"\xff\xfe\xfd\xfc\xfb")
+    path.write_bytes(data)
+    words = ["--rules", "tf-cpu-bfloat16", "--log-path", tmp_path / "log"]
+    ended = quick("rewrite", path, *words, "--output", output)
+    assert ended.code == 2
+    (problem,) = problems(ended.err)
+    assert named in problem
+    assert [entry.name for entry in tmp_path.iterdir()] == ["broken.pb"]
 
 
 def test_a_folder_below_a_file_cannot_be_written(
