@@ -10,10 +10,11 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 from typing import Any, Optional
 
 import h5py
+
+from amp_tuner.runtime.file_names import leads_out
 
 _ALLOW = "; set allow_unsafe: true if you trust the model"
 
@@ -66,12 +67,6 @@ def unsafe_archive_names(names: Iterable[str]) -> list[str]:
         for name in names
         if leads_out(name)
     ]
-
-
-def leads_out(name: str) -> bool:
-    """Whether a relative file name could name something outside of its folder."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
 
 
 def unsafe_hdf5(file: h5py.File) -> list[str]:
