@@ -19,7 +19,12 @@ import tensorflow as tf
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.runtime.loader_graph import first_line
-from amp_tuner.runtime.unsafe_keras import unsafe_archive_names, unsafe_hdf5, unsafe_keras_config
+from amp_tuner.runtime.unsafe_keras import (
+    pickled_members,
+    unsafe_archive,
+    unsafe_hdf5,
+    unsafe_keras_config,
+)
 from amp_tuner.worker.protocol import ModelSource
 
 SIGNATURE = "serving_default"
@@ -78,9 +83,13 @@ def _check(source: ModelSource) -> None:
             f"a Keras file has no signature {source.signature!r}; allowed is {SIGNATURE!r}"
         )
     read = _archive_config if source.path.endswith(".keras") else _hdf5_config
-    config, outside = read(source.path)
-    if not source.allow_unsafe:
-        problems += unsafe_keras_config(config) + outside
+    try:
+        config, outside = read(source.path)
+        if not source.allow_unsafe:
+            problems += unsafe_keras_config(config) + outside
+    except RecursionError as error:
+        text = "its configuration is nested too deeply to be a model's"
+        raise InputError.one(source.path, text) from error
     if problems:
         raise InputError(Problem(source.path, problem) for problem in problems)
 
@@ -89,11 +98,11 @@ def _archive_config(path: str) -> tuple[Any, list[str]]:
     """The configuration in a ``.keras`` archive, and what in it lies in other files."""
     try:
         with zipfile.ZipFile(path) as archive:
-            problems = unsafe_archive_names(archive.namelist())
+            problems = unsafe_archive(archive)
             if problems:
                 raise InputError(Problem(path, problem) for problem in problems)
             config = json.loads(archive.read("config.json"))
-            outside = []
+            outside = pickled_members(archive.namelist())
             for name in filter(lambda name: name.endswith(".h5"), archive.namelist()):
                 with archive.open(name) as member, h5py.File(member, "r") as file:
                     outside += unsafe_hdf5(file)
