@@ -19,8 +19,7 @@ from typing import Any
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import write_json
-
-FORMAT = 1
+from amp_tuner.stored import FORMAT, StoredStudy, read_stored
 
 
 @dataclass(frozen=True)
@@ -193,12 +192,9 @@ def check_identity(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
     """
     if not folder.identity.exists():
         return False
-    held = json.loads(folder.identity.read_text(encoding="utf-8"))
-    if held.get("format") != FORMAT:
-        message = f"format {held.get('format')} is newer than this amp-tune reads ({FORMAT})"
-        raise InputError.one(str(folder.identity), message)
+    held = read_stored(folder.identity, StoredStudy)
     wanted = json.loads(json.dumps(identity))
-    before = {key: held["identity"].get(key) for key in wanted}
+    before = {key: held.identity.get(key) for key in wanted}
     problems = [
         Problem(where, f"the study in {folder.root} has {old!r}, this one {new!r}")
         for where, old, new in _differences(before, wanted, "$")
