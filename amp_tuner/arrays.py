@@ -82,6 +82,23 @@ def _parse(file: IO[bytes]) -> ArrayHeader:
     return ArrayHeader(shape, dtype, fortran)
 
 
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """One array, whole.
+
+    Raises:
+        BadArrays: there is none of that name, it is damaged, or holds Python objects.
+    """
+    header = read_headers(path).get(name, "it is not there")
+    if isinstance(header, str):
+        raise BadArrays(f"array {name!r} cannot be used: {header}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            array: NDArray[Any] = file[name]
+            return array
+    except (*_DAMAGE, ValueError) as error:
+        raise BadArrays(f"array {name!r} is damaged: {error}") from error
+
+
 def iterate(path: Path, name: str, header: ArrayHeader) -> Iterator[NDArray[Any]]:
     """The array's values in the file's order, in flat chunks of about a mebibyte.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from amp_tuner.arrays import ArrayHeader, iterate
@@ -87,6 +89,7 @@ def fit(
             problems += _shape_problems(place, info, name, arrays[name])
             problems += _type_problems(place, info, name, arrays[name], path, conversions)
     problems += _length_problems(where, arrays)
+    problems += _size_problems(where, arrays)
     if problems:
         raise InputError(problems)
     samples = next(iter(arrays.values())).shape[0]
@@ -203,6 +206,18 @@ def _length_problems(where: str, arrays: Mapping[str, ArrayHeader]) -> Iterator[
         yield Problem(where, f"arrays have different numbers of samples: {found}; allowed: one")
     elif 0 in lengths.values():
         yield Problem(where, "there are no samples; allowed: one or more")
+
+
+def _size_problems(where: str, arrays: Mapping[str, ArrayHeader]) -> Iterator[Problem]:
+    """A few compressed bytes may stand for any amount."""
+    needed_bytes = sum(math.prod(one.shape) * one.dtype.itemsize for one in arrays.values())
+    machine_bytes = psutil.virtual_memory().total
+    if needed_bytes > machine_bytes:
+        message = (
+            f"the arrays take {needed_bytes / 2**30:.1f} GiB in memory; "
+            f"allowed: what this machine has, {machine_bytes / 2**30:.1f} GiB"
+        )
+        yield Problem(where, message)
 
 
 def _check_batch(data: DataConfig, batch_size: int, samples: int, *, fixed: bool) -> None:
