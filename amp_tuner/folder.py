@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import re
+import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -117,7 +119,7 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
     folder = RunFolder(root)
     if root.is_dir() and not folder.identity.exists():
         # What a tuner leaves behind that found bad input, or was killed before its first trial.
-        ours = re.compile(rf"lock|work|\.{folder.identity.name}\..*")
+        ours = re.compile(rf"lock|work(\..*)?|\.{folder.identity.name}\..*")
         names = sorted(entry.name for entry in root.iterdir())
         strangers = [name for name in names if not ours.fullmatch(name)]
         if strangers:
@@ -125,12 +127,30 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
             raise InputError.one("$.output", f"{root}: {message}; name an empty or a new folder")
     try:
         root.mkdir(parents=True, exist_ok=True)
+        _check_links(folder)
         lock = Lock(folder)
-        folder.work.mkdir(exist_ok=True)
+        _empty_work(folder)
     except OSError as error:
         message = f"cannot write to {root}: {error.strerror}"
         raise InputError.one("$.output", message) from error
     return folder, lock
+
+
+def _check_links(folder: RunFolder) -> None:
+    """A link in a folder that came from elsewhere could have the tuner write anywhere."""
+    links = sorted(entry.name for entry in folder.root.iterdir() if entry.is_symlink())
+    if links:
+        message = f"{folder.root} holds symbolic links ({', '.join(links[:3])}); remove them"
+        raise InputError.one("$.output", message)
+
+
+def _empty_work(folder: RunFolder) -> None:
+    """Makes the scratch folder anew; an earlier run's worker may still be dying in the old one."""
+    if folder.work.exists():
+        stale = folder.work.with_name(f"{folder.work.name}.{secrets.token_hex(4)}")
+        folder.work.rename(stale)
+        shutil.rmtree(stale, ignore_errors=True)
+    folder.work.mkdir()
 
 
 def move_aside(root: Path) -> Path | None:
@@ -144,6 +164,7 @@ def move_aside(root: Path) -> Path | None:
     """
     if not RunFolder(root).identity.exists():
         return None
+    _check_links(RunFolder(root))
     Lock(RunFolder(root)).release()
     number = 1
     while (aside := root.with_name(f"{root.name}.{number}")).exists():

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None:
         sys.stdout.write(text)
     else:
-        write_text(options.output, text)
+        write_text(options.output, text, shared=True)
     return 0
 
 

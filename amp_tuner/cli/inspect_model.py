@@ -80,7 +80,7 @@ def _write_page(
         lists=effective_lists(rules, lists, level),
         explanation=explanation,
     )
-    write_text(options.html, page)
+    write_text(options.html, page, shared=True)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -88,4 +88,4 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         json.dump(content, sys.stdout, indent=1)
         print()
     else:
-        write_json(path, content)
+        write_json(path, content, shared=True)

@@ -108,4 +108,4 @@ def _write(path: Path, point: Point, verdict: Verdict) -> None:
     elif path.is_dir():
         raise InputError.one("--json", f"{path} is a folder; name a file")
     else:
-        write_json(path, content)
+        write_json(path, content, shared=True)

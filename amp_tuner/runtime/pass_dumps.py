@@ -104,10 +104,11 @@ def write_dump(
     item = MAIN_ITEM if family == TENSORFLOW else ""
     files = LogFiles(folder, item, int(time.time() * 1000))
     for path, graph_def in ((files.before, before), (files.after, after)):
-        with whole_file(path) as file:
+        with whole_file(path, shared=True) as file:
             file.write(graph_def.SerializeToString())
-        write_text(path.with_suffix(".pb.txt"), text_format.MessageToString(graph_def))
-    write_text(files.lists, lists_to_text(lists))
+        text = text_format.MessageToString(graph_def)
+        write_text(path.with_suffix(".pb.txt"), text, shared=True)
+    write_text(files.lists, lists_to_text(lists), shared=True)
     return files
 
 
