@@ -94,7 +94,7 @@ def _row(trial: Trial) -> dict[str, Any]:
 
 def _text(text: str | None) -> str:
     """One line that no spreadsheet takes for a formula."""
-    line = one_line(text or "")
+    line = one_line(text or "").strip()
     return f"'{line}" if line.startswith(_FORMULA) else line
 
 

@@ -68,6 +68,16 @@ def test_everything_that_is_wrong_in_a_study_file_is_told_at_once(
     assert not (tmp_path / "run").exists()
 
 
+def test_no_message_reaches_the_terminal_as_more_than_text(
+    amp_tune: Command, write: Any, tmp_path: Path
+) -> None:
+    path = write(model={"path": "a\x1b[2Jb\nc"}, data={"a\x07b": 1})
+    ended = amp_tune("--config", path)
+    assert ended.code == 2
+    assert len(problems(ended.err)) == 2
+    assert ended.err.replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
@@ -304,6 +314,8 @@ def test_a_study_of_a_newer_version_is_refused(amp_tune: Command, finished: Path
         ("move: {MatMul: allow}", ["moves"]),
         ("moves: {MatMul: allow, MatMul: deny}", ["line 1", "MatMul"]),
         ("format: 99\nmoves: {}", ["99"]),
+        ("moves: {'$(touch pwned)': allow}", ["found '$(touch pwned)'; allowed: op types"]),
+        ('moves: {"a\\nb\\e[2J": allow}', [r"found 'a\nb\x1b[2J'; allowed: op types"]),
     ],
 )
 @pytest.mark.parametrize("verb", ["compare", "inspect", "rewrite"])
