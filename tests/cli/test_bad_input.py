@@ -414,3 +414,32 @@ def test_export_of_a_model_that_has_changed_since(
     assert ended.code == 2
     assert "is not the model that was measured any more" in ended.err
     assert not (finished / "run" / "best").exists()
+
+
+@pytest.mark.parametrize("option", ["--html", "--json"])
+def test_a_page_that_cannot_be_written_is_told(
+    quick: Command, small: Files, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    for path, message in (
+        (tmp_path, f"{option}: {tmp_path} is a folder; name a file"),
+        (tmp_path / "file" / "x", f"{option}: cannot write to {tmp_path / 'file' / 'x'}"),
+    ):
+        ended = quick("inspect", small.model, option, path)
+        assert ended.code == 2
+        assert problems(ended.err)[0].startswith(message)
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_an_export_that_cannot_be_written_is_told(
+    amp_tune: Command, finished: Path, tmp_path: Path
+) -> None:
+    words = ["export", finished / "run", "--point", "knee", "--format", "env", "--output"]
+    ended = amp_tune(*words, tmp_path)
+    assert ended.code == 2
+    assert problems(ended.err) == [f"--output: {tmp_path} is a folder; name a file"]
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    assert amp_tune(*words, tmp_path / "link").code == 0
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "precious").read_text() == "precious"
