@@ -81,6 +81,10 @@ def fit(
             problems.append(Problem(place, _no_array(name, headers, path)))
         else:
             problems.append(Problem(place, f"array {name!r} of {path} cannot be used: {found}"))
+    oversized = list(_size_problems(where, arrays))
+    if oversized:
+        # Before any value is read.
+        raise InputError([*problems, *oversized])
     conversions: dict[str, str] = {}
     for info in signature.inputs:
         name = names[info.name]
@@ -89,7 +93,6 @@ def fit(
             problems += _shape_problems(place, info, name, arrays[name])
             problems += _type_problems(place, info, name, arrays[name], path, conversions)
     problems += _length_problems(where, arrays)
-    problems += _size_problems(where, arrays)
     if problems:
         raise InputError(problems)
     samples = next(iter(arrays.values())).shape[0]

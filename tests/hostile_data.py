@@ -36,3 +36,12 @@ def leading_out(path: Path, name: str) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}.npy", stream.getvalue())
     return path
+
+
+def with_header(path: Path, name: str, header: str) -> Path:
+    """An ``.npz`` whose one array has a header of any text."""
+    text = f"{header}\n".encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        content = b"\x93NUMPY\x02\x00" + len(text).to_bytes(4, "little") + text
+        archive.writestr(f"{name}.npy", content)
+    return path

@@ -18,6 +18,7 @@ from amp_tuner.rewrite.explain import Explanation, explain
 from amp_tuner.rewrite.moves import single_moves
 from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
+from amp_tuner.text import printable
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if is_log_folder(options.model):
         with working(console, "reading the log"):
             rules, lists, level, graph, about = opened_log(options)
-        print(about, file=sys.stderr)
+        print(printable(about), file=sys.stderr)
     else:
         rules, lists, level = rules_and_lists(options)
         with working(console, "loading the model"), model_worker(options) as worker:

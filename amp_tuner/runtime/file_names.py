@@ -42,11 +42,9 @@ class FileNames:
 
     Args:
         graph_def: the graph with its functions.
-        given: tensors (``node:0``) that the loader feeds with names of the model's own files.
     """
 
-    def __init__(self, graph_def: tf.compat.v1.GraphDef, given: Collection[str]) -> None:
-        self._given = given
+    def __init__(self, graph_def: tf.compat.v1.GraphDef) -> None:
         self._nodes = {(function, node.name): node for function, node in all_nodes(graph_def)}
         self._arguments = {
             function.signature.name: [argument.name for argument in function.signature.input_arg]
@@ -57,10 +55,13 @@ class FileNames:
             for called in called_functions(node):
                 self._callers[called].append((function, node))
 
-    def are_given(self, function: str, node: tf.compat.v1.NodeDef, position: int) -> bool:
+    def are_given(
+        self, given: Collection[str], function: str, node: tf.compat.v1.NodeDef, position: int
+    ) -> bool:
         """Whether a node's input can only be what the loader feeds.
 
         Args:
+            given: tensors (``node:0``) that the loader feeds with names of the model's own files.
             function: the function that the node is in; empty for the graph itself.
             node: the op that takes a file's name.
             position: which of its inputs.
@@ -70,7 +71,10 @@ class FileNames:
         waiting = [(function, str(node.input[position]))]
         seen = set(waiting)
         while waiting:
-            sources = self._sources(*waiting.pop())
+            inside, reference = waiting.pop()
+            if not inside and tensor_name(reference) in given:
+                continue
+            sources = self._sources(inside, reference)
             if sources is None:
                 return False
             new = [source for source in sources if source not in seen]
@@ -79,9 +83,7 @@ class FileNames:
         return True
 
     def _sources(self, function: str, reference: str) -> Optional[list[tuple[str, str]]]:
-        """The tensors that this one is passed on from; none if it is given, None if it is made."""
-        if not function and tensor_name(reference) in self._given:
-            return []
+        """The tensors that this one is passed on from; None if it is made here."""
         if reference in self._arguments.get(function, ()):
             return self._passed(function, self._arguments[function].index(reference))
         node = self._nodes.get((function, node_name(reference)))

@@ -17,7 +17,7 @@ from amp_tuner.runtime.loader_graph import all_nodes, full_name
 #: TensorFlow's rule (``ops.py``), and the underscore that its own passes begin names with.
 _NODE = re.compile(r"[\w.][\w.\\/>-]*", re.ASCII)
 #: Functions are named after Python's, ``<lambda>`` included.
-_FUNCTION = re.compile(r"[\w./<>\[\]=-]+")
+_FUNCTION = re.compile(r"[\w./<>\[\]=:,@~+*-]+")
 _LONGEST = 10_000
 _SHOWN = 60
 

@@ -107,8 +107,8 @@ class _OwnFiles:
         self._asked = _scopes(graph_def, runs)
         self._initial = _scopes(graph_def, loader.initial)
         self._restoring = _scopes(graph_def, [loader.restore_op])
-        self._checkpoint = FileNames(graph_def, [loader.checkpoint])
-        self._assets = FileNames(graph_def, loader.assets)
+        self._loader = loader
+        self._names = FileNames(graph_def)
 
     def is_harmless(self, function: str, node: tf.compat.v1.NodeDef) -> bool:
         scope = (function, "" if function else node.name)
@@ -116,10 +116,13 @@ class _OwnFiles:
             return scope not in self._asked | self._initial | self._restoring
         if node.op in _RESTORE_OPS:
             return scope not in self._asked | self._initial and (
-                scope not in self._restoring or self._checkpoint.are_given(function, node, 0)
+                scope not in self._restoring
+                or self._names.are_given([self._loader.checkpoint], function, node, 0)
             )
         if node.op in _ASSET_OPS:
-            return scope not in self._asked and self._assets.are_given(function, node, 1)
+            return scope not in self._asked and self._names.are_given(
+                self._loader.assets, function, node, 1
+            )
         return False
 
 
