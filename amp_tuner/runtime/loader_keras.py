@@ -12,6 +12,7 @@ import importlib.util
 import io
 import json
 import zipfile
+import zlib
 from typing import Any
 
 import h5py
@@ -40,6 +41,11 @@ _KERAS_ERRORS = (
     TypeError,
     ValueError,
     tf.errors.OpError,
+)
+#: What reading an archive or an HDF5 file raises where it is damaged, or made to look so.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, OSError),
+    *(RuntimeError, ValueError),
 )
 
 
@@ -106,7 +112,9 @@ def _archive_config(path: str) -> tuple[Any, list[str]]:
             for name in filter(lambda name: name.endswith(".h5"), archive.namelist()):
                 with archive.open(name) as member, h5py.File(member, "r") as file:
                     outside += unsafe_hdf5(file)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except RecursionError:
+        raise
+    except _BROKEN as error:
         text = f"is no .keras archive, or a broken one: {first_line(error)}"
         raise InputError.one(path, text) from error
     if isinstance(config, dict):
@@ -119,7 +127,7 @@ def _hdf5_config(path: str) -> tuple[Any, list[str]]:
     try:
         with h5py.File(path, "r") as file:
             text, outside = file.attrs.get("model_config"), unsafe_hdf5(file)
-    except OSError as error:
+    except _BROKEN as error:
         raise InputError.one(
             path, f"is no HDF5 file, or a broken one: {first_line(error)}"
         ) from error

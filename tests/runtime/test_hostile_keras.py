@@ -151,3 +151,19 @@ def test_the_last_of_two_configurations_is_what_is_read_and_checked(tmp_path: Pa
             tmp_path / "model.keras", keras_config(), {"config.json": config.encode()}
         )
     assert "(Lambda) runs Python code" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("offset", "content"),
+    [(6, b"\x62\x00"), (8, b"\x01\x00"), (10, b"\x63\x00")],
+    ids=["version", "encrypted", "unknown packing"],
+)
+def test_an_archive_that_cannot_be_unpacked_is_told(
+    offset: int, content: bytes, tmp_path: Path
+) -> None:
+    path = write_keras(tmp_path / "model.keras", keras_config())
+    archive = bytearray(path.read_bytes())
+    entry = archive.index(b"PK\x01\x02") + offset
+    archive[entry : entry + len(content)] = content
+    path.write_bytes(archive)
+    assert "is no .keras archive, or a broken one" in refusal(path)
