@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from amp_tuner.amp.rules import RuleSet, rule_set, rule_set_of_runtime
+from amp_tuner.arrays import BadArrays, read_array
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet
 from amp_tuner.errors import TargetError, WorkerFailure
@@ -326,10 +325,12 @@ class Bench:
         path = self._work / "outputs.npz"
         answer = self._limited(worker).outputs(key, start, stop, path, [self._output])
         self.device_s += answer["seconds"]
-        with np.load(path, allow_pickle=False) as arrays:
-            outputs = arrays[self._output]
-        path.unlink()
-        return outputs
+        try:
+            return read_array(path, self._output)
+        except BadArrays as error:
+            raise WorkerFailure(f"the worker's outputs: {error}", fatal=False) from error
+        finally:
+            path.unlink(missing_ok=True)
 
     def _time(
         self,

@@ -6,14 +6,14 @@ published is therefore measured afresh, once, and kept in ``confirmed/``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
-from amp_tuner.errors import TargetError, WorkerFailure
+from amp_tuner.errors import InputError, TargetError, WorkerFailure
 from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
 from amp_tuner.records import FLOAT32, Measurement, Trial
 from amp_tuner.session import Session
+from amp_tuner.stored import StoredConfirmation, read_stored
 
 #: What is published may be timed for longer than the search times: this many times as long.
 PATIENCE = 2.0
@@ -23,11 +23,11 @@ def read_confirmations(folder: RunFolder) -> dict[int, Measurement | str]:
     """What was confirmed so far: trial number to its measurement, or to why it failed."""
     found: dict[int, Measurement | str] = {}
     for path in sorted(folder.confirmed.glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        measurement = content["measurement"]
-        found[int(path.stem)] = (
-            content["cause"] if measurement is None else Measurement.from_json(measurement)
-        )
+        if not path.stem.isdecimal():
+            raise InputError.one(str(path), "has no trial's number as its name")
+        held = read_stored(path, StoredConfirmation)
+        outcome = held.cause or "failed" if held.measurement is None else held.measurement
+        found[int(path.stem)] = outcome
     return found
 
 

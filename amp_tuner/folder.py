@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import re
+import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -19,8 +21,7 @@ from typing import Any
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import write_json
-
-FORMAT = 1
+from amp_tuner.stored import FORMAT, StoredStudy, read_stored
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
     folder = RunFolder(root)
     if root.is_dir() and not folder.identity.exists():
         # What a tuner leaves behind that found bad input, or was killed before its first trial.
-        ours = re.compile(rf"lock|work|\.{folder.identity.name}\..*")
+        ours = re.compile(rf"lock|work(\..*)?|\.{folder.identity.name}\..*")
         names = sorted(entry.name for entry in root.iterdir())
         strangers = [name for name in names if not ours.fullmatch(name)]
         if strangers:
@@ -126,12 +127,30 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
             raise InputError.one("$.output", f"{root}: {message}; name an empty or a new folder")
     try:
         root.mkdir(parents=True, exist_ok=True)
+        _check_links(folder)
         lock = Lock(folder)
-        folder.work.mkdir(exist_ok=True)
+        _empty_work(folder)
     except OSError as error:
         message = f"cannot write to {root}: {error.strerror}"
         raise InputError.one("$.output", message) from error
     return folder, lock
+
+
+def _check_links(folder: RunFolder) -> None:
+    """A link in a folder that came from elsewhere could have the tuner write anywhere."""
+    links = sorted(entry.name for entry in folder.root.iterdir() if entry.is_symlink())
+    if links:
+        message = f"{folder.root} holds symbolic links ({', '.join(links[:3])}); remove them"
+        raise InputError.one("$.output", message)
+
+
+def _empty_work(folder: RunFolder) -> None:
+    """Makes the scratch folder anew; an earlier run's worker may still be dying in the old one."""
+    if folder.work.exists():
+        stale = folder.work.with_name(f"{folder.work.name}.{secrets.token_hex(4)}")
+        folder.work.rename(stale)
+        shutil.rmtree(stale, ignore_errors=True)
+    folder.work.mkdir()
 
 
 def move_aside(root: Path) -> Path | None:
@@ -145,6 +164,7 @@ def move_aside(root: Path) -> Path | None:
     """
     if not RunFolder(root).identity.exists():
         return None
+    _check_links(RunFolder(root))
     Lock(RunFolder(root)).release()
     number = 1
     while (aside := root.with_name(f"{root.name}.{number}")).exists():
@@ -193,12 +213,9 @@ def check_identity(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
     """
     if not folder.identity.exists():
         return False
-    held = json.loads(folder.identity.read_text(encoding="utf-8"))
-    if held.get("format") != FORMAT:
-        message = f"format {held.get('format')} is newer than this amp-tune reads ({FORMAT})"
-        raise InputError.one(str(folder.identity), message)
+    held = read_stored(folder.identity, StoredStudy)
     wanted = json.loads(json.dumps(identity))
-    before = {key: held["identity"].get(key) for key in wanted}
+    before = {key: held.identity.get(key) for key in wanted}
     problems = [
         Problem(where, f"the study in {folder.root} has {old!r}, this one {new!r}")
         for where, old, new in _differences(before, wanted, "$")

@@ -6,7 +6,6 @@ the table. A trial whose file exists has ended, whatever Optuna knows of it.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from amp_tuner.results.trials_csv import write_trials
 from amp_tuner.search.anchors import Anchor, anchors
 from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStudy, repair_journal
 from amp_tuner.session import Session
+from amp_tuner.stored import StoredBaseline, StoredClock, StoredTrial, read_stored
 
 #: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
 _STUCK = 10
@@ -44,7 +44,7 @@ class Clock:
         self._began = time.monotonic()
         self._before = 0.0
         if self._path.exists():
-            self._before = float(json.loads(self._path.read_text(encoding="utf-8"))["spent_s"])
+            self._before = read_stored(self._path, StoredClock).spent_s
 
     def spent_s(self) -> float:
         """Seconds so far, this run's included."""
@@ -192,12 +192,9 @@ class Tuning:
             off, on = bench.float32_pair()
             content = {"onednn": bench.baseline_onednn, "off": off.to_json(), "on": on.to_json()}
             write_json(path, {"format": 1, **content})
-        content = json.loads(path.read_text(encoding="utf-8"))
-        bench.baseline_onednn = content["onednn"]
-        self._float32 = {
-            False: Measurement.from_json(content["off"]),
-            True: Measurement.from_json(content["on"]),
-        }
+        held = read_stored(path, StoredBaseline)
+        bench.baseline_onednn = held.onednn
+        self._float32 = {False: held.off, True: held.on}
         if self._config.target.runtime == "engine":
             bench.keep_only(bench.baseline_onednn)
 
@@ -339,10 +336,7 @@ class Tuning:
 
 def read_trials(folder: RunFolder) -> list[Trial]:
     """Every trial that ended, by number."""
-    return [
-        Trial.from_json(json.loads(path.read_text(encoding="utf-8"))["trial"])
-        for path in sorted(folder.trials.glob("*.json"))
-    ]
+    return [read_stored(path, StoredTrial).trial for path in sorted(folder.trials.glob("*.json"))]
 
 
 def without_blocks(trial: Trial) -> Trial:

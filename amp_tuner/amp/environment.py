@@ -33,6 +33,8 @@ _OTHERS = {
     TENSORFLOW: ("LEVEL", "LOG_PATH", "IGNORE_PERFORMANCE", "SIMULATE_GPU", "EMULATE_FP16"),
     ITEX: ("DATA_TYPE", "UNSAFE_FORCE_ALL", "LOG_PATH"),
 }
+#: Whose variables there are.
+FAMILIES = (TENSORFLOW, ITEX)
 #: What the passes read as a switch that is off, or on, in any case of letters.
 OFF, ON = ("0", "false"), ("1", "true")
 _SAFE_OP_TYPE = re.compile(r"[A-Za-z0-9_]+")
@@ -134,6 +136,11 @@ def list_variables(family: str) -> tuple[tuple[str, str, str], ...]:
         for variable in variables
         for edit in ("ADD", "REMOVE")
     )
+
+
+def level_variable(family: str) -> str:
+    """The variable that sets the level, where the family has levels."""
+    return f"{_PREFIX[family]}LEVEL"
 
 
 def _items(value: str) -> set[str]:

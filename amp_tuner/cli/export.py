@@ -12,10 +12,11 @@ from amp_tuner.amp.environment import to_environment
 from amp_tuner.amp.rules import default_rules, rule_set
 from amp_tuner.bench import model_source
 from amp_tuner.cli.model_worker import loaded_worker
+from amp_tuner.cli.output import write_output
 from amp_tuner.cli.terminal import make_console, working
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
-from amp_tuner.files import digest, write_text
+from amp_tuner.files import digest
 from amp_tuner.folder import RunFolder
 from amp_tuner.planning import Painter
 from amp_tuner.published import point_file, study_of
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None:
         sys.stdout.write(text)
     else:
-        write_text(options.output, text)
+        write_output("--output", options.output, text)
     return 0
 
 

@@ -17,6 +17,7 @@ from amp_tuner.errors import InputError, Problem
 from amp_tuner.planning import check_moves
 from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_lists
+from amp_tuner.text import one_line
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import ModelSource, Threads
@@ -113,6 +114,6 @@ def check_op_types(options: argparse.Namespace, present: frozenset[str]) -> None
     if _is_environment(options):
         rules = rule_set(options.rules or DEFAULT_RULES)
         for warning in explain_environment(rules, read_environment(options.lists), present):
-            print(f"{options.lists}: {warning}", file=sys.stderr)
+            print(one_line(f"{options.lists}: {warning}"), file=sys.stderr)
     elif options.lists is not None:
         check_moves({str(options.lists): read_lists(options.lists).moves}, present)

@@ -14,6 +14,7 @@ from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.confirming import confirm
 from amp_tuner.errors import InputError
+from amp_tuner.files import private_files
 from amp_tuner.folder import RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.ladder import Stops
 from amp_tuner.measure.noise import noise_sentence
@@ -27,8 +28,9 @@ from amp_tuner.tuning import Tuning, read_trials
 _GOAL_MISSED = 1
 
 
+@private_files()
 def run(options: argparse.Namespace) -> int:
-    """Runs the verb.
+    """Runs the verb; what it writes may hold samples, so all of it is the user's alone.
 
     Raises:
         InputError: anything that is wrong with the user's input.

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from amp_tuner.progress import Progress
 from amp_tuner.records import Interval, Trial
+from amp_tuner.text import one_line
 from amp_tuner.verifying import VALID, Check
 
 _WIDTH_OF_FILES = 160
@@ -145,13 +146,13 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
     table.add_column("goal")
     for row in rows:
         table.add_row(
-            row.name,
+            Text(one_line(row.name)),
             row.data_type,
             "" if row.speedup is None else stacked(row.speedup, 3, "x"),
             "" if row.accuracy is None else stacked(row.accuracy, 6),
             "" if row.nodes_16bit is None else str(row.nodes_16bit),
             "" if row.casts is None else str(row.casts),
-            row.remark,
+            Text(one_line(row.remark)),
         )
     return table
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from amp_tuner.cli.output import write_json_output
 from amp_tuner.cli.terminal import checks_table, make_console, working
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.errors import InputError
-from amp_tuner.files import digest, write_json
+from amp_tuner.files import digest
 from amp_tuner.folder import RunFolder
 from amp_tuner.published import baseline_onednn, point_file, study_of
 from amp_tuner.records import FLOAT32, Point
@@ -102,10 +100,4 @@ def _write(path: Path, point: Point, verdict: Verdict) -> None:
         "answer": verdict.answer,
         "checks": [asdict(check) for check in verdict.checks],
     }
-    if str(path) == "-":
-        json.dump(content, sys.stdout, indent=1)
-        print()
-    elif path.is_dir():
-        raise InputError.one("--json", f"{path} is a folder; name a file")
-    else:
-        write_json(path, content)
+    write_json_output("--json", path, content)

@@ -21,7 +21,7 @@ from amp_tuner.config.model import (
     TargetConfig,
 )
 from amp_tuner.config.problems import shown, translate
-from amp_tuner.config.yaml12 import MAX_BYTES, load_yaml
+from amp_tuner.config.yaml12 import read_yaml
 from amp_tuner.errors import InputError
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -42,7 +42,7 @@ def load_study(
     Raises:
         InputError: every problem that was found.
     """
-    raw = load_yaml(_read(path), str(path))
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise InputError.one("$", f"found {shown(raw)} in {path}; allowed: a mapping of keys")
     for key, value in (overrides or {}).items():
@@ -81,19 +81,6 @@ def check_study(raw: Mapping[Any, Any], path: Path, *, check_files: bool = True)
             "study_file": study_file,
         }
     )
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError.one(str(path), f"cannot be read: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"not UTF-8 text (byte {error.start})"
-        raise InputError.one(str(path), message) from error
 
 
 def _override(raw: dict[Any, Any], keys: list[str], value: Any) -> None:

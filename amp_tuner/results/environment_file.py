@@ -23,12 +23,14 @@ def environment_text(point: Point, *, measured: bool) -> str:
 
     Raises:
         InputError: the point names a rule set that is not known.
-        ValueError: a variable's name is no name.
+        ValueError: a variable's name is no name, or its value cannot be a variable's.
     """
     how = activation(point)
     wrong = [name for name in (*how.unset, *how.variables) if not _VARIABLE.fullmatch(name)]
     if wrong:
         raise ValueError(f"not names of variables: {wrong}; letters, digits and _ are allowed")
+    if any("\0" in value for value in how.variables.values()):
+        raise ValueError("a variable's value holds a zero byte, which no environment can")
     predicted = [] if measured or point.setting.data_type == FLOAT32 else [PREDICTED]
     comments = [*predicted, *certificate(point), *_what_else(point, how)]
     lines = [

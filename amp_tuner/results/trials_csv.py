@@ -5,7 +5,8 @@ full disk leaves the table of before, and after a crash the table is made again 
 instead of being repaired. 4,000 rows are written in some tens of milliseconds.
 
 ``pandas.read_csv("trials.csv")`` reads it back. Each trial is one line: line breaks in texts become
-spaces. What has no value is empty.
+spaces, and one that a spreadsheet would take for a formula begins with an apostrophe. What has no
+value is empty.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from amp_tuner.records import Interval, Measurement, Trial
 from amp_tuner.text import one_line
 
 FORMAT = 1
+_FORMULA = ("=", "+", "-", "@")
 COLUMNS = (
     "number",
     "state",
@@ -69,13 +71,13 @@ def _row(trial: Trial) -> dict[str, Any]:
     row = {
         "number": trial.number,
         "state": trial.state,
-        "anchor": one_line(trial.anchor or ""),
+        "anchor": _text(trial.anchor),
         "data_type": setting.data_type,
         "moves": json.dumps(dict(sorted(setting.moves.items()))),
         "level": setting.level,
         "onednn": setting.onednn,
         "cached_from": trial.cached_from,
-        "cause": one_line(trial.cause or ""),
+        "cause": _text(trial.cause),
         "started": trial.started,
         "seconds": round(trial.seconds, 3),
         "overhead_s": round(trial.overhead_s, 3),
@@ -88,6 +90,12 @@ def _row(trial: Trial) -> dict[str, Any]:
             "graph_id": effective.graph_id,
         }
     return row if trial.measurement is None else row | _measured(trial.measurement)
+
+
+def _text(text: str | None) -> str:
+    """One line that no spreadsheet takes for a formula."""
+    line = one_line(text or "").strip()
+    return f"'{line}" if line.startswith(_FORMULA) else line
 
 
 def _measured(measurement: Measurement) -> dict[str, Any]:

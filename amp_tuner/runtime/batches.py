@@ -81,7 +81,8 @@ def _load_arrays(source: DataSource, inputs: Sequence[TensorInfo]) -> tuple[Arra
             raise InputError.one(
                 source.path, f"no array for input {', '.join(missing)}; arrays: {sorted(file)}"
             )
-        return tuple(file[source.inputs[info.name]] for info in inputs)
+        # With the suffix: another member may have the name without it.
+        return tuple(file[f"{source.inputs[info.name]}.npy"] for info in inputs)
 
 
 def _strings(array: Array) -> Array:

@@ -26,6 +26,7 @@ from amp_tuner.runtime.loader_graph import (
     without_swollen,
 )
 from amp_tuner.runtime.loader_model import FrozenModel
+from amp_tuner.runtime.model_names import wrong_names
 from amp_tuner.runtime.unsafe import unsafe_nodes
 from amp_tuner.text import did_you_mean
 from amp_tuner.worker.protocol import ModelSource, TensorInfo
@@ -101,6 +102,10 @@ def _check(graph_def: tf.compat.v1.GraphDef, source: ModelSource) -> None:
     """All checks that need no graph, at once."""
     nodes = by_name(graph_def.node)
     wanted = [node_name(name) for name in source.fetches]
+    problems = wrong_names(graph_def)
+    if problems:
+        # Before any other message names a node.
+        raise InputError(Problem(source.path, problem) for problem in problems)
     problems = [
         *unknown_ops(graph_def),
         *dangling(graph_def),

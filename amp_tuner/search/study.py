@@ -20,12 +20,16 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from amp_tuner.errors import InputError
 from amp_tuner.search.samplers import make_sampler
 from amp_tuner.search.space import SearchSpace
 
 #: The objective of a trial that the accuracy check ended before it was timed: FP32's own, neutral
 #: for samplers that fit a model. It violates the constraint, and samplers rank it by that.
 NEVER_TIMED = 1.0
+
+#: What Optuna raises for a journal that it did not write.
+_BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 _ANCHOR = "anchor"
 _RETRY_OF = "retry_of"
@@ -86,7 +90,11 @@ def repair_journal(path: Path) -> int:
 
 
 class TuningStudy:
-    """One study: two objectives, the accuracy goal as a constraint."""
+    """One study: two objectives, the accuracy goal as a constraint.
+
+    Raises:
+        InputError: the journal is broken.
+    """
 
     def __init__(self, path: Path, name: str, space: SearchSpace, sampler: str, seed: int) -> None:
         self._space = space
@@ -94,12 +102,17 @@ class TuningStudy:
         self._seed = seed
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
-        self._study = optuna.create_study(
-            storage=JournalStorage(backend),
-            study_name=name,
-            directions=["maximize", "minimize"],
-            load_if_exists=True,
-        )
+        try:
+            self._study = optuna.create_study(
+                storage=JournalStorage(backend),
+                study_name=name,
+                directions=["maximize", "minimize"],
+                load_if_exists=True,
+            )
+            self._study.get_trials(deepcopy=False)
+        except _BROKEN as error:
+            message = f"broken, or not written by amp-tune: {type(error).__name__}: {error}"
+            raise InputError.one(str(path), message) from error
         self._live: dict[int, Trial] = {}
 
     def enqueue(self, parameters: Mapping[str, str], anchor: str) -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from amp_tuner.errors import InputError, Problem, TargetError, WorkerFailure
+from amp_tuner.errors import AmpTunerError, InputError, Problem, TargetError, WorkerFailure
 from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.text import one_line
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
 from amp_tuner.worker.supervisor import WorkerProcess
+
+Answer = TypeVar("Answer")
+Error = InputError | TargetError | WorkerFailure
+#: What reading a reply raises that no worker gives.
+_NO_REPLY = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_SHOWN = 200
 
 
 class WorkerClient:
@@ -55,14 +63,15 @@ class WorkerClient:
 
     def hello(self) -> dict[str, Any]:
         """Facts about the target's software: python, executable, tensorflow, numpy, devices."""
-        return self._ask("hello")
+        return self._ask("hello", dict)
 
     def load(
         self, model: ModelSource, data: DataSource | None, runtime: str, device: str
     ) -> LoadedModel:
         """Loads a model; loading the same again with other data keeps the model."""
-        answer = self._ask(
+        return self._ask(
             "load",
+            LoadedModel.from_json,
             model=model.to_json(),
             data=None if data is None else asdict(data),
             runtime=runtime,
@@ -70,7 +79,6 @@ class WorkerClient:
             threads=asdict(self.threads),
             scratch=str(self._scratch),
         )
-        return LoadedModel.from_json(answer)
 
     def describe(
         self, rules: Sequence[str], batch_size: int | None = None
@@ -81,8 +89,7 @@ class WorkerClient:
             rules: names of rule sets.
             batch_size: also infer shapes, with this where an input's first dimension is free.
         """
-        answer = self._ask("describe", rules=list(rules), batch_size=batch_size)
-        return {name: TypedGraph.from_json(graph) for name, graph in answer["graphs"].items()}
+        return self._ask("describe", _graphs, rules=list(rules), batch_size=batch_size)
 
     def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
         """Makes a session for a setting and runs it once (with data; else only makes it).
@@ -92,7 +99,7 @@ class WorkerClient:
             ``graph_matches``: whether that is what our own rewrite gives, ``differences``: the
             first ten texts on where it is not.
         """
-        return self._ask("build", key=key, candidate=candidate.to_json())
+        return self._ask("build", dict, key=key, candidate=candidate.to_json())
 
     def outputs(
         self, key: str, start: int, stop: int, path: Path, names: Sequence[str]
@@ -102,18 +109,16 @@ class WorkerClient:
         Returns:
             ``seconds`` that inference took.
         """
-        return self._ask(
-            "outputs", key=key, start=start, stop=stop, path=str(path), names=list(names)
-        )
+        wanted = {"start": start, "stop": stop, "path": str(path), "names": list(names)}
+        return {"seconds": self._ask("outputs", _seconds, key=key, **wanted)}
 
     def block(self, key: str, first_batch: int, runs: int) -> tuple[float, ...]:
         """Seconds of each of ``runs`` runs, cycling through the timing batches."""
-        answer = self._ask("block", key=key, first_batch=first_batch, runs=runs)
-        return tuple(answer["run_s"])
+        return self._ask("block", _run_times_s, key=key, first_batch=first_batch, runs=runs)
 
     def drop(self, key: str) -> None:
         """Closes a setting's session and frees what it held."""
-        self._ask("drop", key=key)
+        self._ask("drop", dict, key=key)
 
     def save(self, key: str, path: Path, form: str, *, fold_weights: bool = True) -> None:
         """Writes a built setting's rewritten graph, whole or not at all.
@@ -125,7 +130,7 @@ class WorkerClient:
                 pass's run, added to a folder).
             fold_weights: store painted weights in 16 bits.
         """
-        self._ask("save", key=key, path=str(path), form=form, fold_weights=fold_weights)
+        self._ask("save", dict, key=key, path=str(path), form=form, fold_weights=fold_weights)
 
     def read_log(
         self,
@@ -146,14 +151,14 @@ class WorkerClient:
             The graph, and ``rules`` (identifier), ``lists`` and ``changed`` (None where nothing
             was converted), ``file``, ``runs``.
         """
-        answer = self._ask(
+        return self._ask(
             "read_log",
+            _logged,
             path=str(folder),
             rules=rules,
             fetches=list(fetches),
             batch_size=batch_size,
         )
-        return TypedGraph.from_json(answer.pop("graph")), answer
 
     def last_words(self) -> str:
         """The last 4 KiB that the worker printed."""
@@ -169,20 +174,58 @@ class WorkerClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, action: str, **arguments: Any) -> dict[str, Any]:
+    def _ask(
+        self, action: str, read: Callable[[dict[str, Any]], Answer], **arguments: Any
+    ) -> Answer:
+        """What ``read`` makes of the answer; a reply that no worker gives ends the worker."""
         self._last_id += 1
         request = {"id": self._last_id, "action": action, **arguments}
         line = self._process.exchange(json.dumps(request).encode() + b"\n", self.timeout_s)
-        reply = json.loads(line)
-        if "error" in reply:
-            raise self._error(reply["error"])
-        answer: dict[str, Any] = reply["ok"]
+        try:
+            answer = self._answer(line, read)
+        except _NO_REPLY as error:
+            # A kernel that wrote past its memory may have changed anything in that process.
+            what = f"{type(error).__name__}: {error}"
+            raise self._process.broken(what[:_SHOWN]) from error
+        if isinstance(answer, AmpTunerError):
+            raise answer
         return answer
 
-    def _error(self, error: dict[str, Any]) -> InputError | TargetError | WorkerFailure:
-        kind, message = error["kind"], error["message"]
+    def _answer(self, line: bytes, read: Callable[[dict[str, Any]], Answer]) -> Answer | Error:
+        reply = json.loads(line, parse_constant=_refused)
+        if reply["id"] != self._last_id:
+            raise ValueError(f"an answer to request {reply['id']!r}, not to {self._last_id}")
+        return self._error(**reply["error"]) if "error" in reply else read(reply["ok"])
+
+    def _error(self, kind: str, message: str, problems: Sequence[Sequence[str]] = ()) -> Error:
         if kind == "input":
-            return InputError(Problem(where, text) for where, text in error["problems"])
+            return InputError(Problem(str(where), str(text)) for where, text in problems)
         if kind == "target":
             return TargetError(message)
-        return WorkerFailure(message, self._process.last_words(), fatal=False)
+        return WorkerFailure(one_line(message), self._process.last_words(), fatal=False)
+
+
+def _refused(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _graphs(answer: dict[str, Any]) -> dict[str, TypedGraph]:
+    return {name: TypedGraph.from_json(graph) for name, graph in answer["graphs"].items()}
+
+
+def _logged(answer: dict[str, Any]) -> tuple[TypedGraph, dict[str, Any]]:
+    return TypedGraph.from_json(answer.pop("graph")), answer
+
+
+def _seconds(answer: dict[str, Any]) -> float:
+    return _positive(answer["seconds"])
+
+
+def _run_times_s(answer: dict[str, Any]) -> tuple[float, ...]:
+    return tuple(_positive(seconds) for seconds in answer["run_s"])
+
+
+def _positive(seconds: Any) -> float:
+    if not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        raise ValueError(f"{seconds!r} is no duration")
+    return float(seconds)

@@ -21,12 +21,15 @@ from typing import IO
 import psutil
 
 from amp_tuner.errors import WorkerFailure
+from amp_tuner.text import printable
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 LAST_WORDS_BYTES = 4 * 1024
 MEMORY_WATCH_PERIOD_S = 0.05
 #: How long a worker that has closed its pipe may take to be gone, before it is killed.
 EXIT_GRACE_S = 2.0
+#: The longest reply is the description of a graph: some 2 KiB a node.
+LONGEST_REPLY_BYTES = 1 << 30
 SETTLE_S = 0.5
 
 
@@ -66,7 +69,9 @@ class OutputTail:
                     break
             time.sleep(0.002)
         with self._lock:
-            return bytes(self._tail[-LAST_WORDS_BYTES:]).decode("utf-8", errors="replace")
+            end = bytes(self._tail[-LAST_WORDS_BYTES:])
+        # They are shown on terminals, and a model chooses what its kernels print.
+        return printable(end.decode("utf-8", errors="replace"))
 
     def close(self) -> None:
         """Takes the last of it; the end of the process group has closed the other side."""
@@ -126,7 +131,7 @@ class WorkerProcess:
         self._limit(address_space_bytes)
         assert self._popen.stdout is not None
         self._output = OutputTail(self._popen.stdout)
-        self._received = b""
+        self._received = bytearray()
         self._ending = threading.Lock()
         self._ended = threading.Event()
         self._memory_bytes = memory_bytes
@@ -172,14 +177,31 @@ class WorkerProcess:
         try:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._requests, request)
-            while b"\n" not in self._received:
-                self._received += self._receive(deadline, timeout_s)
+            end = self._received.find(b"\n")
+            while end < 0:
+                chunk = self._receive(deadline, timeout_s)
+                within = chunk.find(b"\n")
+                end = within if within < 0 else len(self._received) + within
+                self._received += chunk
+                self._check_length(end)
         except BaseException:
             # After an interrupt the worker would answer a question that nobody asks any more.
             self.kill()
             raise
-        line, _, self._received = self._received.partition(b"\n")
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
         return line
+
+    def _check_length(self, end: int) -> None:
+        if end < 0 and len(self._received) > LONGEST_REPLY_BYTES:
+            self._received.clear()
+            raise self.broken(f"a reply of more than {LONGEST_REPLY_BYTES} bytes")
+
+    def broken(self, what: str) -> WorkerFailure:
+        """Ends a worker that did what no worker does; the failure to raise."""
+        self._signal_group(f"the worker broke the protocol: {what}")
+        self.kill()
+        return self._failure()
 
     def _receive(self, deadline: float, timeout_s: float) -> bytes:
         poll = select.poll()

@@ -69,6 +69,16 @@ def test_everything_that_is_wrong_in_a_study_file_is_told_at_once(
     assert not (tmp_path / "run").exists()
 
 
+def test_no_message_reaches_the_terminal_as_more_than_text(
+    amp_tune: Command, write: Any, tmp_path: Path
+) -> None:
+    path = write(model={"path": "a\x1b[2Jb\nc"}, data={"a\x07b": 1})
+    ended = amp_tune("--config", path)
+    assert ended.code == 2
+    assert len(problems(ended.err)) == 2
+    assert ended.err.replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
@@ -336,6 +346,8 @@ def test_a_study_of_a_newer_version_is_refused(amp_tune: Command, finished: Path
         ("move: {MatMul: allow}", ["moves"]),
         ("moves: {MatMul: allow, MatMul: deny}", ["line 1", "MatMul"]),
         ("format: 99\nmoves: {}", ["99"]),
+        ("moves: {'$(touch pwned)': allow}", ["found '$(touch pwned)'; allowed: op types"]),
+        ('moves: {"a\\nb\\e[2J": allow}', [r"found 'a\nb\x1b[2J'; allowed: op types"]),
     ],
 )
 @pytest.mark.parametrize("verb", ["compare", "inspect", "rewrite"])
@@ -434,3 +446,32 @@ def test_export_of_a_model_that_has_changed_since(
     assert ended.code == 2
     assert "is not the model that was measured any more" in ended.err
     assert not (finished / "run" / "best").exists()
+
+
+@pytest.mark.parametrize("option", ["--html", "--json"])
+def test_a_page_that_cannot_be_written_is_told(
+    quick: Command, small: Files, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    for path, message in (
+        (tmp_path, f"{option}: {tmp_path} is a folder; name a file"),
+        (tmp_path / "file" / "x", f"{option}: cannot write to {tmp_path / 'file' / 'x'}"),
+    ):
+        ended = quick("inspect", small.model, option, path)
+        assert ended.code == 2
+        assert problems(ended.err)[0].startswith(message)
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_an_export_that_cannot_be_written_is_told(
+    amp_tune: Command, finished: Path, tmp_path: Path
+) -> None:
+    words = ["export", finished / "run", "--point", "knee", "--format", "env", "--output"]
+    ended = amp_tune(*words, tmp_path)
+    assert ended.code == 2
+    assert problems(ended.err) == [f"--output: {tmp_path} is a folder; name a file"]
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    assert amp_tune(*words, tmp_path / "link").code == 0
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "precious").read_text() == "precious"

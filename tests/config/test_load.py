@@ -157,7 +157,7 @@ def test_a_bare_interpreter_name_is_left_to_be_found_on_the_path() -> None:
         ("$.search.time_budget", 8, "found 8; allowed: numbers with units"),
         ("$.search.sampler", "tp", "allowed: tpe, nsga2, gp, random (did you mean tpe?)"),
         ("$.search.op_types", "all", "found 'all'; allowed: auto, or a list of op types"),
-        ("$.search.op_types", [3], "allowed: text that is not empty"),
+        ("$.search.op_types", [3], "allowed: auto, or a list of op types, such as AvgPool"),
         ("$.measure.max_seconds", -20, "found -20; allowed: a number above 0"),
         ("$.measure.ci_half_width", float("nan"), "found nan; allowed: a finite number"),
         ("$.measure.timing_batches", 0, "found 0; allowed: 1 or more"),

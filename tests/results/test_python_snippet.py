@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from amp_tuner.amp.environment import family_variables
 from amp_tuner.records import Point, Setting
@@ -212,3 +214,24 @@ def test_the_engines_module_loads_the_baked_model_beside_it(tmp_path: Path) -> N
     missing, doubled = run(BAKED, tmp_path).splitlines()
     assert missing.endswith("best is not there: amp-tune export --format savedmodel")
     assert doubled == "8.0"
+
+
+TEXTS = ["# coding: utf-7", '"' * 3, "'" * 3, "{unset}", "%s", "\\", "\n__import__('os')"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(TEXTS),
+    baked=st.booleans(),
+)
+def test_whatever_the_texts_hold_the_module_does_the_same(text: str, baked: bool) -> None:
+    plain = ast.parse(python_text(point(environment={"A": ""}), baked=baked))
+    sly_point = point(environment={"A": text}, study=text, notices=(text,), hardware={text: text})
+    sly = ast.parse(python_text(sly_point, baked=baked).encode())
+    constants = [node.value for node in ast.walk(sly) if isinstance(node, ast.Constant)]
+    assert baked or text in constants
+    for module in (plain, sly):
+        for node in ast.walk(module):
+            if isinstance(node, ast.Dict):
+                node.keys, node.values = [], []
+    assert ast.dump(plain) == ast.dump(sly)

@@ -113,3 +113,10 @@ def test_a_full_disk_leaves_the_table_of_before(tmp_path: Path) -> None:
     assert ended.returncode == 7
     assert list(pd.read_csv(path)["number"]) == [1]
     assert [item.name for item in tmp_path.iterdir()] == ["trials.csv"]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r="])
+def test_no_cell_is_a_spreadsheets_formula(tmp_path: Path, start: str) -> None:
+    sly = trial(state="FAIL", cause=f"{start}cmd|' /c calc'!A1", measurement=None)
+    cause = table(tmp_path, sly).iloc[0]["cause"]
+    assert not cause.lstrip().startswith(("=", "+", "-", "@"))
