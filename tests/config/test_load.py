@@ -266,13 +266,33 @@ def test_a_wrong_item_is_told_by_its_position() -> None:
     }
 
 
-def test_fp16_for_a_runtime_that_has_none_is_named_beside_what_is_not_available() -> None:
+def test_fp16_for_a_runtime_that_has_none_is_named() -> None:
     found = problems(changed(target__runtime="itex", target__rules={}))
     assert found == {
-        "$.target.runtime": "itex is planned but not available in this version; allowed: engine, "
-        "tensorflow",
         "$.target.data_types[1]": "itex on cpu has no float16 pass; allowed: bfloat16",
     }
+
+
+def test_the_default_data_types_are_those_that_the_runtime_has() -> None:
+    study = changed(target__runtime="itex", target__rules={})
+    del study["target"]["data_types"]
+    target = check(study).target
+    assert target.data_types == ("bfloat16",)
+    assert target.rules == {"bfloat16": "itex-cpu-bfloat16"}
+
+
+def test_itex_has_rules_of_its_own_and_no_gpu_yet() -> None:
+    rules = {"bfloat16": "itex-cpu-bfloat16"}
+    found = problems(
+        changed(
+            target__runtime="itex",
+            target__device="gpu",
+            target__data_types=["bfloat16"],
+            target__rules=rules,
+        )
+    )
+    assert list(found) == ["$.target.device", "$.target.rules"]
+    assert "itex on gpu is planned but not available" in found["$.target.device"]
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -388,7 +408,7 @@ _scalars = (
     | st.floats()
     | st.text(max_size=5)
     | st.sampled_from(
-        ["gpu", "amp", "itex", "99%", "rmse", "m:f", "8h", "1GiB", 10**400, -(10**400)]
+        ["gpu", "amp", "xla", "99%", "rmse", "m:f", "8h", "1GiB", 10**400, -(10**400)]
     )
 )
 _values = (

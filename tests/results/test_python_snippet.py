@@ -54,26 +54,24 @@ print(json.dumps({name: os.environ[name] for name in names}))
 """
 
 
-@pytest.mark.parametrize(
-    "given_point",
-    [
-        point("float32"),
-        point("itex-cpu-bfloat16", {"Mean": "infer"}),
-        point(
-            "itex-cpu-bfloat16",
-            study=HOSTILE,
-            notices=(HOSTILE, '"""', "'''", "{unset}"),
-            setting=Setting("bfloat16", {HOSTILE: HOSTILE}, "default", onednn=True),
-            environment={"ITEX_AUTO_MIXED_PRECISION_ALLOWLIST_ADD": HOSTILE},
-        ),
-    ],
-    ids=["FP32", "ITEX", "hostile"],
-)
-def test_apply_replaces_what_was_set_before(tmp_path: Path, given_point: Point) -> None:
+def test_apply_replaces_what_was_set_before(tmp_path: Path) -> None:
+    given_point = point("float32")
     written(tmp_path, given_point)
     before = dict.fromkeys(family_variables(given_point.family), "left over")
-    found = json.loads(run(APPLIED, tmp_path, **before))
-    assert found == activation(given_point).variables
+    assert json.loads(run(APPLIED, tmp_path, **before)) == activation(given_point).variables
+
+
+def test_no_text_of_a_point_is_executed(tmp_path: Path) -> None:
+    given_point = point(
+        "itex-cpu-bfloat16",
+        study=HOSTILE,
+        notices=(HOSTILE, '"""', "'''", "{unset}"),
+        setting=Setting("bfloat16", {HOSTILE: HOSTILE}, "default", onednn=True),
+        environment={"ITEX_AUTO_MIXED_PRECISION_ALLOWLIST_ADD": HOSTILE},
+    )
+    written(tmp_path, given_point)
+    found = json.loads(run("import best, json; print(json.dumps(best.FIELDS))", tmp_path))
+    assert found == {"data_type": "BFLOAT16", "allowlist_add": HOSTILE}
     assert not (tmp_path / "pwned").exists()
 
 
