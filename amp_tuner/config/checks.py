@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from amp_tuner.amp.rules import default_rules, rule_set
+from amp_tuner.amp.rules import ITEX, TENSORFLOW, default_rules, rule_set
 from amp_tuner.config.fields import DataType
 from amp_tuner.config.model import (
     AccuracyConfig,
@@ -77,7 +77,7 @@ def _availability(sections: Sections) -> Iterator[Problem]:
             )
             yield Problem(f"$.{section}.{key}", message)
     target = sections.target
-    if target is not None and (target.runtime, target.device) == ("itex", "gpu"):
+    if target is not None and (target.runtime, target.device) == (ITEX, "gpu"):
         message = "runtime itex on gpu is planned but not available in this version; allowed: cpu"
         yield Problem("$.target.device", message)
 
@@ -103,11 +103,13 @@ def _rules(sections: Sections) -> Iterator[Problem]:
     target = sections.target
     if target is None:
         return
-    if target.rules and target.runtime in ("tensorflow", "itex"):
-        message = (
-            f"runtime {target.runtime} has rules of its own, which cannot be changed; remove it"
-        )
-        yield Problem("$.target.rules", message)
+    if target.runtime in (TENSORFLOW, ITEX):
+        # A finished study's own file names them.
+        if not target.rules.items() <= default_rules(target.runtime, target.device).items():
+            message = (
+                f"runtime {target.runtime} has rules of its own, which cannot be changed; remove it"
+            )
+            yield Problem("$.target.rules", message)
         return
     for data_type, name in target.rules.items():
         yield from _rule(f"$.target.rules.{data_type}", target, data_type, name)

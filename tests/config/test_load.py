@@ -202,7 +202,10 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
             "rule set 'tf-cpu-float16' is for float16, not for bfloat16",
         ),
         (
-            {"target__runtime": "tensorflow"},
+            {
+                "target__runtime": "tensorflow",
+                "target__rules": {"bfloat16": "tf-cpu-bfloat16@2.15"},
+            },
             "$.target.rules",
             "runtime tensorflow has rules of its own",
         ),
@@ -317,8 +320,11 @@ def test_a_metric_of_ones_own_has_a_direction() -> None:
     assert config.accuracy.direction == "minimize"
 
 
-def test_the_plain_form_loads_again_as_the_same_study(tmp_path: Path) -> None:
-    config = check(VALID)
+@pytest.mark.parametrize("runtime", ["engine", "tensorflow", "itex"])
+def test_the_plain_form_loads_again_as_the_same_study(tmp_path: Path, runtime: str) -> None:
+    config = check(
+        changed(target__runtime=runtime, target__data_types=["bfloat16"], target__rules={})
+    )
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(config.to_plain()), "utf-8")
     again = load_study(path, check_files=False)
