@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Optional
 
+from tensorflow.core.framework import graph_pb2
+
 from amp_tuner.amp.pass_logs import MAIN_ITEM
+from amp_tuner.runtime.describe import DATA_TYPES
 from amp_tuner.runtime.pass_dumps import CAST_SUFFIX, PassDump
 
 
@@ -56,6 +59,21 @@ def itex_runs(
     if not has_casts and any(name.endswith(CAST_SUFFIX) for name in _names(own[0])):
         return None
     return PassRuns(own[0], own[1:], tuple(dumps[len(own) :]))
+
+
+def is_lost(runs: PassRuns) -> bool:
+    """Whether the next run on the session's own graph found nothing of what the first converted.
+
+    If one of ITEX's passes fails, TensorFlow takes back what all of them did.
+    """
+    if runs.main.after is None or not runs.again:
+        return False
+    return _is_16bit(runs.main.after) and not _is_16bit(runs.again[0].before)
+
+
+def _is_16bit(graph_def: graph_pb2.GraphDef) -> bool:
+    types = set(DATA_TYPES.values())
+    return any(value.type in types for node in graph_def.node for value in node.attr.values())
 
 
 def _names(dump: PassDump) -> set[str]:

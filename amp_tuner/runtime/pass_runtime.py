@@ -31,7 +31,7 @@ from amp_tuner.runtime.graph_changes import TypeAttribute, changed_type_attribut
 from amp_tuner.runtime.loader import served_model
 from amp_tuner.runtime.loader_graph import all_nodes, node_name, pruned
 from amp_tuner.runtime.pass_dumps import CAST_SUFFIX, PassDump, read_dumps
-from amp_tuner.runtime.pass_runs import PassRuns
+from amp_tuner.runtime.pass_runs import PassRuns, is_lost
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, session_config
 from amp_tuner.runtime.shapes import with_shapes
@@ -145,18 +145,20 @@ class PassRuntime(ABC):
     def _built(
         self, session: ModelSession, runs: Optional[PassRuns], rules: RuleSet, candidate: Candidate
     ) -> Built:
-        if runs is None:
-            return Built(session, 0)
-        nothing: frozenset[TypeAttribute] = frozenset()
-        # What a later run on the same graph converts is in no prediction.
-        pairs = [(_changed(dump), nothing) for dump in runs.again]
-        pairs += [
-            (_changed(dump), self._predicted(dump, rules, candidate))
-            for dump in (runs.main, *runs.functions)
-        ]
+        pairs: list[tuple[frozenset[TypeAttribute], frozenset[TypeAttribute]]] = []
+        if runs is not None:
+            # What a later run on the same graph converts is in no prediction.
+            pairs += [(_changed(dump), frozenset()) for dump in runs.again]
+            pairs += [
+                (_changed(dump), self._predicted(dump, rules, candidate))
+                for dump in (runs.main, *runs.functions)
+            ]
         count = sum(len(real) for real, _ in pairs)
         if candidate.expects_16bit and not count:
             cause = f"the pass converted nothing; expected: {candidate.expects_16bit} types"
+            raise WorkerFailure(cause, fatal=False)
+        if runs is not None and is_lost(runs):
+            cause = "a later pass failed, and what this one converted was given up with it"
             raise WorkerFailure(cause, fatal=False)
         differences = (differences_of(predicted, real) for real, predicted in pairs)
         return Built(session, count, tuple(text for found in differences for text in found))

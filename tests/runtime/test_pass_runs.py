@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import graph_pb2, types_pb2
 
 from amp_tuner.amp.pass_logs import MAIN_ITEM, LogFiles
 from amp_tuner.runtime.pass_dumps import PassDump
-from amp_tuner.runtime.pass_runs import itex_runs, stock_runs
+from amp_tuner.runtime.pass_runs import PassRuns, is_lost, itex_runs, stock_runs
 
 CAST = "dense-0-CastToBf16-AutoMixedPrecision"
 KEPT = ("x", "y")
@@ -59,6 +60,19 @@ def test_a_model_that_was_rewritten_before_has_casts_of_its_own() -> None:
     runs = itex_runs([SECOND], KEPT, has_casts=True)
     assert runs is not None
     assert runs.main is SECOND
+
+
+def test_a_conversion_that_the_next_run_does_not_find_was_given_up() -> None:
+    def converted(*names: str) -> graph_pb2.GraphDef:
+        graph_def = graph_pb2.GraphDef(node=[{"name": name} for name in names])
+        graph_def.node[1].attr["T"].type = types_pb2.DT_BFLOAT16
+        return graph_def
+
+    first = replace(FIRST, after=converted("x", "dense", "y", CAST))
+    found = replace(SECOND, before=converted("x", "dense", CAST, "y"))
+    assert not is_lost(PassRuns(first, (found,), ()))
+    assert is_lost(PassRuns(first, (dump("x", "dense", "y"),), ()))
+    assert not is_lost(PassRuns(dump("x", "dense", "y"), (SECOND,), ())), "nothing was converted"
 
 
 def test_a_pair_of_two_different_graphs_is_no_pair() -> None:
