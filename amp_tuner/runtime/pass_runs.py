@@ -68,12 +68,20 @@ def is_lost(runs: PassRuns) -> bool:
     """
     if runs.main.after is None or not runs.again:
         return False
-    return _is_16bit(runs.main.after) and not _is_16bit(runs.again[0].before)
+    return _is_converted(runs.main.after) and not _is_converted(runs.again[0].before)
 
 
-def _is_16bit(graph_def: graph_pb2.GraphDef) -> bool:
+def _is_converted(graph_def: graph_pb2.GraphDef) -> bool:
+    """Whether a graph has 16-bit types, or what a later pass has made of the Casts around them.
+
+    ITEX's remapper fuses a MatMul with all its Casts into one that is float32 outside and computes
+    in bfloat16; it is called as the last Cast was.
+    """
     types = set(DATA_TYPES.values())
-    return any(value.type in types for node in graph_def.node for value in node.attr.values())
+    return any(
+        node.name.endswith(CAST_SUFFIX) or any(value.type in types for value in node.attr.values())
+        for node in graph_def.node
+    )
 
 
 def _names(dump: PassDump) -> set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -117,6 +118,20 @@ def test_random_settings_of_real_layers_are_predicted(
         chosen = random.choice(op_types, size=len(op_types) // 3, replace=False)
         moves = {str(op): str(random.choice(["infer", "clear", "deny"])) for op in chosen}
         assert itex_worker.build("candidate", candidate(moves, 0))["graph_matches"] is True, moves
+
+
+def test_what_a_second_run_converts_is_told_as_another_graph(
+    itex_worker: WorkerClient, tmp_path: Path
+) -> None:
+    # The plug-in renames what the first run left alone: _ITEXConv3D is in ALLOW.
+    layers = [keras.layers.Conv3D(4, 3, use_bias=False), keras.layers.GlobalAveragePooling3D()]
+    model = keras.Sequential([keras.Input((4, 8, 8, 1)), *layers, keras.layers.Dense(3)])
+    model.export(tmp_path / "model", verbose=False)
+    itex_worker.load(ModelSource(str(tmp_path / "model")), None, "itex", "cpu")
+    assert itex_worker.build("candidate", candidate())["graph_matches"] is True
+    facts = itex_worker.build("candidate", candidate({"Conv3D": "deny"}, 0))
+    assert facts["graph_matches"] is False
+    assert any(text.endswith("T: bfloat16, predicted was float32") for text in facts["differences"])
 
 
 def test_a_graph_that_the_pass_does_not_look_at_is_described_as_skipped(
