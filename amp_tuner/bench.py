@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from amp_tuner.amp.rules import RuleSet, rule_set, rule_set_of_runtime
+from amp_tuner.amp.rules import ITEX, TENSORFLOW, RuleSet, rule_set, rule_set_of_runtime
 from amp_tuner.arrays import BadArrays, read_array
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet
@@ -157,9 +157,9 @@ class Bench:
         """Each data type's rule set and graph, as the pass sees it."""
         target = self._config.target
         rules = {name: rule_set(wanted) for name, wanted in target.rules.items()}
-        if target.runtime == "tensorflow":
+        if target.runtime in (TENSORFLOW, ITEX):
             # The pass is the target's own, so its version decides, not the newest that is known.
-            version = self.worker(True).hello()["tensorflow"]
+            version = self.worker(True).hello()[target.runtime]
             rules = {
                 name: rule_set_of_runtime(wanted, version) for name, wanted in target.rules.items()
             }

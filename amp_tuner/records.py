@@ -51,6 +51,10 @@ class Interval:
     low: float
     high: float
 
+    def inverse(self) -> Interval:
+        """Of one over it, where it is above 0."""
+        return Interval(1 / self.value, 1 / self.high, 1 / self.low)
+
 
 @dataclass(frozen=True)
 class Block:

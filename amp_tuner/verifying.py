@@ -26,7 +26,7 @@ from amp_tuner.session import Session
 
 VALID, STALE, ELSEWHERE = "valid", "stale", "other hardware or software"
 #: Facts whose change makes figures incomparable. Free memory, load and kernel builds come and go.
-_SOFTWARE = ("tensorflow", "python", "numpy", "cuda_build", "devices")
+_SOFTWARE = ("tensorflow", "itex", "python", "numpy", "cuda_build", "devices")
 _HARDWARE = (
     "cpu",
     "cpu_flags",

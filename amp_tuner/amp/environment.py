@@ -128,6 +128,17 @@ def switches(rules: RuleSet) -> tuple[str, ...]:
     return tuple(_PREFIX[TENSORFLOW] + name for name in ("SIMULATE_GPU", *own.get(rules.name, ())))
 
 
+def itex_switches(rules: RuleSet) -> dict[str, str]:
+    """The variables that switch ITEX's pass on for the data type of ``rules``."""
+    prefix = _PREFIX[ITEX]
+    return {prefix.rstrip("_"): "1", f"{prefix}DATA_TYPE": rules.data_type.upper()}
+
+
+def log_variable(family: str) -> str:
+    """The variable that names the folder, which must exist, for a pass's dumps."""
+    return f"{_PREFIX[family]}LOG_PATH"
+
+
 def list_variables(family: str) -> tuple[tuple[str, str, str], ...]:
     """Every variable that edits a list: (its name, the list, ``ADD`` or ``REMOVE``)."""
     return tuple(

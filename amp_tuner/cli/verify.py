@@ -56,9 +56,10 @@ def _changes(options: argparse.Namespace, point: Point) -> dict[str, dict[str, A
     if options.threads is not None:
         target["threads"] = options.threads
     if options.runtime not in (None, point.runtime):
-        target.update(runtime=options.runtime, rules=None)
-        if point.setting.data_type != FLOAT32:
-            target["data_types"] = [point.setting.data_type]
+        # FP32 is verified beside whatever data types that runtime has.
+        data_type = point.setting.data_type
+        data_types = None if data_type == FLOAT32 else [data_type]
+        target.update(runtime=options.runtime, rules=None, data_types=data_types)
     data = {"path": _absolute(options.data), "batch_size": options.batch_size}
     sections = {
         "target": target,
@@ -66,7 +67,7 @@ def _changes(options: argparse.Namespace, point: Point) -> dict[str, dict[str, A
         "data": data,
     }
     # An option that was not given changes nothing.
-    kept = ("rules",)
+    kept = ("rules", "data_types")
     return {
         name: {key: value for key, value in values.items() if value is not None or key in kept}
         for name, values in sections.items()

@@ -99,7 +99,7 @@ def _sections(raw: Mapping[Any, Any], folder: Path) -> checks.Sections:
     data = _section(DataConfig, raw.get("data", {}))
     return checks.Sections(
         model=model and model.model_copy(update={"path": _absolute(model.path, folder)}),
-        target=target and target.model_copy(update=_target_paths(target, folder)),
+        target=target and target.model_copy(update=_filled_target(target, folder)),
         data=data and data.model_copy(update={"path": data.path and _absolute(data.path, folder)}),
         accuracy=_section(AccuracyConfig, raw.get("accuracy", {})),
         search=_section(SearchConfig, raw.get("search", {})),
@@ -114,8 +114,8 @@ def _section(kind: type[AnySection], raw: Any) -> AnySection | None:
         return None
 
 
-def _target_paths(target: TargetConfig, folder: Path) -> dict[str, Any]:
-    update: dict[str, Any] = {}
+def _filled_target(target: TargetConfig, folder: Path) -> dict[str, Any]:
+    update: dict[str, Any] = {"data_types": checks.filled_data_types(target)}
     if target.profile is not None:
         update["profile"] = _absolute(target.profile, folder)
     if target.python is not None and "/" in target.python:

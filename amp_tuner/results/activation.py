@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from amp_tuner.amp.environment import family_variables
+from amp_tuner.amp.environment import family_variables, itex_switches
 from amp_tuner.amp.rules import ITEX, rule_set
 from amp_tuner.records import FLOAT32, Point
 
@@ -55,9 +55,8 @@ def activation(point: Point) -> Activation:
         return Activation(unset, variables, None)
     rules = rule_set(point.rules)
     if rules.family == ITEX:
-        variables[_ITEX_PREFIX] = "1"
-        variables[f"{_ITEX_PREFIX}_DATA_TYPE"] = rules.data_type.upper()
-        return Activation(unset, {**variables, **point.environment}, None)
+        switches = itex_switches(rules)
+        return Activation(unset, {**variables, **switches, **point.environment}, None)
     option = _OPTIONS[rules.device, rules.data_type]
     if option == "auto_mixed_precision_onednn_bfloat16":
         # Without oneDNN this pass does not exist, and its name is ignored without a word.

@@ -1,15 +1,18 @@
 """``best.py``: a module that makes the program that imports it run a published point.
 
 For runtimes whose own pass rewrites the graph it has ``apply()``, to be called before TensorFlow is
-imported, and ``session_config()``. For runtime ``engine`` it has ``load()``, which loads the baked
-SavedModel beside it. The text needs nothing of this package.
+imported: for stock TensorFlow with variables and an option (and a ``session_config()``), for ITEX
+with its Python API. For runtime ``engine`` it has ``load()``, which loads the baked SavedModel
+beside it. The text needs nothing of this package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from amp_tuner.records import Point
+from amp_tuner.amp.environment import family_variables, itex_switches
+from amp_tuner.amp.rules import ITEX, rule_set
+from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.activation import Activation, activation, onednn_switch
 from amp_tuner.results.certificate import certificate
 
@@ -80,6 +83,25 @@ def session_config():
     return config
 '''
 
+# Its fields win over variables, which apply() has removed: never both.
+_ITEX_API = """
+    import intel_extension_for_tensorflow as itex
+
+    config = itex.get_config()
+    config.graph_options.auto_mixed_precision = itex.{switch}
+    options = config.graph_options.auto_mixed_precision_options
+    options.Clear()
+    for name, value in FIELDS.items():
+        setattr(options, name, value)
+    itex.set_config(config)
+
+
+#: Fields of itex.AutoMixedPrecisionOptions.
+FIELDS = {{
+{fields}
+}}
+"""
+
 _LOAD = '''
 
 def load():
@@ -107,17 +129,34 @@ def python_text(point: Point, *, baked: bool) -> str:
     if baked:
         return _baked(point)
     how = activation(point)
+    itex = point.family == ITEX
     text = _head(
         point,
-        how,
+        Activation(how.unset, onednn_switch(point), None) if itex else how,
         usage="Call apply() before anything imports TensorFlow.",
         promise="Sets the variables and switches the pass on, in this process.",
     )
+    if itex:
+        return text + _itex_api(point)
     if how.option is None:
         return text
     private = how.option == "auto_mixed_precision_cpu"
     body = _PRIVATE_OPTION if private else _PUBLIC_OPTION
     return text + body.format(option=how.option) + _SESSION_CONFIG.format(option=how.option)
+
+
+def _itex_api(point: Point) -> str:
+    """The pass's switch and fields; ITEX calls the fields as the variables, in lower case."""
+    if point.setting.data_type == FLOAT32:
+        return _ITEX_API.format(switch="OFF", fields="")
+    switch, *_ = family_variables(ITEX)
+    variables = {**itex_switches(rule_set(point.rules)), **point.environment}
+    fields = {
+        name.removeprefix(f"{switch}_").lower(): value
+        for name, value in variables.items()
+        if name != switch
+    }
+    return _ITEX_API.format(switch="ON", fields=_dictionary(fields))
 
 
 def _baked(point: Point) -> str:

@@ -48,11 +48,8 @@ class EngineRuntime:
         self._prepared: dict[str, PreparedGraph] = {}
         self.loaded = loaded_model(self._frozen, self._frozen.graph_def)
 
-    def describe(
-        self, rules: Sequence[str], feed: Optional[Feed], batch_size: Optional[int]
-    ) -> dict[str, Any]:
+    def describe(self, rules: Sequence[str], batch_size: Optional[int]) -> dict[str, Any]:
         """Typed graphs of the frozen graph, as JSON, by rule set name."""
-        del feed
         graphs = {name: self._prepared_for(rule_set(name)).graph for name in rules}
         if batch_size is not None:
             graphs = {

@@ -17,6 +17,7 @@ import tensorflow as tf
 from amp_tuner.errors import InputError, TargetError
 from amp_tuner.runtime.batches import Batches, Feed, write_arrays
 from amp_tuner.runtime.engine_runtime import EngineRuntime
+from amp_tuner.runtime.itex_runtime import ItexRuntime, itex_version
 from amp_tuner.runtime.pass_dumps import describe_dump
 from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
 from amp_tuner.runtime.stock_runtime import StockRuntime
@@ -25,9 +26,9 @@ from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelS
 RUNTIMES: Mapping[str, Callable[[ModelSource, str, Threads, str], Runtime]] = {
     "engine": EngineRuntime,
     "tensorflow": StockRuntime,
+    "itex": ItexRuntime,
 }
 DEVICES = ("cpu", "gpu")
-
 
 #: So many differences from the predicted graph are named.
 _NAMED_DIFFERENCES = 10
@@ -61,6 +62,7 @@ class ModelHost:
             "executable": sys.executable,
             "tensorflow": tf.__version__,
             "numpy": np.__version__,
+            "itex": itex_version(),
             "devices": sorted({device.device_type for device in tf.config.list_physical_devices()}),
             "cuda_build": tf.test.is_built_with_cuda(),
         }
@@ -115,7 +117,7 @@ class ModelHost:
 
     def describe(self, rules: Sequence[str], batch_size: Optional[int] = None) -> dict[str, Any]:
         """Typed graphs as JSON, by rule set name; with shapes where there is a ``batch_size``."""
-        return self._runtime.describe(rules, self._first_feed, batch_size)
+        return self._runtime.describe(rules, batch_size)
 
     def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
         """Makes and runs a session; see WorkerClient.build."""
@@ -185,5 +187,19 @@ def _check_target(runtime: str, device: str) -> None:
         raise TargetError(f"runtime {runtime} is not available; allowed: {', '.join(RUNTIMES)}")
     if device not in DEVICES:
         raise TargetError(f"device {device} is not available; allowed: {', '.join(DEVICES)}")
+    if runtime == "itex":
+        _check_itex(device)
     if device == "gpu" and not tf.config.list_physical_devices("GPU"):
         raise TargetError(f"TensorFlow {tf.__version__} under {sys.executable} sees no GPU")
+
+
+def _check_itex(device: str) -> None:
+    """Raises TargetError where this interpreter has no ITEX that can be measured."""
+    if device != "cpu":
+        raise TargetError(f"runtime itex on {device} is not available; allowed: cpu")
+    if itex_version() is None:
+        raise TargetError(
+            f"{sys.executable} has no ITEX: runtime itex needs an interpreter with "
+            "intel-extension-for-tensorflow 2.15 (it comes with TensorFlow 2.15); name it in "
+            "target.python"
+        )

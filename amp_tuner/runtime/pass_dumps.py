@@ -34,7 +34,8 @@ from amp_tuner.runtime.shapes import with_shapes
 from amp_tuner.runtime.unsafe import unsafe_nodes
 
 _CAST_NAMES = {"CastToBf16": "bfloat16", "CastToFp16": "float16"}
-_CAST_SUFFIX = "-AutoMixedPrecision"
+#: How the names of the passes' own Casts end.
+CAST_SUFFIX = "-AutoMixedPrecision"
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _rules_of(dump: PassDump) -> RuleSet:
 def _data_type(after: Optional[graph_pb2.GraphDef]) -> Optional[str]:
     """The 16-bit type that the pass's own Casts name."""
     for node in after.node if after is not None else ():
-        if node.name.endswith(_CAST_SUFFIX):
+        if node.name.endswith(CAST_SUFFIX):
             for part, data_type in _CAST_NAMES.items():
                 if part in node.name:
                     return data_type

@@ -202,7 +202,10 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
             "rule set 'tf-cpu-float16' is for float16, not for bfloat16",
         ),
         (
-            {"target__runtime": "tensorflow"},
+            {
+                "target__runtime": "tensorflow",
+                "target__rules": {"bfloat16": "tf-cpu-bfloat16@2.15"},
+            },
             "$.target.rules",
             "runtime tensorflow has rules of its own",
         ),
@@ -266,13 +269,33 @@ def test_a_wrong_item_is_told_by_its_position() -> None:
     }
 
 
-def test_fp16_for_a_runtime_that_has_none_is_named_beside_what_is_not_available() -> None:
+def test_fp16_for_a_runtime_that_has_none_is_named() -> None:
     found = problems(changed(target__runtime="itex", target__rules={}))
     assert found == {
-        "$.target.runtime": "itex is planned but not available in this version; allowed: engine, "
-        "tensorflow",
         "$.target.data_types[1]": "itex on cpu has no float16 pass; allowed: bfloat16",
     }
+
+
+def test_the_default_data_types_are_those_that_the_runtime_has() -> None:
+    study = changed(target__runtime="itex", target__rules={})
+    del study["target"]["data_types"]
+    target = check(study).target
+    assert target.data_types == ("bfloat16",)
+    assert target.rules == {"bfloat16": "itex-cpu-bfloat16"}
+
+
+def test_itex_has_rules_of_its_own_and_no_gpu_yet() -> None:
+    rules = {"bfloat16": "itex-cpu-bfloat16"}
+    found = problems(
+        changed(
+            target__runtime="itex",
+            target__device="gpu",
+            target__data_types=["bfloat16"],
+            target__rules=rules,
+        )
+    )
+    assert list(found) == ["$.target.device", "$.target.rules"]
+    assert "itex on gpu is planned but not available" in found["$.target.device"]
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -297,8 +320,11 @@ def test_a_metric_of_ones_own_has_a_direction() -> None:
     assert config.accuracy.direction == "minimize"
 
 
-def test_the_plain_form_loads_again_as_the_same_study(tmp_path: Path) -> None:
-    config = check(VALID)
+@pytest.mark.parametrize("runtime", ["engine", "tensorflow", "itex"])
+def test_the_plain_form_loads_again_as_the_same_study(tmp_path: Path, runtime: str) -> None:
+    config = check(
+        changed(target__runtime=runtime, target__data_types=["bfloat16"], target__rules={})
+    )
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(config.to_plain()), "utf-8")
     again = load_study(path, check_files=False)
@@ -388,7 +414,7 @@ _scalars = (
     | st.floats()
     | st.text(max_size=5)
     | st.sampled_from(
-        ["gpu", "amp", "itex", "99%", "rmse", "m:f", "8h", "1GiB", 10**400, -(10**400)]
+        ["gpu", "amp", "xla", "99%", "rmse", "m:f", "8h", "1GiB", 10**400, -(10**400)]
     )
 )
 _values = (

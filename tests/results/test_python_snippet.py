@@ -16,6 +16,7 @@ from amp_tuner.records import Point, Setting
 from amp_tuner.results.activation import activation
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.python_snippet import python_text
+from tests.environments import interpreter
 from tests.results.examples import HOSTILE, point
 
 ROOT = Path(__file__).parents[2]
@@ -23,11 +24,19 @@ ROOT = Path(__file__).parents[2]
 MOVES = {"Exp": "allow", "Tanh": "deny"}
 
 
-def run(script: str, folder: Path, *arguments: str, **variables: str) -> str:
-    """Standard output of a fresh Python process in ``folder``."""
+def run(
+    script: str,
+    folder: Path,
+    *arguments: str,
+    python: str = sys.executable,
+    source: str | None = None,
+    **variables: str,
+) -> str:
+    """Standard output of a fresh Python process in ``folder``, started by a shell."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    before = "" if source is None else f". ./{source}; "
     ended = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        ["sh", "-c", f'{before}exec "$@"', "sh", python, "-c", script, *arguments],
         env={**environment, **variables},
         cwd=folder,
         check=False,
@@ -56,26 +65,24 @@ print(json.dumps({name: os.environ[name] for name in names}))
 """
 
 
-@pytest.mark.parametrize(
-    "given_point",
-    [
-        point("float32"),
-        point("itex-cpu-bfloat16", {"Mean": "infer"}),
-        point(
-            "itex-cpu-bfloat16",
-            study=HOSTILE,
-            notices=(HOSTILE, '"""', "'''", "{unset}"),
-            setting=Setting("bfloat16", {HOSTILE: HOSTILE}, "default", onednn=True),
-            environment={"ITEX_AUTO_MIXED_PRECISION_ALLOWLIST_ADD": HOSTILE},
-        ),
-    ],
-    ids=["FP32", "ITEX", "hostile"],
-)
-def test_apply_replaces_what_was_set_before(tmp_path: Path, given_point: Point) -> None:
+def test_apply_replaces_what_was_set_before(tmp_path: Path) -> None:
+    given_point = point("float32")
     written(tmp_path, given_point)
     before = dict.fromkeys(family_variables(given_point.family), "left over")
-    found = json.loads(run(APPLIED, tmp_path, **before))
-    assert found == activation(given_point).variables
+    assert json.loads(run(APPLIED, tmp_path, **before)) == activation(given_point).variables
+
+
+def test_no_text_of_a_point_is_executed(tmp_path: Path) -> None:
+    given_point = point(
+        "itex-cpu-bfloat16",
+        study=HOSTILE,
+        notices=(HOSTILE, '"""', "'''", "{unset}"),
+        setting=Setting("bfloat16", {HOSTILE: HOSTILE}, "default", onednn=True),
+        environment={"ITEX_AUTO_MIXED_PRECISION_ALLOWLIST_ADD": HOSTILE},
+    )
+    written(tmp_path, given_point)
+    found = json.loads(run("import best, json; print(json.dumps(best.FIELDS))", tmp_path))
+    assert found == {"data_type": "BFLOAT16", "allowlist_add": HOSTILE}
     assert not (tmp_path / "pwned").exists()
 
 
@@ -179,17 +186,68 @@ def test_best_env_and_the_option_give_the_predicted_graph(tmp_path: Path) -> Non
     given_point = point("tf-cpu-bfloat16", MOVES)
     (tmp_path / "best.env").write_text(environment_text(given_point, measured=True))
     lists = json.dumps(given_point.lists.to_json())
-    (tmp_path / "program.py").write_text(SWITCHED_ON["best.env"] + FUNCTION)
-    program = [sys.executable, "program.py", given_point.rules, lists]
-    ended = subprocess.run(
-        ["sh", "-c", '. ./best.env; exec "$@"', "sh", *program],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **LEFT_OVER},
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ended.stdout == "same effective graph\n", ended.stderr[-4000:]
+    script = SWITCHED_ON["best.env"] + FUNCTION
+    said = run(script, tmp_path, given_point.rules, lists, source="best.env", **LEFT_OVER)
+    assert said == "same effective graph\n"
+
+
+#: Has ITEX's pass rewrite a graph, which is never run; compares as above.
+ITEX_SESSION = """
+import json, os, sys
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+from pathlib import Path
+
+from amp_tuner.amp.lists import AmpLists
+from amp_tuner.amp.rules import rule_set
+from amp_tuner.runtime.graph_changes import changed_type_attributes
+from amp_tuner.runtime.pass_dumps import read_dumps
+from amp_tuner.runtime.rewrite_graph import rewrite_graph
+
+dumps = Path("dumps")
+dumps.mkdir()
+os.environ["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] = str(dumps)
+rules = rule_set("itex-cpu-bfloat16")
+lists = AmpLists.from_json(json.loads(sys.argv[1]))
+with tf.Graph().as_default():
+    x = tf.compat.v1.placeholder(tf.float32, (4, 8), name="x")
+    weights = tf.constant(2.0, shape=(8, 8))
+    y = tf.identity(tf.matmul(tf.nn.relu(tf.matmul(x, weights)), weights), name="y")
+    with tf.compat.v1.Session() as session:
+        options = config_pb2.CallableOptions(feed=["x:0"], fetch=["y:0"])
+        session._make_callable_from_options(options)
+first, *_ = read_dumps(dumps)
+
+
+def predicted(lists):
+    after = rewrite_graph(first.before, rules, lists, preserved=["x", "y"])
+    return changed_type_attributes(first.before, after)
+
+
+real = changed_type_attributes(first.before, first.after)
+assert first.lists == lists
+assert real == predicted(lists)
+assert real != predicted(rules.lists)
+print("same effective graph")
+"""
+APPLY = """
+import best
+best.apply()
+"""
+
+
+@pytest.mark.all_only
+@pytest.mark.parametrize("form", ["best.py", "best.env"])
+def test_itex_gives_the_predicted_graph_in_a_fresh_process(tmp_path: Path, form: str) -> None:
+    python = str(interpreter("itex"))
+    given_point = point("itex-cpu-bfloat16", {"Relu": "deny"}, runtime="itex")
+    written(tmp_path, given_point)
+    (tmp_path / "best.env").write_text(environment_text(given_point, measured=True))
+    script, source = (ITEX_SESSION, form) if form == "best.env" else (APPLY + ITEX_SESSION, None)
+    lists = json.dumps(given_point.lists.to_json())
+    before = dict.fromkeys(family_variables("itex"), "left over")
+    said = run(script, tmp_path, lists, python=python, source=source, **before)
+    assert said == "same effective graph\n"
 
 
 BAKED = """
