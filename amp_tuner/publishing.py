@@ -5,17 +5,18 @@ Figures that were measured again are what is published; those of the search stan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from amp_tuner.amp.environment import to_environment
 from amp_tuner.confirming import read_confirmations
 from amp_tuner.files import write_text
 from amp_tuner.folder import RunFolder
-from amp_tuner.judge.front import CANDIDATE, DEFAULT_AMP, Contender, Front, front_of, left_by_a_tie
-from amp_tuner.judge.front import FLOAT32 as FLOAT32_ROLE
+from amp_tuner.judge import front as judge
+from amp_tuner.judge.front import Contender, Front
 from amp_tuner.measure.hardware import hardware_facts
+from amp_tuner.minimal_settings import minimised, origins, read_minimal
 from amp_tuner.records import FLOAT32, Interval, Measurement, Point, Trial
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import write_pareto
@@ -63,14 +64,20 @@ class Answer:
 
 def answer_of(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> Answer | None:
     """The answer as far as it is known; None before anything was timed."""
-    published = final(session, folder, trials)
+    known = read_minimal(folder)
+    shown = minimised(trials, known, read_confirmations(folder))
+    published = final(session, folder, shown)
     front = _front(session, published)
     if front is None:
         return None
     by_number = {one.trial.number: one for one in published}
     facts = hardware_facts()
+    made_from = origins(trials, known)
     points = {
-        entry.number: _point(session, by_number[entry.number], entry.tied_with, facts)
+        entry.number: replace(
+            _point(session, by_number[entry.number], entry.tied_with, facts),
+            minimised_from=made_from.get(entry.number),
+        )
         for entry in front.entries
     }
     best = None if front.best is None else points[front.best]
@@ -106,16 +113,49 @@ def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | Non
     return best, len(front.members())
 
 
-def to_confirm(session: Session, trials: Mapping[int, Trial]) -> list[Trial]:
+def to_minimise(session: Session, trials: Mapping[int, Trial]) -> list[int]:
+    """Numbers of the front's members of which moves may be dropped: the best, the knee, the rest.
+
+    FP32 and default AMP have no moves.
+    """
+    front = _front(session, _searched(session, trials))
+    if front is None:
+        return []
+    first = (*([] if front.best is None else [front.best]), front.knee, *front.members())
+    return [number for number in dict.fromkeys(first) if trials[number].setting.moves]
+
+
+def to_confirm(
+    session: Session, trials: Mapping[int, Trial], standing_in: Collection[int] = ()
+) -> list[Trial]:
     """The trials that are measured again, the most important first.
 
-    The front's members, the references, the best; then up to DOUBTFUL others, the fastest first,
-    that left the front by a tie: measured more precisely they may belong there.
+    The front's members, the references, the best; what stands in for one of them; then up to
+    DOUBTFUL others, the fastest first, that left the front by a tie: measured more precisely they
+    may belong there.
     """
     listed = _listed(session, trials)
     contenders = _contenders(session, _searched(session, trials))
-    left = [number for number in left_by_a_tie(contenders) if number not in listed]
-    return [trials[number] for number in (*listed, *left[:DOUBTFUL])]
+    left = [number for number in judge.left_by_a_tie(contenders) if number not in listed]
+    chosen = dict.fromkeys((*listed, *standing_in, *left[:DOUBTFUL]))
+    return [trials[number] for number in chosen]
+
+
+def in_doubt(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> list[Trial]:
+    """The trials whose place on the front more measuring could change, once all is confirmed.
+
+    First those whose place the search left in doubt and that were not measured again, then those
+    that were, but ran out of time before their speed-up was known as exactly as was asked for.
+    """
+    searched = _searched(session, trials)
+    published = final(session, folder, trials)
+    again = {one.trial.number: one.measurement.timing for one in published if one.confirmed}
+    failed = read_confirmations(folder).keys() - again.keys()
+    left = judge.in_doubt(_contenders(session, searched))
+    known = judge.in_doubt(_contenders(session, [one for one in published if one.confirmed]))
+    chosen = [number for number in left if number not in again.keys() | failed]
+    chosen += [n for n in known if (timing := again[n]) and timing.stop_reason == "time"]
+    return [trials[n] for n in chosen if trials[n].setting.data_type != FLOAT32]
 
 
 def _listed(session: Session, trials: Mapping[int, Trial]) -> list[int]:
@@ -144,7 +184,7 @@ def _front(session: Session, published: Sequence[Published]) -> Front | None:
     contenders = _contenders(session, published)
     if not any(contender.speedup for contender in contenders):
         return None
-    return front_of(contenders)
+    return judge.front_of(contenders)
 
 
 def _contenders(session: Session, published: Sequence[Published]) -> list[Contender]:
@@ -154,13 +194,13 @@ def _contenders(session: Session, published: Sequence[Published]) -> list[Conten
 
 def _contender(one: Published, defaults: set[str]) -> Contender:
     timing, accuracy = one.measurement.timing, one.measurement.accuracy
-    role = DEFAULT_AMP if one.trial.anchor in defaults else CANDIDATE
+    role = judge.DEFAULT_AMP if one.trial.anchor in defaults else judge.CANDIDATE
     return Contender(
         number=one.trial.number,
         speedup=None if timing is None else timing.speedup,
         drop=accuracy.drop,
         verdict=accuracy.verdict,
-        role=FLOAT32_ROLE if one.trial.setting.data_type == FLOAT32 else role,
+        role=judge.FLOAT32 if one.trial.setting.data_type == FLOAT32 else role,
     )
 
 

@@ -251,6 +251,26 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The setting that a minimal one stands for, and why it may.
+
+    Attributes:
+        number: its trial.
+        moves: its moves.
+        graph_id: its effective graph. Where it is the minimal one's too, the moves that were
+            dropped do nothing, and nothing had to be compared.
+        speed: the minimal setting's speed as a share of this one's, paired.
+        p_worse: one-sided probability of the paired test of their accuracy; None where none fits.
+    """
+
+    number: int
+    moves: Mapping[str, str]
+    graph_id: str
+    speed: Interval | None = None
+    p_worse: float | None = None
+
+
+@dataclass(frozen=True)
 class Point:
     """One published setting with all that is needed to deploy and to check it.
 
@@ -275,6 +295,7 @@ class Point:
         batch_size: samples per run.
         software, hardware: facts, flat.
         notices: what a reader must know.
+        minimised_from: the setting that it stands for; None where that is itself.
     """
 
     study: str
@@ -300,3 +321,4 @@ class Point:
     software: Mapping[str, Any]
     hardware: Mapping[str, Any]
     notices: tuple[str, ...] = ()
+    minimised_from: Origin | None = None

@@ -19,7 +19,7 @@ from amp_tuner.config.yaml12 import load_yaml
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import write_text
 from amp_tuner.judge.front import Entry, Front
-from amp_tuner.records import LEVELS, Accuracy, EffectiveGraph, Interval, Point, Setting
+from amp_tuner.records import LEVELS, Accuracy, EffectiveGraph, Interval, Origin, Point, Setting
 from amp_tuner.text import did_you_mean
 
 FORMAT = 1
@@ -51,6 +51,7 @@ _POINT_KEYS = (
     "software",
     "hardware",
     "notices",
+    "minimised_from",
 )
 
 
@@ -247,6 +248,7 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
         "software": dict(point.software),
         "hardware": dict(point.hardware),
         "notices": list(point.notices),
+        "minimised_from": point.minimised_from and asdict(point.minimised_from),
     }
 
 
@@ -287,7 +289,16 @@ def _point_from_plain(plain: Mapping[str, Any]) -> Point:
         software=plain["software"],
         hardware=plain["hardware"],
         notices=tuple(plain["notices"]),
+        # Points of before there were minimal settings have none.
+        minimised_from=_origin(plain.get("minimised_from")),
     )
+
+
+def _origin(plain: Mapping[str, Any] | None) -> Origin | None:
+    if plain is None:
+        return None
+    speed = plain["speed"]
+    return Origin(**{**plain, "speed": speed and _interval(speed)})
 
 
 def _interval(plain: Mapping[str, float]) -> Interval:

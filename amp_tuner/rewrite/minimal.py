@@ -82,6 +82,13 @@ def least_changing_first(
     return tuple(sorted(moves, key=changed))
 
 
+def entries(default: AmpLists, moves: Moves) -> int:
+    """Entries in a pass's variables: one to leave a list, one to join a list."""
+    return sum(
+        (default.list_of(op_type) != "none") + (place != "none") for op_type, place in moves.items()
+    )
+
+
 def _dropped(moves: dict[str, str], same: Same, order: list[str]) -> dict[str, str]:
     """``moves`` without those that can go: passes over single ones, then the first pair, again."""
     for op_type in order:
