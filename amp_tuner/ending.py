@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 
 from amp_tuner.confirming import confirm, read_confirmations, settle
+from amp_tuner.contending import in_doubt, to_confirm, to_minimise
 from amp_tuner.folder import RunFolder
 from amp_tuner.minimal_settings import minimised, read_minimal
 from amp_tuner.minimising import Minimising
-from amp_tuner.publishing import in_doubt, to_confirm, to_minimise
 from amp_tuner.records import FLOAT32, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.session import Session

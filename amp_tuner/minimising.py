@@ -67,7 +67,10 @@ class Minimising:
         for number in numbers:
             trial = self._tuning.trials[number]
             if number not in self._known and trial.setting.moves:
-                self._keep(Minimal(number, self._shortest(trial)))
+                shortest = self._shortest(trial)
+                self._keep(Minimal(number, shortest))
+                facts = {"trial": number, "moves": dict(shortest.moves)}
+                self._log.write("idle_moves_dropped", facts)
 
     def drop_needless_moves(self, numbers: Sequence[int]) -> None:
         """Tries smaller settings with other graphs, as long as there is time; the first, first.

@@ -16,6 +16,7 @@ from typing import Any
 from amp_tuner import lease
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.confirming import PATIENCE
+from amp_tuner.contending import standing
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json, write_text
 from amp_tuner.folder import RunFolder
@@ -23,7 +24,6 @@ from amp_tuner.judge.dominated import speed_to_beat
 from amp_tuner.minimal_settings import is_minimal, read_minimal
 from amp_tuner.planning import Plan
 from amp_tuner.progress import Progress, Watcher
-from amp_tuner.publishing import standing
 from amp_tuner.records import FLOAT32, Accuracy, Measurement, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import write_trials

@@ -11,12 +11,13 @@ import pytest
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.bench import Bench
 from amp_tuner.config.load import load_study
+from amp_tuner.contending import standing, to_confirm
 from amp_tuner.data import open_data
 from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
 from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
 from amp_tuner.planning import Planner
-from amp_tuner.publishing import Answer, answer_of, publish, standing, to_confirm
+from amp_tuner.publishing import Answer, answer_of, publish
 from amp_tuner.records import FLOAT32_GRAPH, Accuracy, Interval, Measurement, Setting, Trial
 from amp_tuner.results.points import read_front
 from amp_tuner.session import Session
