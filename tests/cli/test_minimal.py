@@ -53,13 +53,14 @@ def study(tmp_path_factory: pytest.TempPathFactory, lent: Callable[[], Any]) -> 
     folder = tmp_path_factory.mktemp("minimal")
     model, data = small_study.make_counting_model(folder), small_study.make_night_data(folder)
     plain = small_study.counting_study(
-        model, data, search={"trials": ANCHORS}, measure={"max_seconds": 0.3}
+        model, data, search={"trials": ANCHORS}, measure={"max_seconds": 2.0}
     )
     file = small_study.write_study(folder, plain)
     run = folder / "run"
     real, handler = Original.against, signal.getsignal(signal.SIGTERM)
     with lent(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(MARGIN, 0.3)
+        patch.setattr("amp_tuner.rival._HALF_WIDTH", 0.2)
 
         def interrupted(original: Original, smaller: Any) -> Any:
             if len(events(run, "minimal_tried")) == 2:
