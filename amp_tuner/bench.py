@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from amp_tuner.amp.rules import RuleSet, rule_set, rule_set_of_runtime
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.data import DataSet
+from amp_tuner.data import DataSet, Slice
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
@@ -36,7 +36,7 @@ from amp_tuner.planning import Plan, unpredicted
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
-from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
+from amp_tuner.worker.protocol import Candidate, LoadedModel, ModelSource, Threads
 
 _CANDIDATE = "candidate"
 
@@ -74,16 +74,6 @@ def model_source(config: StudyConfig) -> ModelSource:
     )
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Consecutive samples [start, stop) that accuracy is judged on, and FP32's outputs of them."""
-
-    start: int
-    stop: int
-    reference: Any
-    labels: Any
-
-
 class Bench:
     """Measures settings; one worker per state of the oneDNN switch, started when needed.
 
@@ -106,6 +96,7 @@ class Bench:
         self._functions = runner_for(config, work)
         self.baseline_onednn = True
         self.device_s = 0.0
+        self._timing_inputs: Mapping[str, int] = {}
         self._deadline = math.inf
 
     def adopt(self, onednn: bool, worker: WorkerClient) -> None:
@@ -176,6 +167,7 @@ class Bench:
             raise _cannot_run(failure) from failure
 
     def _float32_pair(self, off: WorkerClient, on: WorkerClient) -> tuple[Measurement, Measurement]:
+        machine = machine_state()
         timing = self.timed(off, FLOAT32, on, FLOAT32, None)
         self.baseline_onednn = timing.speedup.high >= 1 - TIME_TIE
         baseline, other = (on, off) if self.baseline_onednn else (off, on)
@@ -183,11 +175,10 @@ class Bench:
         against = self.outputs(other, FLOAT32, reference.start, reference.stop)
         chosen = self._judge_baseline(reference)
         rest = self.judge(reference, against)
-        same = Measurement(
-            FLOAT32_GRAPH, chosen, against_itself(timing, candidate=self.baseline_onednn)
-        )
+        itself = against_itself(timing, candidate=self.baseline_onednn)
+        same = Measurement(FLOAT32_GRAPH, chosen, itself, machine=machine)
         paired = timing if not self.baseline_onednn else turned(timing)
-        different = Measurement(FLOAT32_GRAPH, rest, paired)
+        different = Measurement(FLOAT32_GRAPH, rest, paired, machine=machine)
         return (different, same) if self.baseline_onednn else (same, different)
 
     def measure(
@@ -369,7 +360,7 @@ class Bench:
 
             return block
 
-        return time_pair(
+        timing = time_pair(
             side(baseline, baseline_key),
             side(candidate, candidate_key),
             rules,
@@ -377,18 +368,18 @@ class Bench:
             seed=self._config.search.seed,
             dominated_below=dominated_below,
         )
+        return replace(timing, inputs=self._timing_inputs)
 
     def _load(self, worker: WorkerClient) -> None:
         target = self._config.target
         try:
-            worker.load(model_source(self._config), self._source(), target.runtime, target.device)
+            source = self._data.source(self._batch_size, self._config.measure.timing_batches)
+            loaded = worker.load(model_source(self._config), source, target.runtime, target.device)
             worker.build(FLOAT32, Candidate(FLOAT32))
         except WorkerFailure as failure:
             worker.close()
             raise _cannot_run(failure) from failure
-
-    def _source(self) -> DataSource:
-        return self._data.source(self._batch_size, self._config.measure.timing_batches)
+        self._timing_inputs = {"batches": loaded.timing_batches, "bytes": loaded.timing_bytes}
 
 
 def _cannot_run(failure: WorkerFailure) -> TargetError:

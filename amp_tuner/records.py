@@ -84,6 +84,8 @@ class Timing:
         throughput: samples per second, per side.
         drift: largest relative move of the baseline between neighbouring pairs.
         notices: what a reader must know (drifting baseline, too noisy for 1 %).
+        inputs: the distinct ``batches`` that both sides cycle through, and their ``bytes``: few
+            bytes stay in a cache, which flatters the faster side.
     """
 
     speedup: Interval
@@ -94,6 +96,7 @@ class Timing:
     throughput: Mapping[str, float]
     drift: float
     notices: tuple[str, ...] = ()
+    inputs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -288,6 +291,8 @@ class Point:
         accuracy: of the published measurement.
         search_accuracy: the score that the search saw.
         latency_ms: per side, percentile label to milliseconds.
+        runs, throughput: timed runs and samples per second, per side.
+        stop_reason: why timing ended (``narrow``, ``time``); None where it was never timed.
         effective: the effective graph.
         tied_with: numbers of points that cannot be told apart from this one.
         model_digest, data_digest: of the files.
@@ -322,3 +327,6 @@ class Point:
     hardware: Mapping[str, Any]
     notices: tuple[str, ...] = ()
     minimised_from: Origin | None = None
+    runs: Mapping[str, int] = field(default_factory=dict)
+    throughput: Mapping[str, float] = field(default_factory=dict)
+    stop_reason: str | None = None

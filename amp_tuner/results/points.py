@@ -40,6 +40,9 @@ _POINT_KEYS = (
     "speedup",
     "accuracy",
     "latency_ms",
+    "runs",
+    "throughput",
+    "stop_reason",
     "nodes_16bit",
     "casts",
     "graph_id",
@@ -239,6 +242,9 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
             "search_time": point.search_accuracy,
         },
         "latency_ms": {side: dict(figures) for side, figures in point.latency_ms.items()},
+        "runs": dict(point.runs),
+        "throughput": dict(point.throughput),
+        "stop_reason": point.stop_reason,
         **asdict(point.effective),
         "tied_with": list(point.tied_with),
         "model_digest": point.model_digest,
@@ -289,8 +295,11 @@ def _point_from_plain(plain: Mapping[str, Any]) -> Point:
         software=plain["software"],
         hardware=plain["hardware"],
         notices=tuple(plain["notices"]),
-        # Points of before there were minimal settings have none.
+        # Older points have none of these.
         minimised_from=_origin(plain.get("minimised_from")),
+        runs=plain.get("runs", {}),
+        throughput=plain.get("throughput", {}),
+        stop_reason=plain.get("stop_reason"),
     )
 
 

@@ -17,8 +17,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from amp_tuner.bench import Bench
 from amp_tuner.cli.main import main
 from amp_tuner.folder import RunFolder
+from amp_tuner.judge.front import Front
 from amp_tuner.minimal_settings import Minimal, read_minimal
 from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_front, read_lists, read_point
@@ -34,12 +36,20 @@ MARGIN = "amp_tuner.judge.non_inferiority.SLOWEST"
 
 @dataclass(frozen=True)
 class Study:
-    """A study file, where its output goes, and how its first run ended: it was interrupted."""
+    """A study that was interrupted twice while its settings were made minimal.
+
+    Attributes:
+        file: the study file.
+        run: where its output goes.
+        codes: the exit codes, of the last run too.
+        published: the front after the first interruption.
+        tried: comparisons that had ended by then.
+    """
 
     file: Path
     run: Path
-    code: int
-    published: Any
+    codes: tuple[int, ...]
+    published: Front
     tried: int
 
     @property
@@ -49,7 +59,7 @@ class Study:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, lent: Callable[[], Any]) -> Study:
-    """A run that is interrupted at the third comparison, and the same command again."""
+    """Interrupted at the third comparison, then in the minimal setting's own trial."""
     folder = tmp_path_factory.mktemp("minimal")
     model, data = small_study.make_counting_model(folder), small_study.make_night_data(folder)
     plain = small_study.counting_study(
@@ -68,13 +78,20 @@ def study(tmp_path_factory: pytest.TempPathFactory, lent: Callable[[], Any]) -> 
             return real(original, smaller)
 
         patch.setattr(Original, "against", interrupted)
-        code = main(["--config", str(file), "--quiet"])
+        first = main(["--config", str(file), "--quiet"])
         published = read_front(run / "pareto" / "front.yaml")
         tried = len(events(run, "minimal_tried"))
         patch.setattr(Original, "against", real)
-        assert main(["--config", str(file), "--quiet"]) == 0
+        with pytest.MonkeyPatch.context() as other:
+            other.setattr(Bench, "measure", _interrupt)
+            second = main(["--config", str(file), "--quiet"])
+        third = main(["--config", str(file), "--quiet"])
     signal.signal(signal.SIGTERM, handler)
-    return Study(file, run, code, published, tried)
+    return Study(file, run, (first, second, third), published, tried)
+
+
+def _interrupt(*_: Any, **__: Any) -> Any:
+    raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -139,7 +156,7 @@ def test_every_smaller_setting_was_held_against_the_original_itself(study: Study
 
 
 def test_an_interruption_loses_one_attempt_and_the_same_command_goes_on(study: Study) -> None:
-    assert study.code == 130
+    assert study.codes == (130, 130, 0)
     assert study.tried == 2
     # Until the original was replaced, it was what was published.
     assert study.published.best == 3
@@ -148,6 +165,24 @@ def test_an_interruption_loses_one_attempt_and_the_same_command_goes_on(study: S
     assert tried == [
         dict(one.setting.moves) for one in (*minimal.attempts, minimal.check) if one is not None
     ]
+
+
+def test_an_interrupted_trial_of_a_minimal_setting_is_run_again(study: Study, best: Any) -> None:
+    interrupted = [event["trial"] for event in events(study.run, "interrupted")]
+    table = pd.read_csv(study.run / "trials.csv")
+    own = table[table["anchor"] == f"minimal of {best.minimised_from.number}"]
+    assert list(own["number"]) == [best.number]
+    assert [event["trial"] for event in events(study.run, "ended")] == list(table["number"])
+    assert interrupted == [best.number - 1]
+
+
+def test_the_record_says_what_the_machine_and_the_inputs_were_like(study: Study) -> None:
+    for path in study.run.glob("trials/*.json"):
+        measurement = json.loads(path.read_text())["trial"]["measurement"]
+        assert {"governor", "turbo", "load_average", "cpu_flags"} <= measurement["machine"].keys()
+        # 600 samples of four numbers are nine whole batches of 64.
+        assert measurement["timing"]["inputs"] == {"batches": 9, "bytes": 9 * 64 * 4 * 4}
+        assert measurement["timing"]["stop_reason"] in ("narrow", "dominated", "time")
 
 
 def test_a_finished_study_tries_nothing_more(study: Study, quick: Command) -> None:
