@@ -49,12 +49,12 @@ def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | Non
     return best, len(front.members())
 
 
-def to_minimise(session: Session, trials: Mapping[int, Trial]) -> list[int]:
+def to_minimise(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> list[int]:
     """Numbers of the front's members of which moves may be dropped: the best, the knee, the rest.
 
-    FP32 and default AMP have no moves.
+    By what would be published now. FP32 and default AMP have no moves.
     """
-    front = front_of(session, _searched(session, trials))
+    front = front_of(session, final(session, folder, trials))
     if front is None:
         return []
     first = (*([] if front.best is None else [front.best]), front.knee, *front.members())
@@ -77,8 +77,8 @@ def to_confirm(
     return [trials[number] for number in chosen]
 
 
-def in_doubt(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> list[Trial]:
-    """The trials whose place on the front more measuring could change, once all is confirmed.
+def in_doubt(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> list[int]:
+    """Numbers of trials whose place on the front more measuring could change, after confirmation.
 
     First those whose place the search left in doubt and that were not measured again, then those
     that were, but ran out of time before their speed-up was known as exactly as was asked for.
@@ -91,7 +91,7 @@ def in_doubt(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -
     known = judge.in_doubt(_contenders(session, [one for one in published if one.confirmed]))
     chosen = [number for number in left if number not in again.keys() | failed]
     chosen += [n for n in known if (timing := again[n]) and timing.stop_reason == "time"]
-    return [trials[n] for n in chosen if trials[n].setting.data_type != FLOAT32]
+    return [number for number in chosen if trials[number].setting.data_type != FLOAT32]
 
 
 def _listed(session: Session, trials: Mapping[int, Trial]) -> list[int]:

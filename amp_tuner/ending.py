@@ -55,10 +55,20 @@ def end(
         return left_s() - tuning.confirmation_s(len(missing))
 
     minimising = Minimising(session, folder, log, tuning, phase, left_beside_confirmation_s)
-    minimising.drop_idle_moves([one.number for one in chosen()])
-    minimising.drop_needless_moves(to_minimise(session, shown()))
-    # Twice: a substitute that falls short when measured again gives its place back.
-    for _ in range(2):
+
+    def front() -> None:
+        minimising.drop_idle_moves([one.number for one in chosen()])
+        minimising.drop_needless_moves(to_minimise(session, folder, shown()))
         confirm(session, folder, chosen(), phase, lambda: left_s() < 0)
+
+    def doubtful() -> list[Trial]:
+        numbers = in_doubt(session, folder, shown())
+        minimising.drop_idle_moves(numbers)
+        return [shown()[number] for number in numbers]
+
+    # Twice: measured afresh, the front may be another one, and a substitute may fall short.
+    front()
+    front()
     if budget_s is not None:
-        settle(session, folder, lambda: in_doubt(session, folder, shown()), phase, left_s)
+        settle(session, folder, doubtful, phase, left_s)
+        front()

@@ -63,7 +63,7 @@ class Minimising:
         self._known = read_minimal(folder)
 
     def drop_idle_moves(self, numbers: Sequence[int]) -> None:
-        """Finds the shortest settings with the same graphs, where they are not known yet."""
+        """Finds the shortest settings with the graphs of trials, where they are not known yet."""
         for number in numbers:
             trial = self._tuning.trials[number]
             if number not in self._known and trial.setting.moves:
@@ -76,8 +76,9 @@ class Minimising:
         """Tries smaller settings with other graphs, as long as there is time; the first, first.
 
         Args:
-            numbers: trials whose idle moves were dropped and that were timed.
+            numbers: trials that were timed and have moves.
         """
+        self.drop_idle_moves(numbers)
         for position, number in enumerate(numbers, start=1):
             # What stands for another setting was held against that one: it must not shrink again.
             if number in {minimal.replaced_by for minimal in self._known.values()}:

@@ -309,13 +309,14 @@ def timed(one: Trial, low: float, high: float, reason: str = "narrow") -> Trial:
 
 
 def test_the_best_is_made_minimal_first_then_the_knee_and_the_rest_of_the_front(
-    opened: Session,
+    opened: Session, tmp_path: Path
 ) -> None:
+    folder = RunFolder(tmp_path / "run")
     middle = trial(8, Setting("bfloat16", {"Mul": "allow"}), measured(1.45, 0.02, "misses"))
     known = trials(DEFAULT, FAST, FASTER, middle, UNTIMED)
-    assert to_minimise(opened, known) == [3, 8, 4]
-    assert to_minimise(opened, float32_trials()) == []
-    assert to_minimise(opened, {7: CRASHED}) == []
+    assert to_minimise(opened, folder, known) == [3, 8, 4]
+    assert to_minimise(opened, folder, float32_trials()) == []
+    assert to_minimise(opened, folder, {7: CRASHED}) == []
 
 
 def test_what_stands_in_for_a_member_is_measured_again_wherever_it_is(opened: Session) -> None:
@@ -334,7 +335,7 @@ def test_a_doubtful_place_is_one_that_more_exact_figures_could_change(
     known = trials(timed(FAST, 1.25, 1.35, "time"), twin, perhaps)
     for number in (1, 3, 4):
         confirm(folder, number, known[number].measurement)
-    assert [one.number for one in in_doubt(opened, folder, known)] == [5, 3, 4]
+    assert in_doubt(opened, folder, known) == [5, 3, 4]
 
 
 def test_what_is_known_as_exactly_as_was_asked_for_or_failed_is_not_measured_once_more(
