@@ -6,47 +6,40 @@ that dies is replaced when the next setting needs it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from amp_tuner.amp.rules import ITEX, TENSORFLOW, RuleSet, rule_set, rule_set_of_runtime
 from amp_tuner.arrays import BadArrays, read_array
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.data import DataSet
+from amp_tuner.data import DataSet, Slice
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.judge.accuracy import baseline_accuracy, chosen_output, judge
+from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.judge.metrics import is_function
 from amp_tuner.judge.scores import relative_error
 from amp_tuner.ladder import FEWEST_JUDGED, Ladder, is_audited
 from amp_tuner.measure.hardware import machine_state
 from amp_tuner.measure.sides import against_itself, turned
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
-from amp_tuner.planning import Plan
+from amp_tuner.planning import Plan, unpredicted
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
-from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
+from amp_tuner.worker.protocol import Candidate, LoadedModel, ModelSource, Threads
 
 _CANDIDATE = "candidate"
-#: How the notice begins that tells of another conversion than was predicted.
-UNPREDICTED = "the real pass converted another graph than was predicted"
-#: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
-TIE = 0.01
 
 Start = Callable[[bool], WorkerClient]
-
-
-def unpredicted(differences: Sequence[str]) -> str:
-    """The notice about a graph that is not the predicted one; names where it differs."""
-    return f"{UNPREDICTED}: {'; '.join(differences)}"
 
 
 def starter(config: StudyConfig, scratch: Path) -> Start:
@@ -80,16 +73,6 @@ def model_source(config: StudyConfig) -> ModelSource:
     )
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Consecutive samples [start, stop) that accuracy is judged on, and FP32's outputs of them."""
-
-    start: int
-    stop: int
-    reference: Any
-    labels: Any
-
-
 class Bench:
     """Measures settings; one worker per state of the oneDNN switch, started when needed.
 
@@ -112,6 +95,7 @@ class Bench:
         self._functions = runner_for(config, work)
         self.baseline_onednn = True
         self.device_s = 0.0
+        self._timing_inputs: Mapping[str, int] = {}
         self._deadline = math.inf
 
     def adopt(self, onednn: bool, worker: WorkerClient) -> None:
@@ -182,18 +166,18 @@ class Bench:
             raise _cannot_run(failure) from failure
 
     def _float32_pair(self, off: WorkerClient, on: WorkerClient) -> tuple[Measurement, Measurement]:
-        timing = self._time(off, FLOAT32, on, FLOAT32, None)
-        self.baseline_onednn = timing.speedup.high >= 1 - TIE
+        machine = machine_state()
+        timing = self.timed(off, FLOAT32, on, FLOAT32, None)
+        self.baseline_onednn = timing.speedup.high >= 1 - TIME_TIE
         baseline, other = (on, off) if self.baseline_onednn else (off, on)
-        reference = self._reference("search", baseline)
-        against = self._outputs(other, FLOAT32, reference.start, reference.stop)
+        reference = self.reference("search", baseline)
+        against = self.outputs(other, FLOAT32, reference.start, reference.stop)
         chosen = self._judge_baseline(reference)
-        rest = self._judge(reference, against)
-        same = Measurement(
-            FLOAT32_GRAPH, chosen, against_itself(timing, candidate=self.baseline_onednn)
-        )
+        rest = self.judge(reference, against)
+        itself = against_itself(timing, candidate=self.baseline_onednn)
+        same = Measurement(FLOAT32_GRAPH, chosen, itself, machine=machine)
         paired = timing if not self.baseline_onednn else turned(timing)
-        different = Measurement(FLOAT32_GRAPH, rest, paired)
+        different = Measurement(FLOAT32_GRAPH, rest, paired, machine=machine)
         return (different, same) if self.baseline_onednn else (same, different)
 
     def measure(
@@ -219,28 +203,45 @@ class Bench:
             WorkerFailure: this setting failed, with its cause.
             OSError: the disk is full.
         """
-        onednn = self.baseline_onednn if plan.setting.onednn is None else plan.setting.onednn
-        worker = self.worker(onednn)
+        worker = self.worker_of(plan)
         baseline = self.worker(self.baseline_onednn)
-        self._deadline = time.monotonic() + self._config.limits.trial_seconds
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
         machine = machine_state()
-        try:
-            notices: tuple[str, ...] = ()
-            if key == _CANDIDATE:
-                built = self._limited(worker).build(key, plan.candidate)
-                notices = () if built["graph_matches"] else (unpredicted(built["differences"]),)
+        with self.built(worker, {key: plan}) as notices:
             accuracy = self._ladder(
                 worker, key, part, plan.effective.graph_id, always_timed=always_timed
             )
             timing = None
             if always_timed or accuracy.verdict != "misses":
                 below = None if dominated_below is None else dominated_below(accuracy)
-                timing = self._time(baseline, FLOAT32, worker, key, below, patience=patience)
-            if key == _CANDIDATE:
+                timing = self.timed(baseline, FLOAT32, worker, key, below, patience=patience)
+        return Measurement(plan.effective, accuracy, timing, notices, machine)
+
+    def worker_of(self, plan: Plan) -> WorkerClient:
+        """The worker that runs a plan: that of its setting's oneDNN switch."""
+        onednn = plan.setting.onednn
+        return self.worker(self.baseline_onednn if onednn is None else onednn)
+
+    @contextlib.contextmanager
+    def built(self, worker: WorkerClient, plans: Mapping[str, Plan]) -> Iterator[tuple[str, ...]]:
+        """Sessions of plans, by key, for no longer than a trial may take; FP32's is always there.
+
+        Yields:
+            Notices about conversions that were not the predicted ones.
+
+        Raises:
+            WorkerFailure: a plan, or what is done with it, failed, with its cause.
+            OSError: the disk is full.
+        """
+        candidates = {key: plan.candidate for key, plan in plans.items() if key != FLOAT32}
+        self._deadline = time.monotonic() + self._config.limits.trial_seconds
+        try:
+            made = [self._limited(worker).build(*item) for item in candidates.items()]
+            yield tuple(unpredicted(one["differences"]) for one in made if not one["graph_matches"])
+            for key in candidates:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
-            self._clean_up(worker, key)
+            self._clean_up(worker, candidates)
             if os.strerror(errno.ENOSPC) in failure.cause:
                 # No fault of the setting's: every later one would fail like it.
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failure
@@ -251,7 +252,6 @@ class Bench:
             raise
         finally:
             self._deadline = math.inf
-        return Measurement(plan.effective, accuracy, timing, notices, machine)
 
     def baseline(self, part: str, known: Measurement) -> Measurement:
         """The baseline on another part of the samples; its ratio to itself needs no clock.
@@ -260,7 +260,7 @@ class Bench:
             part: ``search`` or ``holdout``.
             known: what the baseline phase gave; its timing is kept.
         """
-        reference = self._reference(part, self.worker(self.baseline_onednn))
+        reference = self.reference(part, self.worker(self.baseline_onednn))
         return replace(known, accuracy=self._judge_baseline(reference))
 
     def _limited(self, worker: WorkerClient) -> WorkerClient:
@@ -269,13 +269,13 @@ class Bench:
         worker.timeout_s = min(self._config.limits.trial_seconds, max(left_s, 0.001))
         return worker
 
-    def _clean_up(self, worker: WorkerClient, key: str) -> None:
-        """Dead workers are forgotten; a live one forgets the candidate."""
+    def _clean_up(self, worker: WorkerClient, keys: Iterable[str]) -> None:
+        """Dead workers are forgotten; a live one forgets the candidates."""
         for onednn, member in list(self._workers.items()):
             if not member.alive:
                 del self._workers[onednn]
                 member.close()
-        if worker.alive and key == _CANDIDATE:
+        for key in keys if worker.alive else ():
             worker.timeout_s = self._config.limits.trial_seconds
             worker.drop(key)
 
@@ -283,13 +283,13 @@ class Bench:
         self, worker: WorkerClient, key: str, part: str, graph_id: str, *, always_timed: bool
     ) -> Accuracy:
         """Accuracy on one batch, then more; a certain miss ends it early."""
-        everything = self._reference(part, self.worker(self.baseline_onednn))
+        everything = self.reference(part, self.worker(self.baseline_onednn))
         first = everything.start
         total = everything.stop - first
         accuracy = self._config.accuracy
         ladder = Ladder(
-            outputs=lambda start, stop: self._outputs(worker, key, first + start, first + stop),
-            judge=lambda seen: self._judge(replace(everything, stop=first + len(seen)), seen),
+            outputs=lambda start, stop: self.outputs(worker, key, first + start, first + stop),
+            judge=lambda seen: self.judge(replace(everything, stop=first + len(seen)), seen),
             error=lambda seen: relative_error(seen, everything.reference[: len(seen)]),
             total=total,
             batch=self._batch_size,
@@ -300,7 +300,8 @@ class Bench:
         audited = is_audited(self._config.search.seed, graph_id)
         return ladder.climb(stops=not always_timed, audited=audited)
 
-    def _judge(self, seen: Slice, candidate: Any) -> Accuracy:
+    def judge(self, seen: Slice, candidate: Any) -> Accuracy:
+        """A candidate's accuracy from its outputs of a slice; see ``judge.accuracy.judge``."""
         count = seen.stop - seen.start
         labels = None if seen.labels is None else seen.labels[:count]
         reference = seen.reference[:count]
@@ -310,17 +311,17 @@ class Bench:
         accuracy = self._config.accuracy
         return baseline_accuracy(accuracy, seen.reference, seen.labels, self._functions)
 
-    def _reference(self, part: str, baseline: WorkerClient) -> Slice:
+    def reference(self, part: str, baseline: WorkerClient) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""
         if part not in self._slices:
             samples = self._data.search if part == "search" else self._data.holdout
-            outputs = self._outputs(baseline, FLOAT32, samples.start, samples.stop)
+            outputs = self.outputs(baseline, FLOAT32, samples.start, samples.stop)
             labels = self._data.labels
             chosen = None if labels is None else labels[samples.start : samples.stop]
             self._slices[part] = Slice(samples.start, samples.stop, outputs, chosen)
         return self._slices[part]
 
-    def _outputs(self, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
+    def outputs(self, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
         """One output of samples [start, stop), shape (samples, ...)."""
         path = self._work / "outputs.npz"
         answer = self._limited(worker).outputs(key, start, stop, path, [self._output])
@@ -332,7 +333,7 @@ class Bench:
         finally:
             path.unlink(missing_ok=True)
 
-    def _time(
+    def timed(
         self,
         baseline: WorkerClient,
         baseline_key: str,
@@ -341,10 +342,12 @@ class Bench:
         dominated_below: float | None,
         *,
         patience: float = 1.0,
+        ci_half_width: float = math.inf,
     ) -> Timing:
+        """Paired timing of two built settings; as exact as the study file says, or more exact."""
         measure = self._config.measure
         rules = TimingRules(
-            ci_half_width=measure.ci_half_width,
+            ci_half_width=min(measure.ci_half_width, ci_half_width),
             max_seconds=patience * measure.max_seconds,
             min_block_ms=measure.min_block_ms,
             percentiles=tuple(measure.percentiles),
@@ -358,7 +361,7 @@ class Bench:
 
             return block
 
-        return time_pair(
+        timing = time_pair(
             side(baseline, baseline_key),
             side(candidate, candidate_key),
             rules,
@@ -366,18 +369,18 @@ class Bench:
             seed=self._config.search.seed,
             dominated_below=dominated_below,
         )
+        return replace(timing, inputs=self._timing_inputs)
 
     def _load(self, worker: WorkerClient) -> None:
         target = self._config.target
         try:
-            worker.load(model_source(self._config), self._source(), target.runtime, target.device)
+            source = self._data.source(self._batch_size, self._config.measure.timing_batches)
+            loaded = worker.load(model_source(self._config), source, target.runtime, target.device)
             worker.build(FLOAT32, Candidate(FLOAT32))
         except WorkerFailure as failure:
             worker.close()
             raise _cannot_run(failure) from failure
-
-    def _source(self) -> DataSource:
-        return self._data.source(self._batch_size, self._config.measure.timing_batches)
+        self._timing_inputs = {"batches": loaded.timing_batches, "bytes": loaded.timing_bytes}
 
 
 def _cannot_run(failure: WorkerFailure) -> TargetError:

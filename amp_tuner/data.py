@@ -66,6 +66,16 @@ class DataSet:
         )
 
 
+@dataclass(frozen=True)
+class Slice:
+    """Consecutive samples [start, stop) that accuracy is judged on, and FP32's outputs of them."""
+
+    start: int
+    stop: int
+    reference: Any
+    labels: Any
+
+
 def open_data(config: StudyConfig, signature: LoadedModel, work: Path) -> DataSet:
     """Checks the study's data against the model and prepares it.
 

@@ -51,6 +51,11 @@ class RunFolder:
         return self.root / "confirmed"
 
     @property
+    def minimal(self) -> Path:
+        """One JSON file for each setting of the front of which moves were tried to drop."""
+        return self.root / "minimal"
+
+    @property
     def trials_csv(self) -> Path:
         """One row a trial."""
         return self.root / "trials.csv"
@@ -86,6 +91,10 @@ class RunFolder:
     def confirmation(self, number: int) -> Path:
         """The file of one trial's confirmation."""
         return self.confirmed / f"{number:04d}.json"
+
+    def minimised(self, number: int) -> Path:
+        """The file of what was dropped from one trial's setting."""
+        return self.minimal / f"{number:04d}.json"
 
 
 class Lock:

@@ -88,6 +88,8 @@ class Timing:
         throughput: samples per second, per side.
         drift: largest relative move of the baseline between neighbouring pairs.
         notices: what a reader must know (drifting baseline, too noisy for 1 %).
+        inputs: the distinct ``batches`` that both sides cycle through, and their ``bytes``: few
+            bytes stay in a cache, which flatters the faster side.
     """
 
     speedup: Interval
@@ -98,6 +100,7 @@ class Timing:
     throughput: Mapping[str, float]
     drift: float
     notices: tuple[str, ...] = ()
+    inputs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,26 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The setting that a minimal one stands for, and why it may.
+
+    Attributes:
+        number: its trial.
+        moves: its moves.
+        graph_id: its effective graph. Where it is the minimal one's too, the moves that were
+            dropped do nothing, and nothing had to be compared.
+        speed: the minimal setting's speed as a share of this one's, paired.
+        p_worse: one-sided probability of the paired test of their accuracy; None where none fits.
+    """
+
+    number: int
+    moves: Mapping[str, str]
+    graph_id: str
+    speed: Interval | None = None
+    p_worse: float | None = None
+
+
+@dataclass(frozen=True)
 class Point:
     """One published setting with all that is needed to deploy and to check it.
 
@@ -272,6 +295,8 @@ class Point:
         accuracy: of the published measurement.
         search_accuracy: the score that the search saw.
         latency_ms: per side, percentile label to milliseconds.
+        runs, throughput: timed runs and samples per second, per side.
+        stop_reason: why timing ended (``narrow``, ``time``); None where it was never timed.
         effective: the effective graph.
         tied_with: numbers of points that cannot be told apart from this one.
         model_digest, data_digest: of the files.
@@ -279,6 +304,7 @@ class Point:
         batch_size: samples per run.
         software, hardware: facts, flat.
         notices: what a reader must know.
+        minimised_from: the setting that it stands for; None where that is itself.
     """
 
     study: str
@@ -304,3 +330,7 @@ class Point:
     software: Mapping[str, Any]
     hardware: Mapping[str, Any]
     notices: tuple[str, ...] = ()
+    minimised_from: Origin | None = None
+    runs: Mapping[str, int] = field(default_factory=dict)
+    throughput: Mapping[str, float] = field(default_factory=dict)
+    stop_reason: str | None = None

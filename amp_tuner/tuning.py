@@ -15,13 +15,14 @@ from typing import Any
 from amp_tuner import lease
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.confirming import PATIENCE
+from amp_tuner.contending import standing
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json, write_text
 from amp_tuner.folder import RunFolder
 from amp_tuner.judge.dominated import speed_to_beat
+from amp_tuner.minimal_settings import is_minimal, read_minimal
 from amp_tuner.planning import Plan
 from amp_tuner.progress import Progress, Watcher
-from amp_tuner.publishing import standing
 from amp_tuner.records import FLOAT32, Accuracy, Measurement, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import write_trials
@@ -32,6 +33,8 @@ from amp_tuner.stored import StoredBaseline, StoredClock, StoredTrial, read_stor
 
 #: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
 _STUCK = 10
+#: The share of the time budget that is kept for minimal settings, beside that for confirmation.
+_MINIMISING = 0.05
 #: So many more in a row, and no distinct graph is believed to be left.
 _EXHAUSTED = 200
 
@@ -76,9 +79,9 @@ class Tuning:
         self._known_in_a_row = 0
         for trial in read_trials(folder):
             self._remember(trial)
-        self.anchors: Mapping[str, Anchor] = {
-            anchor.name: anchor for anchor in anchors(session.space, session.rules())
-        }
+        begun = (minimal for minimal in read_minimal(folder).values() if not minimal.ended)
+        every = (*anchors(session.space, session.rules()), *(one.anchor() for one in begun))
+        self.anchors: dict[str, Anchor] = {anchor.name: anchor for anchor in every if anchor}
         cut = repair_journal(folder.journal)
         if cut:
             log.write("repaired", {"bytes_cut": cut})
@@ -107,6 +110,21 @@ class Tuning:
             self._one_trial()
         self._log.write("search_ended", {"why": ended})
         return ended
+
+    def measure(self, anchor: Anchor) -> Trial:
+        """Runs one more named setting as a trial, once the search is over.
+
+        Raises:
+            TargetError: the target cannot run the FP32 model any more.
+            KeyboardInterrupt: the same command resumes.
+        """
+        self.anchors[anchor.name] = anchor
+        self._study.enqueue(self._session.space.parameters(anchor.setting), anchor.name)
+        while True:
+            self._one_trial()
+            for trial in self.trials.values():
+                if trial.anchor == anchor.name:
+                    return trial
 
     def progress(self) -> Progress:
         """How far the study is now."""
@@ -146,21 +164,31 @@ class Tuning:
         budget_s = self._config.search.time_budget_s
         if budget_s is None or not self.trials:
             return None
-        if self.clock.spent_s() + self.confirmation_s() >= budget_s:
+        reserved_s = self.confirmation_s() + _MINIMISING * budget_s
+        if self.clock.spent_s() + reserved_s >= budget_s:
             return f"the time budget ({self._config.search.time_budget}) is used up"
         return None
 
-    def confirmation_s(self) -> float:
-        """Seconds to keep for measuring the front again: a typical timing for each member."""
-        seconds = [
+    def confirmation_s(self, members: int | None = None) -> float:
+        """Seconds to keep for measuring the front again: a typical timing for each member.
+
+        Args:
+            members: how many there are; None: not known yet.
+        """
+        timed = len(self._timed_s())
+        expected = min(timed, 2 + len(self._config.target.data_types))
+        return (expected if members is None else members) * PATIENCE * self.typical_s()
+
+    def typical_s(self) -> float:
+        """Seconds of a trial that was timed (median); 0 before there is one."""
+        return statistics.median(self._timed_s() or [0.0])
+
+    def _timed_s(self) -> list[float]:
+        return [
             trial.seconds
             for trial in self.trials.values()
             if _is_measured(trial) and trial.setting.data_type != FLOAT32 and trial.is_timed
         ]
-        if not seconds:
-            return 0.0
-        members = min(len(seconds), 2 + len(self._config.target.data_types))
-        return members * PATIENCE * statistics.median(seconds)
 
     def _recover(self) -> None:
         """Ends what an earlier tuner left running: by its own file, or by repeating it."""
@@ -248,7 +276,7 @@ class Tuning:
         except RewriteError as error:
             return replace(trial, cause=f"refused: {error}")
         trial = replace(trial, setting=plan.setting, effective=plan.effective)
-        known = self._known(plan)
+        known = self.known(plan)
         if known is not None:
             return replace(
                 trial,
@@ -284,7 +312,7 @@ class Tuning:
         setting = drawn if anchor is None else anchor.setting
         return replace(setting, onednn=self._session.onednn(setting.data_type))
 
-    def _known(self, plan: Plan) -> Trial | None:
+    def known(self, plan: Plan) -> Trial | None:
         """The trial that has run the same effective graph under the same switch."""
         return self._by_graph.get((plan.effective.graph_id, plan.setting.onednn))
 
@@ -358,4 +386,5 @@ def _now() -> str:
 
 
 def _is_measured(trial: Trial) -> bool:
-    return trial.cached_from is None and trial.measurement is not None
+    """What ``search.trials`` counts."""
+    return trial.cached_from is None and trial.measurement is not None and not is_minimal(trial)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from amp_tuner.amp.environment import to_environment
-from amp_tuner.bench import TIE, UNPREDICTED
 from amp_tuner.errors import RewriteError, WorkerFailure
+from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.measure.hardware import hardware_facts
-from amp_tuner.planning import Plan
+from amp_tuner.planning import UNPREDICTED, Plan
 from amp_tuner.records import FLOAT32, Accuracy, Interval, Measurement, Point
 from amp_tuner.session import Session
 
@@ -185,7 +185,7 @@ def _measure(session: Session, plan: Plan) -> Measurement:
 
 def certainly_slower(published: Interval, here: Interval) -> bool:
     """Whether even the fast end of what was found is slower than published, by more than a tie."""
-    return here.high * (1 + TIE) < published.low
+    return here.high * (1 + TIME_TIE) < published.low
 
 
 def _accuracy(published: Accuracy, here: Accuracy) -> Check:

@@ -12,13 +12,13 @@ from amp_tuner.cli.rows import point_row
 from amp_tuner.cli.terminal import Terminal, comparison, make_console
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.confirming import confirm
+from amp_tuner.ending import end
 from amp_tuner.errors import InputError
 from amp_tuner.files import private_files
 from amp_tuner.folder import RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.ladder import Stops
 from amp_tuner.measure.noise import noise_sentence
-from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
+from amp_tuner.publishing import Answer, answer_of, publish
 from amp_tuner.records import FLOAT32, Accuracy, Timing
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
@@ -94,12 +94,7 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
         for said in (stops.sentence(), noise_sentence(_timings(tuning))):
             if said is not None:
                 terminal.notice(said)
-        budget_s = session.config.search.time_budget_s
-
-        def enough() -> bool:
-            return budget_s is not None and tuning.clock.spent_s() > budget_s
-
-        confirm(session, folder, to_confirm(session, tuning.trials), terminal.phase, enough)
+        end(session, folder, log, tuning, terminal.phase)
     finally:
         # Whatever ended it: what is known by now is published.
         answer = answer_of(session, folder, tuning.trials)

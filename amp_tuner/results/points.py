@@ -45,6 +45,9 @@ _POINT_KEYS = (
     "speedup",
     "accuracy",
     "latency_ms",
+    "runs",
+    "throughput",
+    "stop_reason",
     "nodes_16bit",
     "casts",
     "graph_id",
@@ -56,6 +59,7 @@ _POINT_KEYS = (
     "software",
     "hardware",
     "notices",
+    "minimised_from",
 )
 
 
@@ -235,6 +239,9 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
             "search_time": point.search_accuracy,
         },
         "latency_ms": {side: dict(figures) for side, figures in point.latency_ms.items()},
+        "runs": dict(point.runs),
+        "throughput": dict(point.throughput),
+        "stop_reason": point.stop_reason,
         **asdict(point.effective),
         "tied_with": list(point.tied_with),
         "model_digest": point.model_digest,
@@ -244,6 +251,7 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
         "software": dict(point.software),
         "hardware": dict(point.hardware),
         "notices": list(point.notices),
+        "minimised_from": point.minimised_from and asdict(point.minimised_from),
     }
 
 

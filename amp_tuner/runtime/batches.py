@@ -54,6 +54,15 @@ class Batches:
         """The distinct batches that timing cycles through, made once."""
         return self._timing
 
+    @property
+    def timing_bytes(self) -> int:
+        """Bytes of those batches; of strings, their own."""
+        return sum(
+            sum(map(len, array.flat)) if array.dtype.kind == "O" else array.nbytes
+            for feed in self._timing
+            for array in feed
+        )
+
     def feeds(self, start: int, stop: int) -> Iterator[tuple[Feed, int]]:
         """Batches over samples [start, stop) in order, each with its number of real samples.
 

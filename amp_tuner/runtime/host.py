@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -110,6 +110,11 @@ class ModelHost:
         loaded = opened.runtime.loaded
         if data is not None:
             self._data = Batches(data, loaded.inputs, loaded.fixed_batch)
+            loaded = replace(
+                loaded,
+                timing_batches=len(self._data.timing),
+                timing_bytes=self._data.timing_bytes,
+            )
         # TensorFlow's third of a million objects stay: collections after a drop need not see them.
         gc.collect()
         gc.freeze()

@@ -117,6 +117,8 @@ class LoadedModel:
         weight_bytes: bytes of its constants and variables.
         fixed_batch: the first dimension that the model itself demands, or None.
         notices: what the user should know, one sentence each.
+        timing_batches: distinct batches that timing cycles through; 0 without data.
+        timing_bytes: of their inputs.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -125,6 +127,8 @@ class LoadedModel:
     weight_bytes: int
     fixed_batch: Optional[int]
     notices: tuple[str, ...]
+    timing_batches: int = 0
+    timing_bytes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -140,6 +144,8 @@ class LoadedModel:
             value["weight_bytes"],
             value["fixed_batch"],
             tuple(value["notices"]),
+            value["timing_batches"],
+            value["timing_bytes"],
         )
 
 
