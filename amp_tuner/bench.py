@@ -127,8 +127,11 @@ class Bench:
             TargetError: it cannot even run FP32.
         """
         held = self._workers.get(onednn)
-        if held is not None and held.alive:
-            return held
+        if held is not None:
+            if held.alive:
+                return held
+            # It died while nobody asked it anything: no setting's doing.
+            held.close()
         try:
             self._workers[onednn] = self._loaded(onednn)
         except TargetError:
@@ -245,10 +248,11 @@ class Bench:
             if os.strerror(errno.ENOSPC) in failure.cause:
                 # No fault of the setting's: every later one would fail like it.
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failure
-            if failure.cause.startswith("timeout"):
+            if failure.timed_out:
                 limit_s = self._config.limits.trial_seconds
                 cause = f"timeout: the trial took more than {limit_s:g} s"
-                raise WorkerFailure(cause, failure.last_words, fatal=True) from failure
+                words = failure.last_words
+                raise WorkerFailure(cause, words, fatal=True, timed_out=True) from failure
             raise
         finally:
             self._deadline = math.inf

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
+from amp_tuner.disk import keep_words
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
@@ -56,27 +57,28 @@ def confirm(
             continue
         phase(f"measuring the front again: {position}/{len(members)}")
         outcome = _outcome(session, trial)
-        if isinstance(outcome, str):
+        if isinstance(outcome, WorkerFailure) and not enough():
             # It has run before, so a failure is not believed at once.
             outcome = _outcome(session, trial)
-        if isinstance(outcome, str) and trial.setting.data_type == FLOAT32:
-            raise TargetError(f"the target cannot run the FP32 model any more: {outcome}")
+        cause = None
+        if isinstance(outcome, WorkerFailure):
+            cause = outcome.cause
+            keep_words(folder, f"{trial.number:04d}-confirmation", outcome.last_words or cause)
+            if trial.setting.data_type == FLOAT32:
+                raise TargetError(f"the target cannot run the FP32 model any more: {cause}")
+        measurement = None if isinstance(outcome, WorkerFailure) else outcome.to_json()
         write_json(
             folder.confirmation(trial.number),
-            {
-                "format": 1,
-                "measurement": None if isinstance(outcome, str) else outcome.to_json(),
-                "cause": outcome if isinstance(outcome, str) else None,
-            },
+            {"format": 1, "measurement": measurement, "cause": cause},
         )
 
 
-def _outcome(session: Session, trial: Trial) -> Measurement | str:
+def _outcome(session: Session, trial: Trial) -> Measurement | WorkerFailure:
     """The fresh measurement, or why there is none."""
     try:
         return _again(session, trial)
     except WorkerFailure as failure:
-        return failure.cause
+        return failure
 
 
 def _again(session: Session, trial: Trial) -> Measurement:

@@ -16,7 +16,7 @@ from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
 from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
 from amp_tuner.planning import Planner
-from amp_tuner.publishing import Answer, answer_of, publish, standing, to_confirm
+from amp_tuner.publishing import Answer, Standing, answer_of, publish, to_confirm
 from amp_tuner.records import FLOAT32_GRAPH, Accuracy, Interval, Measurement, Setting, Trial
 from amp_tuner.results.points import read_front
 from amp_tuner.session import Session
@@ -115,6 +115,14 @@ def float32_trials() -> dict[int, Trial]:
 
 def trials(*others: Trial) -> dict[int, Trial]:
     return {**float32_trials(), **{one.number: one for one in others}}
+
+
+def standing(opened: Session, known: dict[int, Trial]) -> tuple[float | None, int]:
+    """The best speed-up and the size of the front, after one trial after the other."""
+    found = Standing(opened)
+    for one in known.values():
+        found.add(one)
+    return found.best, found.front
 
 
 DEFAULT = trial(2, Setting("bfloat16"), measured(0.8), anchor="default bfloat16")

@@ -131,6 +131,7 @@ class WorkerProcess:
         self._ended = threading.Event()
         self._memory_bytes = memory_bytes
         self._killed_for = ""
+        self._timed_out = False
         self._watch = threading.Thread(target=self._watch_memory, daemon=True)
         self._watch.start()
 
@@ -153,8 +154,16 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether requests can be sent."""
-        return not self._ended.is_set()
+        """Whether requests can be sent: False too for a worker that died while nobody asked."""
+        return not self._ended.is_set() and not self._has_exited()
+
+    def _has_exited(self) -> bool:
+        # Left to be reaped by kill(), so that its id stays its own until then.
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        try:
+            return os.waitid(os.P_PID, self.pid, options) is not None
+        except ChildProcessError:
+            return True
 
     def last_words(self) -> str:
         """The last 4 KiB that the worker printed."""
@@ -166,7 +175,7 @@ class WorkerProcess:
         Raises:
             WorkerFailure: always fatal: the worker died, or was killed past ``timeout_s``.
         """
-        if not self.alive:
+        if self._ended.is_set():
             raise self._failure()
         deadline = time.monotonic() + timeout_s
         try:
@@ -185,6 +194,7 @@ class WorkerProcess:
         poll = select.poll()
         poll.register(self._replies, select.POLLIN)
         if not poll.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+            self._timed_out = True
             self._signal_group(f"timeout after {timeout_s:g} s")
         elif chunk := os.read(self._replies, 2**20):
             return chunk
@@ -196,17 +206,16 @@ class WorkerProcess:
     def _await_exit(self) -> None:
         """Lets a worker that has closed its pipe finish, so that its own exit status is seen."""
         deadline = time.monotonic() + EXIT_GRACE_S
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        while time.monotonic() < deadline and os.waitid(os.P_PID, self.pid, options) is None:
+        while time.monotonic() < deadline and not self._has_exited():
             time.sleep(0.005)
 
     def _failure(self) -> WorkerFailure:
         cause = self._killed_for or _exit_cause(self._popen.returncode)
-        return WorkerFailure(cause, self.last_words(), fatal=True)
+        return WorkerFailure(cause, self.last_words(), fatal=True, timed_out=self._timed_out)
 
     def kill(self) -> None:
         """Ends the whole process group and frees what it held; harmless if that was done."""
-        if not self.alive:
+        if self._ended.is_set():
             return
         self._signal_group("")
         with self._ending:
@@ -218,7 +227,7 @@ class WorkerProcess:
 
     def _signal_group(self, reason: str) -> None:
         with self._ending:
-            if self.alive:
+            if not self._ended.is_set():
                 self._killed_for = self._killed_for or reason
                 # Not yet reaped, so its id cannot name another group.
                 os.killpg(self.pid, signal.SIGKILL)

@@ -18,7 +18,7 @@ import yaml
 from amp_tuner.cli.main import main
 from amp_tuner.folder import RunFolder
 from amp_tuner.records import Trial
-from amp_tuner.tuning import read_trials
+from amp_tuner.ended import read_trials
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.cli.processes import await_event, events, finished, is_gone, started, workers
