@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ import numpy as np
 from amp_tuner.amp.rules import RuleSet, rule_set, rule_set_of_runtime
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet
+from amp_tuner.disk import room_bytes, tree_bytes
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
@@ -55,16 +57,19 @@ def starter(config: StudyConfig, scratch: Path) -> Start:
 
     def start(onednn: bool) -> WorkerClient:
         own = scratch / f"worker-{'onednn' if onednn else 'plain'}"
-        own.mkdir(exist_ok=True)
-        threads = config.target.threads
+        # What the worker of a tuner that was killed left behind.
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir()
+        threads, limits = config.target.threads, config.limits
         return launch(
             config.target.python,
             threads=Threads(threads.intra_op, threads.inter_op),
             onednn=onednn,
-            worker_memory_bytes=config.limits.worker_memory_bytes,
+            worker_memory_bytes=limits.worker_memory_bytes,
             scratch=own,
-            timeout_s=config.limits.trial_seconds,
+            timeout_s=limits.trial_seconds,
             device=config.target.device,
+            disk_bytes=room_bytes(limits.disk_bytes, tree_bytes(config.output)),
         )
 
     return start
@@ -244,6 +249,9 @@ class Bench:
             if key == _CANDIDATE:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
+            if os.strerror(errno.EFBIG) in failure.cause:
+                # Past limits.disk: the space is free again once the worker is gone.
+                worker.close()
             self._clean_up(worker, key)
             if os.strerror(errno.ENOSPC) in failure.cause:
                 # No fault of the setting's: every later one would fail like it.

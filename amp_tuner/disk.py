@@ -8,6 +8,8 @@ from pathlib import Path
 from amp_tuner.files import write_text
 from amp_tuner.folder import RunFolder
 
+#: The search ends when the folder holds this share of the limit: the rest is a worker's to use.
+SEARCH_SHARE = 0.9
 #: So many failed trials' last words are kept, the newest.
 KEPT_WORDS = 1000
 
@@ -20,12 +22,20 @@ def tree_bytes(root: Path, but: Path | None = None) -> int:
     total = 0
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if Path(folder, name) != but]
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size
-            except FileNotFoundError:
-                continue
+        total += sum(_size_bytes(Path(folder, name)) for name in files)
     return total
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def room_bytes(limit_bytes: int, used_bytes: int) -> int:
+    """What a worker may write, so that the folder stays within its limit."""
+    return int(max((1 - SEARCH_SHARE) * limit_bytes, limit_bytes - used_bytes))
 
 
 class DiskUse:

@@ -16,7 +16,7 @@ from amp_tuner import lease
 from amp_tuner.clock import Clock
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.confirming import PATIENCE
-from amp_tuner.disk import DiskUse, keep_words
+from amp_tuner.disk import SEARCH_SHARE, DiskUse, keep_words
 from amp_tuner.ended import EndedTrials, read_trials
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json
@@ -42,7 +42,7 @@ from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStud
 from amp_tuner.session import Session
 
 #: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
-_STUCK = 10
+STUCK = 10
 #: So many more in a row, and no distinct graph is believed to be left.
 _EXHAUSTED = 200
 
@@ -148,8 +148,8 @@ class Tuning:
 
     def _why_ended(self) -> str | None:
         limits = self._config.limits
-        if self._disk.bytes() > limits.disk_bytes:
-            return f"the output folder holds more than {limits.disk} (limits.disk)"
+        if self._disk.bytes() > SEARCH_SHARE * limits.disk_bytes:
+            return f"the output folder holds {SEARCH_SHARE:.0%} of {limits.disk} (limits.disk)"
         if self._study.waiting():
             # Anchors and interrupted trials are run whatever the number of trials says.
             return self._out_of_time()
@@ -160,7 +160,7 @@ class Tuning:
             return f"{len(self.trials)} proposals made (limits.max_proposals)"
         if not self._session.space.op_types:
             return "nothing to tune in this graph: no op type's list can change it"
-        if self._ended.known_in_a_row >= _STUCK + _EXHAUSTED:
+        if self._ended.known_in_a_row >= STUCK + _EXHAUSTED:
             return "no distinct effective graph seems to be left"
         return self._out_of_time()
 
@@ -218,7 +218,7 @@ class Tuning:
 
     def _one_trial(self) -> None:
         self.lock.check()
-        stuck = self._ended.known_in_a_row >= _STUCK
+        stuck = self._ended.known_in_a_row >= STUCK
         proposal = self._study.ask(lease.new_lease(), at_random=stuck)
         began = time.monotonic()
         started = _now()

@@ -20,11 +20,13 @@ from typing import IO
 
 import psutil
 
+from amp_tuner.disk import tree_bytes
 from amp_tuner.errors import WorkerFailure
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 LAST_WORDS_BYTES = 4 * 1024
 MEMORY_WATCH_PERIOD_S = 0.05
+DISK_WATCH_PERIOD_S = 0.5
 #: How long a worker that has closed its pipe may take to be gone, before it is killed.
 EXIT_GRACE_S = 2.0
 SETTLE_S = 0.5
@@ -87,6 +89,9 @@ class WorkerProcess:
         memory_bytes: resident memory past which the whole process group is killed.
         address_space_bytes: RLIMIT_AS, so that one huge allocation fails inside TensorFlow and
             the worker lives on; None for devices that reserve address space freely.
+        scratch: the folder of its own that the worker writes to.
+        disk_bytes: no file that it writes grows larger, and past so much in ``scratch`` the whole
+            process group is killed; None for no limit.
 
     Raises:
         OSError: the program cannot be started.
@@ -100,6 +105,8 @@ class WorkerProcess:
         *,
         memory_bytes: int,
         address_space_bytes: int | None,
+        scratch: Path,
+        disk_bytes: int | None = None,
     ) -> None:
         request_read, self._requests = os.pipe()
         self._replies, reply_write = os.pipe()
@@ -123,34 +130,49 @@ class WorkerProcess:
             os.close(request_read)
             os.close(reply_write)
         self.pid = self._popen.pid
-        self._limit(address_space_bytes)
+        self._limit(address_space_bytes, disk_bytes)
         assert self._popen.stdout is not None
         self._output = OutputTail(self._popen.stdout)
         self._received = b""
         self._ending = threading.Lock()
         self._ended = threading.Event()
         self._memory_bytes = memory_bytes
+        self._scratch = scratch
+        self._disk_bytes = disk_bytes
         self._killed_for = ""
         self._timed_out = False
-        self._watch = threading.Thread(target=self._watch_memory, daemon=True)
+        self._watch = threading.Thread(target=self._watch_limits, daemon=True)
         self._watch.start()
 
-    def _limit(self, address_space_bytes: int | None) -> None:
+    def _limit(self, address_space_bytes: int | None, file_bytes: int | None) -> None:
         # From outside: the interpreter cannot have mapped more than itself at this moment.
+        limits = {
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_AS: address_space_bytes,
+            resource.RLIMIT_FSIZE: file_bytes,
+        }
         with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))
-            if address_space_bytes is not None:
-                limit = (address_space_bytes, address_space_bytes)
-                resource.prlimit(self.pid, resource.RLIMIT_AS, limit)
+            for what, limit in limits.items():
+                if limit is not None:
+                    resource.prlimit(self.pid, what, (limit, limit))
 
-    def _watch_memory(self) -> None:
+    def _watch_limits(self) -> None:
+        looked = time.monotonic()
         try:
             process = psutil.Process(self.pid)
             while not self._ended.wait(MEMORY_WATCH_PERIOD_S):
                 if process.memory_info().rss > self._memory_bytes:
                     self._signal_group(f"memory above {self._memory_bytes / 2**30:.3g} GiB")
+                if time.monotonic() - looked > DISK_WATCH_PERIOD_S:
+                    looked = time.monotonic()
+                    self._check_disk()
         except psutil.NoSuchProcess:
             return
+
+    def _check_disk(self) -> None:
+        limit = self._disk_bytes
+        if limit is not None and tree_bytes(self._scratch) > limit:
+            self._signal_group(f"more than {limit / 2**30:.3g} GiB written (limits.disk)")
 
     @property
     def alive(self) -> bool:

@@ -43,7 +43,7 @@ class Night:
         run: its output folder.
         code: its exit code.
         said: what it printed.
-        killed: the number of the trial during which the test killed the worker.
+        killed: the number of the trial during which the test killed the worker, once.
         table: ``trials.csv`` by number.
     """
 
@@ -87,36 +87,69 @@ def over(tmp_path_factory: pytest.TempPathFactory, night: Files) -> Night:
     return Night(run, code, said, killed, table)
 
 
+def own(over: Night) -> Any:
+    """Rows of the trials that ran."""
+    known = over.table["cause"].fillna("").str.startswith("quarantined")
+    return over.table[over.table["cached_from"].isna() & ~known]
+
+
+def deaths(over: Night) -> dict[int, list[str]]:
+    """How the worker ended in each trial, by number."""
+    found: dict[int, list[str]] = {}
+    for setting in json.loads((over.run / "quarantine.json").read_text())["settings"]:
+        for death in setting["deaths"]:
+            found.setdefault(death["trial"], []).append(death["cause"])
+    return found
+
+
 def test_every_trial_ends_as_its_setting_makes_it(over: Night) -> None:
     seen = set()
-    for number, trial in over.table[over.table["cached_from"].isna()].iterrows():
+    for _, trial in own(over).iterrows():
         expected = None
         if trial["data_type"] != "float32":
             expected = cause_of(json.loads(trial["moves"]))
-        if number == over.killed:
-            expected = "SIGKILL"
         seen.add(expected)
         assert trial["state"] == ("COMPLETE" if expected is None else "FAIL")
         assert (None if pd.isna(trial["cause"]) else trial["cause"]) == expected
-    assert seen == {None, "SIGKILL", *CAUSES.values()}
+    assert seen == {None, *CAUSES.values()}
+
+
+def test_a_worker_that_was_killed_once_costs_no_trial(over: Night) -> None:
+    assert over.table.loc[over.killed, "state"] == "COMPLETE"
+    assert deaths(over)[over.killed] == ["SIGKILL"]
+
+
+def test_what_ends_the_worker_is_tried_twice_and_then_quarantined(over: Night) -> None:
+    ran = own(over)
+    fatal = ran[
+        ran["cause"].isin(list(CAUSES.values())) & ~ran["cause"].str.contains("timeout", na=False)
+    ]
+    expected = {number: [trial["cause"]] * 2 for number, trial in fatal.iterrows()}
+    assert deaths(over) == {**expected, over.killed: ["SIGKILL"]}
+    measuring = [event["trial"] for event in events(over.run, "measuring")]
+    assert all(measuring.count(number) == 2 for number in expected)
+    told = over.table[over.table["cause"].fillna("").str.startswith("quarantined")]
+    assert set(told["graph_id"]) <= set(fatal["graph_id"])
+    assert not set(told.index) & set(measuring)
 
 
 def test_a_failed_trials_last_words_are_kept(over: Night) -> None:
-    failed = over.table[(over.table["state"] == "FAIL") & over.table["cached_from"].isna()]
+    ran = own(over)
+    failed = ran[ran["state"] == "FAIL"]
     words = {
         trial["cause"]: (over.run / "failures" / f"{number:04d}.log")
         for number, trial in failed.iterrows()
     }
     assert "Check failed" in words["SIGABRT"].read_text()
+    numbers = {*failed.index, over.killed}
     assert {path.name for path in (over.run / "failures").iterdir()} <= {
-        path.name for path in words.values()
+        f"{number:04d}.log" for number in numbers
     }
     assert all(path.stat().st_size <= 4096 for path in words.values() if path.exists())
 
 
 def test_a_failed_graph_is_not_run_again(over: Night) -> None:
-    own = over.table[over.table["cached_from"].isna()]
-    assert not own.duplicated(["graph_id", "onednn"]).any()
+    assert not own(over).duplicated(["graph_id", "onednn"]).any()
     for _, trial in over.table[over.table["cached_from"].notna()].iterrows():
         source = over.table.loc[int(trial["cached_from"])]
         assert (trial["state"], trial["graph_id"]) == (source["state"], source["graph_id"])
