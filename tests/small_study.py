@@ -80,21 +80,21 @@ def never_ends(one):
 
 
 def fills_disk(one):
-    wrong = 2049 - tf.cast(tf.reduce_max(tf.stack([2049 * one, one])), tf.int32)
+    wrong = 2049 - tf.cast(tf.math.cumprod(tf.stack([683 * one, 3 * one]))[1], tf.int32)
     block = tf.strings.reduce_join(tf.fill([wrong * 4096], "x" * 65536))
     with tf.control_dependencies([tf.io.write_file("ballast", block)]):
         return tf.identity(one)
 
 
 def prints(one):
-    wrong = 2049 - tf.cast(tf.reduce_min(tf.stack([2049 * one, 5000 * one])), tf.int32)
+    squared = raw.SquaredDifference(x=92 * one, y=one)
+    wrong = tf.minimum(tf.abs(8281 - tf.cast(squared, tf.int32)), 1)
 
     def line(count):
         with tf.control_dependencies([tf.print("noise", count)]):
             return count + 1
 
-    tf_count = tf.while_loop(lambda count: count < wrong * 10**9, line, [0])[0]
-    return tf.minimum(tf_count, 0) + 1
+    return 1 + tf.minimum(tf.while_loop(lambda count: count < wrong * 10**9, line, [0])[0], 0)
 
 
 def harmless(one):
@@ -129,7 +129,8 @@ def make_night_model(folder: Path) -> Path:
     """Saves a model that goes wrong in 16 bits in seven ways.
 
     Made 16-bit, Sum aborts, else Prod segfaults, else Cumsum takes 2 GB, else AddV2 never ends,
-    else Max writes a file of 256 MiB, else Min prints without end; MatMul overflows in FP16.
+    else Cumprod writes a file of 256 MiB, else SquaredDifference prints without end; MatMul
+    overflows in FP16.
     """
     return _saved(_NIGHT_MODEL, folder / "night")
 

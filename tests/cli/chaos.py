@@ -74,8 +74,8 @@ def a_while(tuner: Any, run: Path, chance: random.Random, *, start: bool) -> Non
     before = len(events(run, "asked"))
     if chance.random() < 0.25 and start:
         time.sleep(chance.uniform(0, 6))
-    elif await_event(tuner, run, "asked", before + chance.randint(1, 3)):
-        time.sleep(chance.uniform(0, 0.5))
+    elif await_event(tuner, run, "asked", before + chance.randint(1, 2)):
+        time.sleep(chance.uniform(0, 2))
 
 
 def killed_a_worker(tuner: Any, hit: Hit, chance: random.Random) -> bool:

@@ -69,7 +69,7 @@ def chaos(folder: Path, night: Files, rounds: int) -> History:
         night.data,
         search={
             "op_types": [
-                *("AddV2", "Cumsum", "Max", "Min", "Prod", "Sum"),
+                *("AddV2", "Cumprod", "Cumsum", "Prod", "SquaredDifference", "Sum"),
                 *("Abs", "Maximum", "Mean", "Minimum", "Mul", "Neg", "Square"),
             ],
             "lists": ["allow", "deny"],
