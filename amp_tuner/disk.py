@@ -8,8 +8,8 @@ from pathlib import Path
 from amp_tuner.files import write_text
 from amp_tuner.folder import RunFolder
 
-#: The search ends when the folder holds this share of the limit: the rest is a worker's to use.
-SEARCH_SHARE = 0.9
+#: This share of the limit is for measurements; the rest is for what else is written.
+MEASURED_SHARE = 0.9
 #: So many failed trials' last words are kept, the newest.
 KEPT_WORDS = 1000
 
@@ -35,27 +35,36 @@ def _size_bytes(path: Path) -> int:
 
 def room_bytes(limit_bytes: int, used_bytes: int) -> int:
     """What a worker may write, so that the folder stays within its limit."""
-    return int(max((1 - SEARCH_SHARE) * limit_bytes, limit_bytes - used_bytes))
+    return int(max((1 - MEASURED_SHARE) * limit_bytes, limit_bytes - used_bytes))
 
 
 class DiskUse:
-    """The bytes of an output folder.
+    """The bytes of an output folder, held against its limit.
 
     The trials' files are looked at once: each stays as it was written, and a long study has
     thousands of them.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, limit_bytes: int) -> None:
         self._folder = folder
+        self._limit_bytes = limit_bytes
         self._trials_bytes = tree_bytes(folder.trials)
+        self._largest_bytes = max(map(_size_bytes, folder.trials.glob("*")), default=0)
 
     def wrote_trial(self, number: int) -> None:
         """Counts a trial's file that was just written for the first time."""
-        self._trials_bytes += self._folder.trial(number).stat().st_size
+        size_bytes = _size_bytes(self._folder.trial(number))
+        self._trials_bytes += size_bytes
+        self._largest_bytes = max(self._largest_bytes, size_bytes)
 
     def bytes(self) -> int:
         """All files, the workers' scratch included."""
         return self._trials_bytes + tree_bytes(self._folder.root, but=self._folder.trials)
+
+    def has_room_for(self, measurements: int) -> bool:
+        """Whether so many more fit, each of twice the size of the largest trial."""
+        wanted_bytes = measurements * 2 * self._largest_bytes
+        return self.bytes() + wanted_bytes <= MEASURED_SHARE * self._limit_bytes
 
 
 def keep_words(folder: RunFolder, name: str, words: str) -> None:

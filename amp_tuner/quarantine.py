@@ -55,8 +55,7 @@ class Quarantine:
             return
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:
-            found = content.get("format")
-            message = f"format {found!r} is unknown; this amp-tune reads {FORMAT}"
+            message = f"format {content.get('format')!r} is unknown; this amp-tune reads {FORMAT}"
             raise InputError.one(str(path), message)
         for entry in content["settings"]:
             self._deaths[Key(entry["graph_id"], entry["onednn"])] = entry["deaths"]
@@ -93,7 +92,8 @@ class Quarantine:
         deaths = self._deaths.get(key, [])
         if len(deaths) < ENOUGH:
             return None
-        return " and ".join(f"{death['cause']} (trial {death['trial']})" for death in deaths)
+        told = " and ".join(f"{death['cause']} (trial {death['trial']})" for death in deaths)
+        return f"this setting ended the worker twice: {told}"
 
     def _count(self, key: Key) -> int:
         return len(self._deaths.get(key, []))

@@ -177,7 +177,8 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
-        return _plain(self)
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Measurement:

@@ -16,7 +16,7 @@ from amp_tuner import lease
 from amp_tuner.clock import Clock
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.confirming import PATIENCE
-from amp_tuner.disk import SEARCH_SHARE, DiskUse, keep_words
+from amp_tuner.disk import DiskUse, keep_words
 from amp_tuner.ended import EndedTrials, read_trials
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json
@@ -52,6 +52,7 @@ class Tuning:
 
     Attributes:
         clock: how long the study has run.
+        disk: what the folder takes.
         lock: the folder's; what is written is only written while it is held.
         anchors: the settings that every study tries first, by name.
     """
@@ -75,7 +76,7 @@ class Tuning:
         self.lock = lock
         self.clock = clock
         self._ended = EndedTrials(session)
-        self._disk = DiskUse(folder)
+        self.disk = DiskUse(folder, config.limits.disk_bytes)
         self._quarantine = Quarantine(folder.quarantine)
         self._float32_anchors = {float32_anchor(onednn=switch).name for switch in (False, True)}
         for trial in read_trials(folder):
@@ -148,8 +149,8 @@ class Tuning:
 
     def _why_ended(self) -> str | None:
         limits = self._config.limits
-        if self._disk.bytes() > SEARCH_SHARE * limits.disk_bytes:
-            return f"the output folder holds {SEARCH_SHARE:.0%} of {limits.disk} (limits.disk)"
+        if not self.disk.has_room_for(1 + self._members()):
+            return f"the output folder has no room for another trial in {limits.disk} (limits.disk)"
         if self._study.waiting():
             # Anchors and interrupted trials are run whatever the number of trials says.
             return self._out_of_time()
@@ -179,8 +180,11 @@ class Tuning:
 
     def confirmation_s(self) -> float:
         """Seconds to keep for measuring the front again: a typical timing for each member."""
-        members = min(self._ended.timed, 2 + len(self._config.target.data_types))
-        return members * PATIENCE * self._ended.typical_timed_s()
+        return self._members() * PATIENCE * self._ended.typical_timed_s()
+
+    def _members(self) -> int:
+        """How many settings the front and its references are believed to have."""
+        return min(self._ended.timed, 2 + len(self._config.target.data_types))
 
     def _recover(self) -> None:
         """Ends what an earlier tuner left running: by its own file, or by repeating it."""
@@ -298,6 +302,7 @@ class Tuning:
                     dominated_below=None if trial.anchor else self._ended.to_beat.of,
                 )
             except WorkerFailure as failure:
+                self.lock.check()
                 keep_words(self._folder, f"{trial.number:04d}", failure.last_words)
                 if failure.fatal and not failure.timed_out:
                     self._quarantine.died(key, trial.number, setting, failure.cause)
@@ -318,7 +323,7 @@ class Tuning:
         self.lock.check()
         self._study.keep()
         write_json(self._folder.trial(trial.number), {"format": 1, "trial": trial.to_json()})
-        self._disk.wrote_trial(trial.number)
+        self.disk.wrote_trial(trial.number)
         self._ended.add(trial)
         self._tell(trial)
         self.clock.tick()

@@ -106,7 +106,8 @@ def _tune(
         budget_s = session.config.search.time_budget_s
 
         def enough() -> bool:
-            return budget_s is not None and tuning.clock.spent_s() > budget_s
+            out_of_time = budget_s is not None and tuning.clock.spent_s() > budget_s
+            return out_of_time or not tuning.disk.has_room_for(1)
 
         confirm(session, folder, to_confirm(session, tuning.trials), terminal.phase, enough)
     finally:

@@ -41,8 +41,8 @@ class Journal(BaseJournalBackend):
         self._replayed = False
         self._lock = threading.Lock()
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """The entries from a number on: once from the file, later only what was added."""
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # noqa: ARG002
+        """The entries that were not read yet: first those of the file, later what was added."""
         if not self._replayed:
             self._replayed = True
             with self._path.open("rb") as file:

@@ -23,7 +23,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from amp_tuner.errors import InputError
 
-
 Space = Mapping[str, BaseDistribution]
 
 
@@ -37,9 +36,7 @@ class _Shown:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
 
-    def _get_trials(
-        self, *, deepcopy: bool, states: Container[TrialState], use_cache: bool
-    ) -> list[FrozenTrial]:
+    def _get_trials(self, *, states: Container[TrialState], **_: Any) -> list[FrozenTrial]:
         return [trial for trial in self._trials if trial.state in states]
 
 
@@ -55,9 +52,7 @@ class ShownTPE(TPESampler):
         self._space = space
         self._trials = trials
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, *_: Any) -> dict[str, BaseDistribution]:
         """The whole space, in Optuna's order; a single choice needs no sampler."""
         return {name: one for name, one in sorted(self._space.items()) if not one.single()}
 

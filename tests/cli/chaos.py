@@ -97,8 +97,8 @@ def ended_again_and_again(
 ) -> History:
     """Runs a study through ``hits`` at random moments, those at the tuner end it; then to its end.
 
-    A worker is hit while its tuner lives on, so one run may take many of those. ``last`` is added to
-    the command line of the last run.
+    A worker is hit while its tuner lives on, so one run may take many of those. ``last`` is added
+    to the command line of the last run.
     """
     path = small_study.write_study(folder, dict(plain))
     history, known, chance = History(folder / "run"), dict[str, bytes](), random.Random(seed)

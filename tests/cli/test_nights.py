@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from amp_tuner.data import SPLIT_SEED
 from tests import small_study, tiny_models
 from tests.cli.conftest import Command
 from tests.cli.processes import await_event, events, finished, started, workers
@@ -187,6 +188,31 @@ def test_an_overflow_in_fp16_is_infeasible_and_keeps_the_worker(
     assert all("not finite" in cause for cause in overflown["cause"])
     assert worker.alive
     assert worker.pid == before
+
+
+def test_a_setting_that_fails_on_held_back_samples_is_named_and_is_not_published(
+    quick: Command, night: Files, tmp_path: Path
+) -> None:
+    size = np.full(small_study.SAMPLES, 0.1, np.float32)
+    # The last one of the order in which samples are split is held back.
+    size[np.random.default_rng(SPLIT_SEED).permutation(small_study.SAMPLES)[-1]] = 1
+    np.savez(tmp_path / "x.npz", x=np.repeat(size, 4).reshape(-1, 4))
+    plain = small_study.night_study(
+        night.model,
+        tmp_path / "x.npz",
+        target={"data_types": ["float16"]},
+        search={"op_types": ["Mul"], "trials": 3},
+    )
+    ended = quick("--config", small_study.write_study(tmp_path, plain))
+    assert ended.code == 0
+    run = tmp_path / "run"
+    (number,) = [event["trial"] for event in events(run, "not_confirmed")]
+    assert f"trial {number} failed when it was measured again: outputs are not finite" in ended.out
+    assert "not finite" in (run / "failures" / f"{number:04d}-confirmation.log").read_text()
+    table = pd.read_csv(run / "trials.csv").set_index("number")
+    assert table.loc[number, "state"] == "COMPLETE"
+    assert not (run / "pareto" / f"{number:03d}.yaml").exists()
+    assert "FP32 is best on this machine" in ended.out
 
 
 def test_check_says_that_default_amp_does_not_run(

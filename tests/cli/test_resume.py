@@ -25,7 +25,7 @@ from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import Objectives, TuningStudy
 from amp_tuner.tuning import STUCK
 from tests import small_study
-from tests.cli.chaos import DONE, INTERRUPTED, KILLED, Hit, History, ended_again_and_again
+from tests.cli.chaos import DONE, INTERRUPTED, KILLED, History, Hit, ended_again_and_again
 from tests.cli.conftest import Command
 from tests.cli.processes import events, finished, started
 from tests.conftest import Files
