@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from amp_tuner.files import sync_folder
+
 
 class LineFile:
     """A file open for appending.
@@ -27,6 +29,7 @@ class LineFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.cut_bytes = _cut_torn_line(self._handle)
+        sync_folder(path.parent)
 
     def append(self, lines: bytes, *, durable: bool = False) -> None:
         """Adds whole lines.

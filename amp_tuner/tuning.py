@@ -294,6 +294,7 @@ class Tuning:
             self._log.write(
                 "measuring", {"trial": trial.number, **begun, "setting": setting}, durable=True
             )
+            began = time.monotonic()
             try:
                 measurement = self._session.bench.measure(
                     plan,
@@ -310,6 +311,9 @@ class Tuning:
                     if self._quarantine.verdict(key) is None and self._out_of_time() is None:
                         continue
                 return replace(trial, cause=failure.cause)
+            # What is left of the time between two ends is the tuner's own.
+            seconds = round(time.monotonic() - began, 6)
+            self._log.write("measured", {"trial": trial.number, "seconds": seconds})
             return replace(trial, state="COMPLETE", measurement=measurement)
 
     def _setting(self, proposal: Proposal, anchor: Anchor | None) -> Setting:
