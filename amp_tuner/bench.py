@@ -10,6 +10,7 @@ import contextlib
 import errno
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from amp_tuner.amp.rules import ITEX, TENSORFLOW, RuleSet, rule_set, rule_set_of
 from amp_tuner.arrays import BadArrays, read_array
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet, Slice
+from amp_tuner.disk import room_bytes, tree_bytes
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
@@ -47,16 +49,19 @@ def starter(config: StudyConfig, scratch: Path) -> Start:
 
     def start(onednn: bool) -> WorkerClient:
         own = scratch / f"worker-{'onednn' if onednn else 'plain'}"
-        own.mkdir(exist_ok=True)
-        threads = config.target.threads
+        # What the worker of a tuner that was killed left behind.
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir()
+        threads, limits = config.target.threads, config.limits
         return launch(
             config.target.python,
             threads=Threads(threads.intra_op, threads.inter_op),
             onednn=onednn,
-            worker_memory_bytes=config.limits.worker_memory_bytes,
+            worker_memory_bytes=limits.worker_memory_bytes,
             scratch=own,
-            timeout_s=config.limits.trial_seconds,
+            timeout_s=limits.trial_seconds,
             device=config.target.device,
+            disk_bytes=room_bytes(limits.disk_bytes, tree_bytes(config.output)),
         )
 
     return start
@@ -110,8 +115,11 @@ class Bench:
             TargetError: it cannot even run FP32.
         """
         held = self._workers.get(onednn)
-        if held is not None and held.alive:
-            return held
+        if held is not None:
+            if held.alive:
+                return held
+            # It died while nobody asked it anything: no setting's doing.
+            held.close()
         try:
             self._workers[onednn] = self._loaded(onednn)
         except TargetError:
@@ -241,14 +249,18 @@ class Bench:
             for key in candidates:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
+            if os.strerror(errno.EFBIG) in failure.cause:
+                # Past limits.disk: the space is free again once the worker is gone.
+                worker.close()
             self._clean_up(worker, candidates)
             if os.strerror(errno.ENOSPC) in failure.cause:
                 # No fault of the setting's: every later one would fail like it.
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failure
-            if failure.cause.startswith("timeout"):
+            if failure.timed_out:
                 limit_s = self._config.limits.trial_seconds
                 cause = f"timeout: the trial took more than {limit_s:g} s"
-                raise WorkerFailure(cause, failure.last_words, fatal=True) from failure
+                words = failure.last_words
+                raise WorkerFailure(cause, words, fatal=True, timed_out=True) from failure
             raise
         finally:
             self._deadline = math.inf

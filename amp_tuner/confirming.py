@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from amp_tuner.errors import InputError, TargetError, WorkerFailure
+from amp_tuner.disk import keep_words
+from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
 from amp_tuner.records import FLOAT32, Measurement, Trial
 from amp_tuner.session import Session
-from amp_tuner.stored import StoredConfirmation, read_stored
+from amp_tuner.stored import StoredConfirmation, numbered, read_stored
 
 #: What is published may be timed for longer than the search times: this many times as long.
 PATIENCE = 2.0
@@ -55,11 +56,15 @@ def confirm(
             continue
         phase(f"measuring the front again: {position}/{len(members)}")
         outcome = _outcome(session, trial)
-        if isinstance(outcome, str):
+        if isinstance(outcome, WorkerFailure) and not enough():
             # It has run before, so a failure is not believed at once.
             outcome = _outcome(session, trial)
-        if isinstance(outcome, str) and trial.setting.data_type == FLOAT32:
-            raise TargetError(f"the target cannot run the FP32 model any more: {outcome}")
+        if isinstance(outcome, WorkerFailure):
+            words = outcome.last_words or outcome.cause
+            keep_words(folder, f"{trial.number:04d}-confirmation", words)
+            if trial.setting.data_type == FLOAT32:
+                message = f"the target cannot run the FP32 model any more: {outcome.cause}"
+                raise TargetError(message)
         _write(folder, trial, outcome, PATIENCE)
 
 
@@ -100,7 +105,7 @@ def settle(
             return
         phase(f"measuring what is in doubt again: trial {number}, {len(open_)} in doubt")
         outcome = _outcome(session, open_[number], patience)
-        if isinstance(outcome, str):
+        if isinstance(outcome, WorkerFailure):
             given_up.add(number)
         else:
             _write(folder, open_[number], outcome, patience)
@@ -112,31 +117,30 @@ def read_patience(folder: RunFolder) -> dict[int, float]:
 
 
 def _read(folder: RunFolder) -> dict[int, StoredConfirmation]:
-    found: dict[int, StoredConfirmation] = {}
-    for path in sorted(folder.confirmed.glob("*.json")):
-        if not path.stem.isdecimal():
-            raise InputError.one(str(path), "has no trial's number as its name")
-        found[int(path.stem)] = read_stored(path, StoredConfirmation)
-    return found
+    paths = numbered(folder.confirmed)
+    return {number: read_stored(path, StoredConfirmation) for number, path in paths}
 
 
-def _write(folder: RunFolder, trial: Trial, outcome: Measurement | str, patience: float) -> None:
-    failed = isinstance(outcome, str)
+def _write(
+    folder: RunFolder, trial: Trial, outcome: Measurement | WorkerFailure, patience: float
+) -> None:
     content = {
         "format": 1,
-        "measurement": None if isinstance(outcome, str) else outcome.to_json(),
-        "cause": outcome if failed else None,
+        "measurement": None if isinstance(outcome, WorkerFailure) else outcome.to_json(),
+        "cause": outcome.cause if isinstance(outcome, WorkerFailure) else None,
         "patience": patience,
     }
     write_json(folder.confirmation(trial.number), content)
 
 
-def _outcome(session: Session, trial: Trial, patience: float = PATIENCE) -> Measurement | str:
+def _outcome(
+    session: Session, trial: Trial, patience: float = PATIENCE
+) -> Measurement | WorkerFailure:
     """The fresh measurement, or why there is none."""
     try:
         return _again(session, trial, patience)
     except WorkerFailure as failure:
-        return failure.cause
+        return failure
 
 
 def _again(session: Session, trial: Trial, patience: float) -> Measurement:

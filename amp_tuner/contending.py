@@ -35,18 +35,37 @@ class Published:
     confirmed: bool
 
 
-def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | None, int]:
-    """The best speed-up that certainly meets the goal so far, and the size of the front."""
-    front = front_of(session, _searched(session, trials))
-    if front is None:
-        return None, 0
-    best = None
-    if front.best is not None:
-        measurement = trials[front.best].measurement
-        assert measurement is not None
-        assert measurement.timing is not None
-        best = measurement.timing.speedup.value
-    return best, len(front.members())
+class Standing:
+    """Where the search is, kept up trial by trial.
+
+    Attributes:
+        best: the best speed-up that certainly meets the goal so far; None before there is one.
+        front: members of the front.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.best: float | None = None
+        self.front = 0
+        self._contenders: list[Contender] = []
+
+    def add(self, trial: Trial) -> None:
+        """Takes in a trial that ended."""
+        new = _contenders(self._session, _searched(self._session, {trial.number: trial}))
+        contenders = [*self._contenders, *new]
+        if not new or not any(contender.speedup for contender in contenders):
+            self._contenders = contenders
+            return
+        front = judge.front_of(contenders)
+        members = front.members()
+        # What another setting beats on both estimates never comes back.
+        kept = {*members, *judge.left_by_a_tie(contenders), front.best}
+        self._contenders = [
+            one for one in contenders if one.number in kept or one.role != judge.CANDIDATE
+        ]
+        best = next((one.speedup for one in contenders if one.number == front.best), None)
+        self.best = None if best is None else best.value
+        self.front = len(members)
 
 
 def to_minimise(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> list[int]:

@@ -39,6 +39,8 @@ def end(
     budget_s = session.config.search.time_budget_s
 
     def left_s() -> float:
+        if not tuning.disk.has_room_for(1):
+            return -math.inf
         return math.inf if budget_s is None else budget_s - tuning.clock.spent_s()
 
     def shown() -> dict[int, Trial]:

@@ -33,10 +33,20 @@ def whole_file(path: Path, *, shared: bool = False) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes what files a folder has survive a power cut: their contents alone are not enough."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str, *, shared: bool = False) -> None:

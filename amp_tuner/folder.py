@@ -76,13 +76,14 @@ class RunFolder:
         return self.root / "failures"
 
     @property
+    def quarantine(self) -> Path:
+        """How often each setting has ended the worker."""
+        return self.root / "quarantine.json"
+
+    @property
     def work(self) -> Path:
         """Scratch: outputs on their way from the worker, never needed after the run."""
         return self.root / "work"
-
-    def size_bytes(self) -> int:
-        """Bytes that the folder's files take."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
     def trial(self, number: int) -> Path:
         """The file of one trial."""
@@ -113,6 +114,23 @@ class Lock:
         os.ftruncate(self._handle, 0)
         text = f"host {socket.gethostname()}, pid {os.getpid()}, since {_now()}\n"
         os.pwrite(self._handle, text.encode(), 0)
+
+    def check(self) -> None:
+        """Makes sure that the folder is still the one that was locked.
+
+        Raises:
+            InputError: it was removed or replaced; what is there now is not to be written to.
+        """
+        try:
+            same = os.path.samestat(self._path.stat(), os.fstat(self._handle))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            message = (
+                "the folder was removed or replaced while this tuner was writing to it; nothing "
+                "more is written, and another run may be under way there"
+            )
+            raise InputError.one(str(self._path.parent), message)
 
     def release(self) -> None:
         """Gives the folder back."""

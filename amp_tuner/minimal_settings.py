@@ -16,7 +16,7 @@ from amp_tuner.folder import RunFolder
 from amp_tuner.judge.non_inferiority import verdict_lost
 from amp_tuner.records import EffectiveGraph, Measurement, Origin, Setting, Trial
 from amp_tuner.search.anchors import Anchor
-from amp_tuner.stored import FORMAT, read_stored
+from amp_tuner.stored import FORMAT, numbered, read_stored
 
 _NAME = "minimal of "
 
@@ -96,9 +96,8 @@ def write_minimal(folder: RunFolder, minimal: Minimal) -> None:
 
 def read_minimal(folder: RunFolder) -> dict[int, Minimal]:
     """What is known, by the number of the trial that was made smaller."""
-    paths = sorted(folder.minimal.glob("*.json"))
-    found = (read_stored(path, StoredMinimal).minimal for path in paths)
-    return {minimal.number: minimal for minimal in found}
+    paths = numbered(folder.minimal)
+    return {number: read_stored(path, StoredMinimal).minimal for number, path in paths}
 
 
 def minimised(

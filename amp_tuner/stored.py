@@ -110,6 +110,20 @@ def checked(content: str | bytes, kind: type[Kind], where: str) -> Kind:
         raise InputError(_problems(error, where)) from error
 
 
+def numbered(folder: Path) -> list[tuple[int, Path]]:
+    """The files of a folder that are named after trials (``0007.json``), by number.
+
+    Raises:
+        InputError: another file is among them.
+    """
+    found = []
+    for path in folder.glob("*.json"):
+        if not path.stem.isdecimal():
+            raise InputError.one(str(path), "has no trial's number as its name")
+        found.append((int(path.stem), path))
+    return sorted(found)
+
+
 @functools.cache
 def _adapter(kind: type[Kind]) -> TypeAdapter[Kind]:
     return TypeAdapter(kind)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from amp_tuner import contending
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.bench import Bench
 from amp_tuner.config.load import load_study
-from amp_tuner.contending import in_doubt, standing, to_confirm, to_minimise
+from amp_tuner.contending import Standing, in_doubt, to_confirm, to_minimise
 from amp_tuner.data import open_data
 from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
@@ -119,6 +121,14 @@ def trials(*others: Trial) -> dict[int, Trial]:
     return {**float32_trials(), **{one.number: one for one in others}}
 
 
+def standing(opened: Session, known: dict[int, Trial]) -> tuple[float | None, int]:
+    """The best speed-up and the size of the front, after one trial after the other."""
+    found = Standing(opened)
+    for one in known.values():
+        found.add(one)
+    return found.best, found.front
+
+
 DEFAULT = trial(2, Setting("bfloat16"), measured(0.8), anchor="default bfloat16")
 FAST = trial(3, Setting("float16", {"MatMul": "deny"}), measured(1.3, 0.01))
 FASTER = trial(4, Setting("bfloat16", {"MatMul": "deny"}), measured(1.5, 0.3, "misses"))
@@ -164,6 +174,25 @@ def test_before_anything_was_timed_there_is_no_answer(opened: Session, tmp_path:
 
 def test_the_standing_is_the_best_that_meets_the_goal_and_the_fronts_size(opened: Session) -> None:
     assert standing(opened, trials(FAST, FASTER, SLOW)) == (1.3, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_standing_kept_up_trial_by_trial_is_that_of_all_trials(
+    opened: Session, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    known = trials(DEFAULT)
+    for number in range(3, 60):
+        drop = float(abs(random.normal(0, 0.05)))
+        verdict = "meets" if drop < 0.05 else "misses"
+        figures = measured(float(random.lognormal(0, 0.3)), drop, verdict)
+        known[number] = trial(number, Setting("float16", {"Mul": "allow"}), figures)
+    front = contending.front_of(opened, contending._searched(opened, known))
+    assert front is not None
+    best, size = standing(opened, known)
+    assert size == len(front.members())
+    timing = None if front.best is None else known[front.best].measurement.timing  # type: ignore[union-attr]
+    assert best == (None if timing is None else timing.speedup.value)
 
 
 def test_figures_of_the_search_stand_in_until_all_is_confirmed(

@@ -96,6 +96,8 @@ class Terminal:
             f"cached {progress.cached}",
             f"failed {progress.failed}",
         ]
+        if progress.quarantined:
+            parts.append(f"quarantined {progress.quarantined}")
         if progress.left_s is not None:
             parts.append(f"left {duration(progress.left_s)}")
         return " | ".join(parts)

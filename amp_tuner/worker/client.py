@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -165,8 +166,9 @@ class WorkerClient:
         return self._process.last_words()
 
     def close(self) -> None:
-        """Ends the worker and its process group."""
+        """Ends the worker and its process group, and removes what it wrote to its scratch."""
         self._process.kill()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def __enter__(self) -> WorkerClient:
         return self

@@ -30,6 +30,7 @@ def launch(
     scratch: Path,
     timeout_s: float,
     device: str = "cpu",
+    disk_bytes: int | None = None,
 ) -> WorkerClient:
     """Starts a worker and waits until it has imported TensorFlow.
 
@@ -44,6 +45,7 @@ def launch(
         scratch: an existing folder for the worker's temporary files, its alone.
         timeout_s: see :class:`WorkerClient`; the start has a limit of its own.
         device: ``cpu`` limits the address space too; GPU drivers reserve far more than they use.
+        disk_bytes: what the worker may write to ``scratch``; None for no limit.
 
     Raises:
         TargetError: no such interpreter, or it has no TensorFlow, or too old a one.
@@ -61,6 +63,8 @@ def launch(
             package_folder,
             memory_bytes=worker_memory_bytes,
             address_space_bytes=worker_memory_bytes + allowance if device == "cpu" else None,
+            scratch=scratch,
+            disk_bytes=disk_bytes,
         )
     except OSError as error:
         raise TargetError(f"{interpreter} cannot be started: {error.strerror}") from error
