@@ -146,7 +146,7 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
     folder = RunFolder(root)
     if root.is_dir() and not folder.identity.exists():
         # What a tuner leaves behind that found bad input, or was killed before its first trial.
-        ours = re.compile(rf"lock|work(\..*)?|\.{folder.identity.name}\..*")
+        ours = re.compile(rf"lock|work|\.{folder.identity.name}\..*")
         names = sorted(entry.name for entry in root.iterdir())
         strangers = [name for name in names if not ours.fullmatch(name)]
         if strangers:
@@ -172,12 +172,14 @@ def _check_links(folder: RunFolder) -> None:
 
 
 def _empty_work(folder: RunFolder) -> None:
-    """Makes the scratch folder anew; an earlier run's worker may still be dying in the old one."""
-    if folder.work.exists():
-        stale = folder.work.with_name(f"{folder.work.name}.{secrets.token_hex(4)}")
-        folder.work.rename(stale)
-        shutil.rmtree(stale, ignore_errors=True)
-    folder.work.mkdir()
+    """Empties the scratch folder; an earlier run's worker may still be dying in it."""
+    folder.work.mkdir(exist_ok=True)
+    for entry in list(folder.work.iterdir()):
+        stale = entry.rename(folder.work / f".stale-{secrets.token_hex(4)}")
+        if stale.is_dir() and not stale.is_symlink():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink()
 
 
 def move_aside(root: Path) -> Path | None:
