@@ -32,9 +32,9 @@ from amp_tuner.measure.sides import against_itself, turned
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.planning import Plan
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
-from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.launch import launch
-from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
+from amp_tuner.switches import ONEDNN, Switch
+from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel
+from amp_tuner.workers import Start, Worker, model_source
 
 _CANDIDATE = "candidate"
 #: How the notice begins that tells of another conversion than was predicted.
@@ -42,43 +42,10 @@ UNPREDICTED = "the real pass converted another graph than was predicted"
 #: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
 TIE = 0.01
 
-Start = Callable[[bool], WorkerClient]
-
 
 def unpredicted(differences: Sequence[str]) -> str:
     """The notice about a graph that is not the predicted one; names where it differs."""
     return f"{UNPREDICTED}: {'; '.join(differences)}"
-
-
-def starter(config: StudyConfig, scratch: Path) -> Start:
-    """How this study starts a worker, given the oneDNN switch."""
-
-    def start(onednn: bool) -> WorkerClient:
-        own = scratch / f"worker-{'onednn' if onednn else 'plain'}"
-        own.mkdir(exist_ok=True)
-        threads = config.target.threads
-        return launch(
-            config.target.python,
-            threads=Threads(threads.intra_op, threads.inter_op),
-            onednn=onednn,
-            worker_memory_bytes=config.limits.worker_memory_bytes,
-            scratch=own,
-            timeout_s=config.limits.trial_seconds,
-            device=config.target.device,
-        )
-
-    return start
-
-
-def model_source(config: StudyConfig) -> ModelSource:
-    """The model as the worker is told of it."""
-    model = config.model
-    return ModelSource(
-        path=str(model.path),
-        signature=model.signature,
-        fetches=tuple(model.fetches or ()),
-        allow_unsafe=model.allow_unsafe,
-    )
 
 
 @dataclass(frozen=True)
@@ -92,53 +59,61 @@ class Slice:
 
 
 class Bench:
-    """Measures settings; one worker per state of the oneDNN switch, started when needed.
+    """Measures settings; one worker per state of the target's switch, started when needed.
 
     Attributes:
-        baseline_onednn: the switch under which FP32 is the baseline.
+        switch: under which FP32 has several forms.
+        baseline_state: the state of the switch under which FP32 is the baseline.
         device_s: seconds of timed blocks and accuracy inference, ever growing.
     """
 
     def __init__(
-        self, config: StudyConfig, start: Start, data: DataSet, loaded: LoadedModel, work: Path
+        self,
+        config: StudyConfig,
+        start: Start,
+        data: DataSet,
+        loaded: LoadedModel,
+        work: Path,
+        switch: Switch = ONEDNN,
     ) -> None:
         self._config = config
         self._start = start
         self._data = data
         self._work = work
-        self._workers: dict[bool, WorkerClient] = {}
+        self._workers: dict[bool, Worker] = {}
         self._slices: dict[str, Slice] = {}
         self._output = chosen_output(config.accuracy, loaded.outputs).name
         self._batch_size = data.batch_size
         self._functions = runner_for(config, work)
-        self.baseline_onednn = True
+        self.switch = switch
+        self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
         self.device_s = 0.0
         self._deadline = math.inf
 
-    def adopt(self, onednn: bool, worker: WorkerClient) -> None:
+    def adopt(self, state: bool, worker: Worker) -> None:
         """Takes over a worker that has the model loaded, but no data yet."""
         self._load(worker)
-        self._workers[onednn] = worker
+        self._workers[state] = worker
 
-    def worker(self, onednn: bool) -> WorkerClient:
-        """The live worker for this switch, started and loaded if there is none.
+    def worker(self, state: bool) -> Worker:
+        """The live worker for this state of the switch, started and loaded if there is none.
 
         Raises:
             TargetError: it cannot even run FP32.
         """
-        held = self._workers.get(onednn)
+        held = self._workers.get(state)
         if held is not None and held.alive:
             return held
         try:
-            self._workers[onednn] = self._loaded(onednn)
+            self._workers[state] = self._loaded(state)
         except TargetError:
             # What ended the last worker (an operator, the system short of memory) may have ended
             # this one as well; a night is not given up for that.
-            self._workers[onednn] = self._loaded(onednn)
-        return self._workers[onednn]
+            self._workers[state] = self._loaded(state)
+        return self._workers[state]
 
-    def _loaded(self, onednn: bool) -> WorkerClient:
-        worker = self._start(onednn)
+    def _loaded(self, state: bool) -> Worker:
+        worker = self._start(state)
         self._load(worker)
         return worker
 
@@ -148,54 +123,57 @@ class Bench:
             worker.close()
         self._workers.clear()
 
-    def keep_only(self, onednn: bool) -> None:
-        """Ends the worker of the other switch: its memory is the measured one's."""
-        other = self._workers.pop(not onednn, None)
+    def keep_only(self, state: bool) -> None:
+        """Ends the worker of the other state: its memory is the measured one's."""
+        other = self._workers.pop(not state, None)
         if other is not None:
             other.close()
 
     def describe(self) -> dict[str, tuple[RuleSet, TypedGraph]]:
         """Each data type's rule set and graph, as the pass sees it."""
         target = self._config.target
+        worker = self.worker(self.baseline_state)
         rules = {name: rule_set(wanted) for name, wanted in target.rules.items()}
         if target.runtime == "tensorflow":
             # The pass is the target's own, so its version decides, not the newest that is known.
-            version = self.worker(True).hello()["tensorflow"]
+            version = worker.hello()["tensorflow"]
             rules = {
                 name: rule_set_of_runtime(wanted, version) for name, wanted in target.rules.items()
             }
         names = [rule.identifier for rule in rules.values()]
-        graphs = self.worker(True).describe(names)
+        graphs = worker.describe(names)
         return {name: (rule, graphs[rule.identifier]) for name, rule in rules.items()}
 
-    def float32_pair(self) -> tuple[Measurement, Measurement]:
-        """FP32 with oneDNN off (first) and on (second), each against the faster one.
+    def float32(self) -> dict[bool, Measurement]:
+        """FP32 under each state of the switch, against the baseline.
 
-        Sets :attr:`baseline_onednn`: on, unless off is certainly faster by more than a tie.
+        Sets :attr:`baseline_state` where the faster one is the baseline: on, unless off is
+        certainly faster by more than a tie.
 
         Raises:
             TargetError: FP32 fails on one of them.
         """
-        off, on = self.worker(False), self.worker(True)
+        first, last = self.worker(self.switch.states[0]), self.worker(self.switch.states[-1])
         try:
-            return self._float32_pair(off, on)
+            return self._float32(first, last)
         except WorkerFailure as failure:
             raise _cannot_run(failure) from failure
 
-    def _float32_pair(self, off: WorkerClient, on: WorkerClient) -> tuple[Measurement, Measurement]:
-        timing = self._time(off, FLOAT32, on, FLOAT32, None)
-        self.baseline_onednn = timing.speedup.high >= 1 - TIE
-        baseline, other = (on, off) if self.baseline_onednn else (off, on)
+    def _float32(self, first: Worker, last: Worker) -> dict[bool, Measurement]:
+        timing = self._time(first, FLOAT32, last, FLOAT32, None)
+        if self.switch.baseline is None:
+            self.baseline_state = timing.speedup.high >= 1 - TIE
+        is_last = self.baseline_state == self.switch.states[-1]
+        baseline, other = (last, first) if is_last else (first, last)
         reference = self._reference("search", baseline)
+        itself = against_itself(timing, candidate=is_last)
+        chosen = Measurement(FLOAT32_GRAPH, self._judge_baseline(reference), itself)
+        if other is baseline:
+            return {self.baseline_state: chosen}
         against = self._outputs(other, FLOAT32, reference.start, reference.stop)
-        chosen = self._judge_baseline(reference)
-        rest = self._judge(reference, against)
-        same = Measurement(
-            FLOAT32_GRAPH, chosen, against_itself(timing, candidate=self.baseline_onednn)
-        )
-        paired = timing if not self.baseline_onednn else turned(timing)
-        different = Measurement(FLOAT32_GRAPH, rest, paired)
-        return (different, same) if self.baseline_onednn else (same, different)
+        paired = turned(timing) if is_last else timing
+        different = Measurement(FLOAT32_GRAPH, self._judge(reference, against), paired)
+        return {self.baseline_state: chosen, not self.baseline_state: different}
 
     def measure(
         self,
@@ -220,17 +198,19 @@ class Bench:
             WorkerFailure: this setting failed, with its cause.
             OSError: the disk is full.
         """
-        onednn = self.baseline_onednn if plan.setting.onednn is None else plan.setting.onednn
-        worker = self.worker(onednn)
-        baseline = self.worker(self.baseline_onednn)
+        state = self.switch.of(plan.setting)
+        worker = self.worker(self.baseline_state if state is None else state)
+        baseline = self.worker(self.baseline_state)
         self._deadline = time.monotonic() + self._config.limits.trial_seconds
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
         machine = machine_state()
         try:
             notices: tuple[str, ...] = ()
+            build_s: dict[str, float] = {}
             if key == _CANDIDATE:
                 built = self._limited(worker).build(key, plan.candidate)
                 notices = () if built["graph_matches"] else (unpredicted(built["differences"]),)
+                build_s = built["steps_s"]
             accuracy = self._ladder(
                 worker, key, part, plan.effective.graph_id, always_timed=always_timed
             )
@@ -252,7 +232,7 @@ class Bench:
             raise
         finally:
             self._deadline = math.inf
-        return Measurement(plan.effective, accuracy, timing, notices, machine)
+        return Measurement(plan.effective, accuracy, timing, notices, machine, build_s)
 
     def baseline(self, part: str, known: Measurement) -> Measurement:
         """The baseline on another part of the samples; its ratio to itself needs no clock.
@@ -261,30 +241,30 @@ class Bench:
             part: ``search`` or ``holdout``.
             known: what the baseline phase gave; its timing is kept.
         """
-        reference = self._reference(part, self.worker(self.baseline_onednn))
+        reference = self._reference(part, self.worker(self.baseline_state))
         return replace(known, accuracy=self._judge_baseline(reference))
 
-    def _limited(self, worker: WorkerClient) -> WorkerClient:
+    def _limited(self, worker: Worker) -> Worker:
         """The worker, its next request limited to what is left of the trial's time."""
         left_s = self._deadline - time.monotonic()
         worker.timeout_s = min(self._config.limits.trial_seconds, max(left_s, 0.001))
         return worker
 
-    def _clean_up(self, worker: WorkerClient, key: str) -> None:
+    def _clean_up(self, worker: Worker, key: str) -> None:
         """Dead workers are forgotten; a live one forgets the candidate."""
-        for onednn, member in list(self._workers.items()):
+        for state, member in list(self._workers.items()):
             if not member.alive:
-                del self._workers[onednn]
+                del self._workers[state]
                 member.close()
         if worker.alive and key == _CANDIDATE:
             worker.timeout_s = self._config.limits.trial_seconds
             worker.drop(key)
 
     def _ladder(
-        self, worker: WorkerClient, key: str, part: str, graph_id: str, *, always_timed: bool
+        self, worker: Worker, key: str, part: str, graph_id: str, *, always_timed: bool
     ) -> Accuracy:
         """Accuracy on one batch, then more; a certain miss ends it early."""
-        everything = self._reference(part, self.worker(self.baseline_onednn))
+        everything = self._reference(part, self.worker(self.baseline_state))
         first = everything.start
         total = everything.stop - first
         accuracy = self._config.accuracy
@@ -311,7 +291,7 @@ class Bench:
         accuracy = self._config.accuracy
         return baseline_accuracy(accuracy, seen.reference, seen.labels, self._functions)
 
-    def _reference(self, part: str, baseline: WorkerClient) -> Slice:
+    def _reference(self, part: str, baseline: Worker) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""
         if part not in self._slices:
             samples = self._data.search if part == "search" else self._data.holdout
@@ -321,7 +301,7 @@ class Bench:
             self._slices[part] = Slice(samples.start, samples.stop, outputs, chosen)
         return self._slices[part]
 
-    def _outputs(self, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
+    def _outputs(self, worker: Worker, key: str, start: int, stop: int) -> Any:
         """One output of samples [start, stop), shape (samples, ...)."""
         path = self._work / "outputs.npz"
         answer = self._limited(worker).outputs(key, start, stop, path, [self._output])
@@ -333,9 +313,9 @@ class Bench:
 
     def _time(
         self,
-        baseline: WorkerClient,
+        baseline: Worker,
         baseline_key: str,
-        candidate: WorkerClient,
+        candidate: Worker,
         candidate_key: str,
         dominated_below: float | None,
         *,
@@ -349,7 +329,7 @@ class Bench:
             percentiles=tuple(measure.percentiles),
         )
 
-        def side(worker: WorkerClient, key: str) -> Side:
+        def side(worker: Worker, key: str) -> Side:
             def block(first_batch: int, runs: int) -> Sequence[float]:
                 run_s = self._limited(worker).block(key, first_batch, runs)
                 self.device_s += sum(run_s)
@@ -366,7 +346,7 @@ class Bench:
             dominated_below=dominated_below,
         )
 
-    def _load(self, worker: WorkerClient) -> None:
+    def _load(self, worker: Worker) -> None:
         target = self._config.target
         try:
             worker.load(model_source(self._config), self._source(), target.runtime, target.device)
@@ -374,6 +354,9 @@ class Bench:
         except WorkerFailure as failure:
             worker.close()
             raise _cannot_run(failure) from failure
+        except BaseException:
+            worker.close()
+            raise
 
     def _source(self) -> DataSource:
         return self._data.source(self._batch_size, self._config.measure.timing_batches)

@@ -61,7 +61,7 @@ def study_of(
     return check_study(plain, Path(held["study_file"]))
 
 
-def baseline_onednn(folder: RunFolder) -> bool:
-    """The state of oneDNN's switch under which the study's baseline ran."""
-    path = folder.root / "baseline.json"
-    return bool(json.loads(path.read_text(encoding="utf-8"))["onednn"])
+def baseline_states(folder: RunFolder) -> dict[str, bool]:
+    """The state of the runtime's switch, by its name, under which the study's baseline ran."""
+    content = json.loads((folder.root / "baseline.json").read_text(encoding="utf-8"))
+    return {name: content[name] for name in ("onednn", "tf32") if name in content}

@@ -16,7 +16,15 @@ from amp_tuner.folder import RunFolder
 from amp_tuner.judge.front import CANDIDATE, DEFAULT_AMP, Contender, Front, front_of, left_by_a_tie
 from amp_tuner.judge.front import FLOAT32 as FLOAT32_ROLE
 from amp_tuner.measure.hardware import hardware_facts
-from amp_tuner.records import FLOAT32, Interval, Measurement, Point, Trial
+from amp_tuner.records import (
+    BAKED,
+    FLOAT32,
+    Interval,
+    Measurement,
+    Point,
+    Trial,
+    baseline_name,
+)
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import write_pareto
 from amp_tuner.results.python_snippet import python_text
@@ -88,8 +96,9 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
         snippet.unlink(missing_ok=True)
         return
     measured = answer.best.runtime == answer.best.family
-    write_text(environment, environment_text(answer.best, measured=measured))
-    write_text(snippet, python_text(answer.best, baked=answer.best.runtime == "engine"))
+    compiled = answer.best.runtime == "xla"
+    write_text(environment, environment_text(answer.best, measured=measured, compiled=compiled))
+    write_text(snippet, python_text(answer.best, baked=answer.best.runtime in BAKED))
 
 
 def standing(session: Session, trials: Mapping[int, Trial]) -> tuple[float | None, int]:
@@ -129,14 +138,20 @@ def _listed(session: Session, trials: Mapping[int, Trial]) -> list[int]:
 def _searched(session: Session, trials: Mapping[int, Trial]) -> list[Published]:
     """Every setting that was measured itself, with the search's figures.
 
-    FP32 under the other state of oneDNN is left out: it lost against the baseline, and as an
-    equally accurate setting whose speed is less well known it would tie with what beats FP32.
+    FP32 in its other form is left out: it is not what settings are compared with, and as an equally
+    accurate setting whose speed is less well known it would tie with what beats FP32.
     """
-    other = float32_anchor(not session.bench.baseline_onednn).name
+    others = {
+        float32_anchor(session.switch, state).name
+        for state in session.switch.states
+        if state != session.bench.baseline_state
+    }
     return [
         Published(trial, trial.measurement, confirmed=False)
         for trial in trials.values()
-        if trial.measurement is not None and trial.cached_from is None and trial.anchor != other
+        if trial.measurement is not None
+        and trial.cached_from is None
+        and trial.anchor not in others
     ]
 
 
@@ -235,8 +250,8 @@ def _table(
     points: Mapping[int, Point],
 ) -> tuple[tuple[str, Point], ...]:
     """FP32, each default AMP, best, knee; a default that shares a graph shows its twin's."""
-    switch = session.bench.baseline_onednn
-    named = {"FP32": float32_anchor(switch).name}
+    baseline = float32_anchor(session.switch, session.bench.baseline_state)
+    named = {baseline_name(baseline.setting): baseline.name}
     defaults = (default_anchor(rules.data_type).name for rules in session.rules())
     named.update({name: name for name in defaults})
     rows = []
@@ -265,15 +280,16 @@ def _conclusion(session: Session, front: Front, points: Mapping[int, Point]) -> 
             f"{nearest.accuracy.score.value:.6g}."
         )
     best = points[front.best]
+    baseline = baseline_name(best.setting)
     if best.setting.data_type == FLOAT32:
         return (
-            "FP32 is best on this machine: no 16-bit setting is certainly faster and certainly "
-            f"meets the goal ({goal})."
+            f"{baseline} is best on this machine: no 16-bit setting is certainly faster and "
+            f"certainly meets the goal ({goal})."
         )
     assert best.speedup is not None
     return (
         f"Best is trial {best.number}: {best.setting.data_type} with {_moves(best)}: "
-        f"{_times(best.speedup)} as fast as FP32, and it certainly meets the goal ({goal})."
+        f"{_times(best.speedup)} as fast as {baseline}, and it certainly meets the goal ({goal})."
     )
 
 

@@ -23,7 +23,7 @@ from amp_tuner.judge.dominated import speed_to_beat
 from amp_tuner.planning import Plan
 from amp_tuner.progress import Progress, Watcher
 from amp_tuner.publishing import standing
-from amp_tuner.records import FLOAT32, Accuracy, Measurement, Setting, Trial
+from amp_tuner.records import BAKED, FLOAT32, Accuracy, Measurement, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import write_trials
 from amp_tuner.search.anchors import Anchor, anchors
@@ -77,7 +77,8 @@ class Tuning:
         for trial in read_trials(folder):
             self._remember(trial)
         self.anchors: Mapping[str, Anchor] = {
-            anchor.name: anchor for anchor in anchors(session.space, session.rules())
+            anchor.name: anchor
+            for anchor in anchors(session.space, session.rules(), session.switch)
         }
         cut = repair_journal(folder.journal)
         if cut:
@@ -185,21 +186,21 @@ class Tuning:
             write_trials(self._folder.trials_csv, list(self.trials.values()))
 
     def _prepare_baseline(self) -> None:
-        """Measures FP32 with oneDNN off and on, once per study; the faster one is the baseline."""
+        """Measures FP32 in each of its forms, once per study; one of them is the baseline."""
         path = self._folder.root / "baseline.json"
         bench = self._session.bench
+        names = {False: "off", True: "on"}
         if not path.exists():
-            off, on = bench.float32_pair()
-            content = {"onednn": bench.baseline_onednn, "off": off.to_json(), "on": on.to_json()}
-            write_json(path, {"format": 1, **content})
+            measured = bench.float32()
+            found = {names[state]: one.to_json() for state, one in measured.items()}
+            write_json(path, {"format": 1, bench.switch.field: bench.baseline_state, **found})
         content = json.loads(path.read_text(encoding="utf-8"))
-        bench.baseline_onednn = content["onednn"]
+        bench.baseline_state = content[bench.switch.field]
         self._float32 = {
-            False: Measurement.from_json(content["off"]),
-            True: Measurement.from_json(content["on"]),
+            state: Measurement.from_json(content[names[state]]) for state in bench.switch.states
         }
-        if self._config.target.runtime == "engine":
-            bench.keep_only(bench.baseline_onednn)
+        if self._config.target.runtime in BAKED:
+            bench.keep_only(bench.baseline_state)
 
     def _one_trial(self) -> None:
         stuck = self._known_in_a_row >= _STUCK
@@ -243,7 +244,7 @@ class Tuning:
             overhead_s=0.0,
         )
         if setting.data_type == FLOAT32 and anchor is not None:
-            measurement = self._float32[bool(setting.onednn)]
+            measurement = self._float32[bool(self._session.switch.of(setting))]
             effective = measurement.effective
             return replace(trial, state="COMPLETE", effective=effective, measurement=measurement)
         try:
@@ -281,15 +282,15 @@ class Tuning:
         return replace(trial, state="COMPLETE", measurement=measurement)
 
     def _setting(self, proposal: Proposal, anchor: Anchor | None) -> Setting:
-        if anchor is not None and anchor.setting.onednn is not None:
+        if anchor is not None and self._session.switch.of(anchor.setting) is not None:
             return anchor.setting
         drawn = self._session.space.setting(proposal.parameters)
-        setting = drawn if anchor is None else anchor.setting
-        return replace(setting, onednn=self._session.onednn(setting.data_type))
+        return self._session.switched(drawn if anchor is None else anchor.setting)
 
     def _known(self, plan: Plan) -> Trial | None:
-        """The trial that has run the same effective graph under the same switch."""
-        return self._by_graph.get((plan.effective.graph_id, plan.setting.onednn))
+        """The trial that has run the same effective graph under the same state of the switch."""
+        state = self._session.switch.of(plan.setting)
+        return self._by_graph.get((plan.effective.graph_id, state))
 
     def _remember(self, trial: Trial) -> None:
         """Raw block times stay in the trial's file: a night of them would fill the memory."""
@@ -299,7 +300,8 @@ class Tuning:
             return
         self._known_in_a_row = 0
         if trial.effective is not None:
-            self._by_graph[trial.effective.graph_id, trial.setting.onednn] = trial
+            state = self._session.switch.of(trial.setting)
+            self._by_graph[trial.effective.graph_id, state] = trial
 
     def _dominated_below(self, accuracy: Accuracy) -> float:
         """The speed-up that something as good as a candidate certainly has."""

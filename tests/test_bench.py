@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from amp_tuner.bench import Bench, model_source
+from amp_tuner.bench import Bench
 from amp_tuner.config.load import load_study
 from amp_tuner.data import open_data
 from amp_tuner.errors import TargetError
 from amp_tuner.worker.client import WorkerClient
+from amp_tuner.workers import model_source
 from tests import small_study
 from tests.conftest import Files, Launcher
 
@@ -32,7 +33,7 @@ def bench(
     monkeypatch.setattr(worker, "timeout_s", worker.timeout_s)
 
     def make(starts: Starts) -> Bench:
-        def start(onednn: bool) -> WorkerClient:
+        def start(state: bool) -> WorkerClient:
             result = starts.pop(0)
             if isinstance(result, TargetError):
                 raise result
@@ -69,5 +70,5 @@ def test_a_worker_that_dies_under_fp32_is_the_targets_fault_and_is_replaced(
     measuring.worker(False)
     os.kill(dying.pid, signal.SIGKILL)
     with pytest.raises(TargetError, match="cannot run the FP32 model: SIGKILL"):
-        measuring.float32_pair()
+        measuring.float32()
     assert measuring.worker(False) is worker

@@ -15,7 +15,7 @@ from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
 from amp_tuner.files import digest, write_json
 from amp_tuner.folder import RunFolder
-from amp_tuner.published import baseline_onednn, point_file, study_of
+from amp_tuner.published import baseline_states, point_file, study_of
 from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.points import read_point
 from amp_tuner.session import open_session
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     folder = RunFolder(options.run)
     point = _point(folder, options.point)
     config = study_of(folder, _changes(options, point))
-    verdict = _verdict(config, point, baseline_onednn(folder))
+    verdict = _verdict(config, point, baseline_states(folder))
     console = make_console()
     console.print(verdict.sentence(), markup=False)
     console.print(checks_table(verdict.checks))
@@ -58,7 +58,10 @@ def _changes(options: argparse.Namespace, point: Point) -> dict[str, dict[str, A
     if options.threads is not None:
         target["threads"] = options.threads
     if options.runtime not in (None, point.runtime):
-        target.update(runtime=options.runtime, rules=None)
+        target.update(runtime=options.runtime, rules=None, baseline=None)
+        if point.runtime == "xla":
+            # The study's interpreter is the runner's, which has JAX.
+            target["python"] = options.python
         if point.setting.data_type != FLOAT32:
             target["data_types"] = [point.setting.data_type]
     data = {"path": _absolute(options.data), "batch_size": options.batch_size}
@@ -68,7 +71,7 @@ def _changes(options: argparse.Namespace, point: Point) -> dict[str, dict[str, A
         "data": data,
     }
     # An option that was not given changes nothing.
-    kept = ("rules",)
+    kept = ("rules", "baseline", "python")
     return {
         name: {key: value for key, value in values.items() if value is not None or key in kept}
         for name, values in sections.items()
@@ -79,7 +82,7 @@ def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.absolute())
 
 
-def _verdict(config: StudyConfig, point: Point, onednn: bool) -> Verdict:
+def _verdict(config: StudyConfig, point: Point, baseline: dict[str, bool]) -> Verdict:
     changed = model_check(point, digest(config.model.path))
     if changed.answer != VALID:
         return Verdict((changed,))
@@ -89,7 +92,7 @@ def _verdict(config: StudyConfig, point: Point, onednn: bool) -> Verdict:
             session = open_session(config, Path(work))
         try:
             with working(console, "verifying"):
-                return verify(session, point, onednn, lambda _: None)
+                return verify(session, point, baseline, lambda _: None)
         finally:
             session.bench.close()
 

@@ -33,6 +33,7 @@ _POINT_KEYS = (
     "runtime",
     "device",
     "onednn",
+    "tf32",
     "family",
     "rules",
     "lists",
@@ -218,6 +219,7 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
         "data_type": setting.data_type,
         "level": setting.level,
         "onednn": setting.onednn,
+        "tf32": setting.tf32,
         "family": point.family,
         "rules": point.rules,
         "moves": dict(sorted(setting.moves.items())),
@@ -259,7 +261,7 @@ def _point_from_plain(plain: Mapping[str, Any]) -> Point:
         number=plain["number"],
         runtime=plain["runtime"],
         device=plain["device"],
-        setting=Setting(plain["data_type"], plain["moves"], plain["level"], plain["onednn"]),
+        setting=_setting(plain),
         family=plain["family"],
         rules=plain["rules"],
         lists=AmpLists.from_json(plain["lists"]),
@@ -288,6 +290,11 @@ def _point_from_plain(plain: Mapping[str, Any]) -> Point:
         hardware=plain["hardware"],
         notices=tuple(plain["notices"]),
     )
+
+
+def _setting(plain: Mapping[str, Any]) -> Setting:
+    switches = {name: plain.get(name) for name in ("onednn", "tf32")}
+    return Setting(plain["data_type"], plain["moves"], plain["level"], **switches)
 
 
 def _interval(plain: Mapping[str, float]) -> Interval:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import amp_tuner
 from amp_tuner.errors import TargetError, WorkerFailure
+from amp_tuner.runner import xla_runner
 from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.environment import worker_environment
+from amp_tuner.worker.conversation import Conversation
+from amp_tuner.worker.environment import runner_environment, worker_environment
 from amp_tuner.worker.protocol import Threads
 from amp_tuner.worker.supervisor import WorkerProcess
+from amp_tuner.worker.xla_client import XlaClient
 
 START_TIMEOUT_S = 180.0
 #: What TensorFlow maps before it does anything (1.3 to 1.8 GiB seen), and room for stacks.
@@ -51,19 +54,9 @@ def launch(
     interpreter = _interpreter(python)
     package_folder = _package_folder(scratch)
     environment, dropped = worker_environment(os.environ, package_folder, threads, onednn=onednn)
-    cores = os.cpu_count() or 1
-    allowance = ADDRESS_SPACE_BASE_BYTES + cores * ADDRESS_SPACE_PER_CORE_BYTES
-    try:
-        process = WorkerProcess(
-            [interpreter, "-m", "amp_tuner.worker.main"],
-            environment,
-            # With -m the working directory comes first on the path: this one is ours.
-            package_folder,
-            memory_bytes=worker_memory_bytes,
-            address_space_bytes=worker_memory_bytes + allowance if device == "cpu" else None,
-        )
-    except OSError as error:
-        raise TargetError(f"{interpreter} cannot be started: {error.strerror}") from error
+    # With -m the working directory comes first on the path: this one is ours.
+    command = [interpreter, "-m", "amp_tuner.worker.main"]
+    process = _started(command, environment, package_folder, worker_memory_bytes, device)
     client = WorkerClient(
         process,
         threads=threads,
@@ -76,7 +69,70 @@ def launch(
     return client
 
 
-def _greet(client: WorkerClient, interpreter: str) -> None:
+def launch_xla(
+    python: str | None,
+    *,
+    threads: Threads,
+    tf32: bool,
+    worker_memory_bytes: int,
+    scratch: Path,
+    timeout_s: float,
+    device: str = "cpu",
+) -> XlaClient:
+    """Starts a worker that lowers, under this interpreter, and a runner under the target's.
+
+    Args:
+        python: the runner's interpreter, which has JAX; None is this one.
+        threads: TensorFlow's pools there, XLA's here (``intra_op``; on a CPU).
+        tf32: whether float32 products may be rounded as TF32 does.
+        worker_memory_bytes: resident memory past which one of the two processes is killed.
+        scratch: as in :func:`launch`; artifacts lie there.
+        timeout_s: as in :func:`launch`.
+        device: the runner's; as in :func:`launch`.
+
+    Raises:
+        TargetError: no such interpreter or device, or no JAX there; or no TensorFlow here.
+    """
+    interpreter = _interpreter(python)
+    command = [interpreter, str(Path(xla_runner.__file__))]
+    environment = runner_environment(os.environ, threads)
+    process = _started(command, environment, scratch, worker_memory_bytes, device)
+    try:
+        lowering = launch(
+            None,
+            threads=threads,
+            onednn=True,
+            worker_memory_bytes=worker_memory_bytes,
+            scratch=scratch,
+            timeout_s=START_TIMEOUT_S,
+        )
+    except BaseException:
+        process.kill()
+        raise
+    client = XlaClient(lowering, Conversation(process, START_TIMEOUT_S), device, tf32=tf32)
+    _greet(client, interpreter)
+    client.timeout_s = timeout_s
+    return client
+
+
+def _started(
+    command: list[str], environment: dict[str, str], folder: Path, memory_bytes: int, device: str
+) -> WorkerProcess:
+    cores = os.cpu_count() or 1
+    allowance = ADDRESS_SPACE_BASE_BYTES + cores * ADDRESS_SPACE_PER_CORE_BYTES
+    try:
+        return WorkerProcess(
+            command,
+            environment,
+            folder,
+            memory_bytes=memory_bytes,
+            address_space_bytes=memory_bytes + allowance if device == "cpu" else None,
+        )
+    except OSError as error:
+        raise TargetError(f"{command[0]} cannot be started: {error.strerror}") from error
+
+
+def _greet(client: WorkerClient | XlaClient, interpreter: str) -> None:
     try:
         client.hello()
     except WorkerFailure as failure:

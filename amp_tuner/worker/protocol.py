@@ -30,6 +30,7 @@ ACTIONS = (
     "load",
     "describe",
     "build",
+    "lower",
     "outputs",
     "block",
     "drop",

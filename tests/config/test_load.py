@@ -182,8 +182,7 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
 @pytest.mark.parametrize(
     ("places", "where", "message"),
     [
-        ({"target__runtime": "xla"}, "$.target.runtime", "xla is planned but not available"),
-        ({"target__runtime": "roofline"}, "$.target.runtime", "allowed: engine, tensorflow"),
+        ({"target__runtime": "roofline"}, "$.target.runtime", "allowed: engine, tensorflow, xla"),
         ({"target__device": "tpu"}, "$.target.device", "tpu is planned but not available"),
         ({"search__sampler": "amp"}, "$.search.sampler", "allowed: tpe, nsga2, gp, random"),
         (
@@ -212,6 +211,12 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
             "tensorflow on gpu has no bfloat16 pass; allowed: float16",
         ),
         ({"target__profile": "x.yaml"}, "$.target.profile", "only runtime roofline"),
+        ({"target__baseline": "fp32"}, "$.target.baseline", "only runtime xla has a choice"),
+        (
+            {"target__runtime": "xla", "target__baseline": "tf32"},
+            "$.target.baseline",
+            "cpu has no tf32; allowed: fp32",
+        ),
         ({"data__path": None}, "$.data", "found neither of path and function"),
         ({"data__function": "m:f"}, "$.data", "found both of path and function"),
         ({"data__function": "m.f", "data__path": None}, "$.data.function", "'module:function'"),
@@ -270,7 +275,7 @@ def test_fp16_for_a_runtime_that_has_none_is_named_beside_what_is_not_available(
     found = problems(changed(target__runtime="itex", target__rules={}))
     assert found == {
         "$.target.runtime": "itex is planned but not available in this version; allowed: engine, "
-        "tensorflow",
+        "tensorflow, xla",
         "$.target.data_types[1]": "itex on cpu has no float16 pass; allowed: bfloat16",
     }
 

@@ -1,0 +1,232 @@
+"""From a graph to a StableHLO portable artifact: the graph without its weights, for fixed shapes.
+
+The artifact is three kinds of files in one folder: the module (``*.mlirbc``), its manifest
+(``*.json``: inputs, weights, outputs, in the order of the module's parameters and results) and the
+weights (``weights/*.npy``). Files are named after what they hold: many settings' artifacts share a
+folder, and a weight lies there once in each type that it is read in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.compiler.mlir.stablehlo import stablehlo
+from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
+
+from amp_tuner.errors import InputError, TargetError
+from amp_tuner.files import whole_file, write_json
+from amp_tuner.runtime.batches import Array, Feed
+from amp_tuner.runtime.graph_inputs import split_tensor
+from amp_tuner.runtime.loader_model import FrozenModel
+from amp_tuner.runtime.outside_weights import OutsideWeights, is_outside, read_weight
+
+FORMAT = 1
+#: Smaller constants stay in the module, where XLA may compute with them beforehand.
+SMALLEST_WEIGHT = 64
+#: The artifact is for every device, so it is lowered as for the one that every TensorFlow has.
+_PLATFORM = "CPU"
+_FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
+_NODE = re.compile(r"\{\{node ([^}]+)\}\}")
+_NAMED_NODES = 10
+_DYNAMIC = b"set_dimension_size"
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a graph is lowered.
+
+    Attributes:
+        tf32: float32 products may be rounded as the device's TF32 does: StableHLO's precision
+            ``DEFAULT``; else ``HIGHEST``.
+        stablehlo: the newest version that the runner reads.
+        folder: where artifacts lie.
+    """
+
+    tf32: bool
+    stablehlo: str
+    folder: Path
+
+
+def lower(graph_def: graph_pb2.GraphDef, model: FrozenModel, feed: Feed, request: Request) -> Path:
+    """Writes the artifact of ``graph_def`` and gives its manifest's path.
+
+    Args:
+        graph_def: the model's graph or a rewritten one, with the model's feeds and fetches.
+        model: where the graph comes from.
+        feed: a batch: its shapes are the artifact's.
+        request: precision, version and place.
+
+    Raises:
+        InputError: XLA cannot compile it; nodes and op types are named.
+        TargetError: the runner's StableHLO is too old for it.
+    """
+    _check(model, feed)
+    rest, weights = _without_weights(graph_def, set(model.feeds.values()))
+    feeds = [model.feeds[info.name] for info in model.inputs]
+    fetches = [model.fetches[info.name] for info in model.outputs]
+    specs = [tf.TensorSpec(array.shape, array.dtype) for array in feed] + [
+        tf.TensorSpec(_shape(node), tf.as_dtype(node.attr["dtype"].type)) for node in weights
+    ]
+    function = _function(rest, [*feeds, *(f"{node.name}:0" for node in weights)], fetches)
+    # What decides over the precision of products is read while they are lowered.
+    tf.config.experimental.enable_tensor_float_32_execution(request.tf32)
+    try:
+        lowered = function.experimental_get_compiler_ir(*specs)
+        module = lowered(stage="stablehlo_serialized", platform_name=_PLATFORM)
+        dynamic = _dynamic_outputs(lowered, module)
+    except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
+        raise _refused(error, graph_def) from error
+    if dynamic:
+        message = f"the shape of an output depends on values, which XLA cannot compile: {dynamic}"
+        raise InputError.one("$.model", message)
+    manifest = {
+        "format": FORMAT,
+        "stablehlo": stablehlo.get_smaller_version(
+            stablehlo.get_current_version(), request.stablehlo
+        ),
+        "float32": "tf32" if request.tf32 else "fp32",
+        "inputs": [
+            {"name": info.name, "dtype": array.dtype.name, "shape": list(array.shape)}
+            for info, array in zip(model.inputs, feed)
+        ],
+        "weights": [_write_weight(node, model.weights, request.folder) for node in weights],
+        "outputs": [info.name for info in model.outputs],
+    }
+    artifact = _portable(module, manifest["stablehlo"])
+    name = _name(artifact, json.dumps(manifest).encode())
+    with whole_file(request.folder / f"{name}.mlirbc") as file:
+        file.write(artifact)
+    write_json(request.folder / f"{name}.json", {**manifest, "module": f"{name}.mlirbc"})
+    return request.folder / f"{name}.json"
+
+
+def _check(model: FrozenModel, feed: Feed) -> None:
+    strings = [info.name for info, array in zip(model.inputs, feed) if array.dtype.hasobject]
+    if strings:
+        raise InputError.one("$.model", f"XLA takes no strings: input {', '.join(strings)}")
+    if model.initializers:
+        tables = ", ".join(model.initializers[:_NAMED_NODES])
+        raise InputError.one("$.model", f"XLA has no lookup tables: they are filled by {tables}")
+
+
+def _without_weights(
+    graph_def: graph_pb2.GraphDef, kept: set[str]
+) -> tuple[graph_pb2.GraphDef, list[node_def_pb2.NodeDef]]:
+    """The graph without its weights, without what is fed, and the weights' constants."""
+    weights = [node for node in graph_def.node if _is_weight(node)]
+    gone = {node.name for node in weights} | {split_tensor(name)[0] for name in kept}
+    rest = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    for node in graph_def.node:
+        if node.name in gone:
+            continue
+        copied = rest.node.add()
+        copied.CopyFrom(node)
+        # Arguments are there before anything runs: there is nothing to wait for.
+        inputs = [name for name in node.input if name[1:] not in gone or name[0] != "^"]
+        del copied.input[:]
+        copied.input.extend(inputs)
+    return rest, weights
+
+
+def _is_weight(node: node_def_pb2.NodeDef) -> bool:
+    """Whether a constant becomes an argument; one with control inputs belongs to a loop's frame."""
+    if node.op != "Const" or node.input:
+        return False
+    large = int(np.prod(_shape(node), dtype=np.int64)) >= SMALLEST_WEIGHT
+    return is_outside(node) or (node.attr["dtype"].type in _FLOATS and large)
+
+
+def _shape(constant: node_def_pb2.NodeDef) -> tuple[int, ...]:
+    return tuple(side.size for side in constant.attr["value"].tensor.tensor_shape.dim)
+
+
+def _function(graph_def: graph_pb2.GraphDef, feeds: Sequence[str], fetches: Sequence[str]) -> Any:
+    """A function of the fed tensors that XLA must compile whole."""
+    read = {
+        ":".join(map(str, split_tensor(name))) for node in graph_def.node for name in node.input
+    }
+
+    def run(*arguments: tf.Tensor) -> list[tf.Tensor]:
+        given = dict(zip(feeds, arguments))
+        computed = [name for name in fetches if name not in given]
+        found = tf.graph_util.import_graph_def(
+            graph_def,
+            input_map={name: given[name] for name in feeds if name in read},
+            return_elements=computed,
+            name="",
+        )
+        return [{**given, **dict(zip(computed, found))}[name] for name in fetches]
+
+    return tf.function(run, jit_compile=True, autograph=False)
+
+
+def _dynamic_outputs(lowered: Any, module: bytes) -> str:
+    """Shapes of outputs that depend on values, as XLA writes them; empty: there are none."""
+    if _DYNAMIC not in module:
+        return ""
+    text = lowered(stage="hlo", platform_name=_PLATFORM)
+    layout = re.search(r"entry_computation_layout=\{\(.*?\)->(.*)\}", text.splitlines()[0])
+    results = "" if layout is None else layout.group(1)
+    return ", ".join(re.findall(r"\w+\[[^\]]*<=[^\]]*\]", results))
+
+
+def _refused(error: Exception, graph_def: graph_pb2.GraphDef) -> InputError:
+    """What XLA said, with the nodes that it names and their op types."""
+    text = str(error)
+    ops = {node.name: node.op for node in graph_def.node}
+    named = [name for name in dict.fromkeys(_NODE.findall(text)) if name in ops]
+    nodes = ", ".join(f"{ops[name]} (node {name})" for name in named[:_NAMED_NODES])
+    more = f" and {len(named) - _NAMED_NODES} more" if len(named) > _NAMED_NODES else ""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    why = first.split(" (No registered")[0].replace("Failed getting HLO text: '", "")
+    what = f"{nodes}{more}: {why[:200]}" if nodes else why[:300]
+    return InputError.one("$.model", f"XLA cannot compile this graph: {what}")
+
+
+def _portable(module: bytes, version: str) -> bytes:
+    """The module as a portable artifact of a StableHLO version.
+
+    Raises:
+        TargetError: it needs a newer one.
+    """
+    try:
+        artifact: bytes = stablehlo.serialize_portable_artifact_str(module, version)
+    except ValueError as error:
+        ours = f"TensorFlow {tf.__version__} writes StableHLO {stablehlo.get_current_version()}"
+        message = f"{ours}, the runner's JAX reads {version} at most, which cannot hold this graph"
+        raise TargetError(f"{message}: use a newer JAX") from error
+    return artifact
+
+
+def _write_weight(
+    node: node_def_pb2.NodeDef, outside: Optional[OutsideWeights], folder: Path
+) -> dict[str, str]:
+    """Writes a weight unless it lies there; returns its file's name and its type."""
+    if outside is not None and is_outside(node):
+        value = read_weight(node, outside)
+    else:
+        value = tf.make_ndarray(node.attr["value"].tensor)
+    dtype = value.dtype.name
+    # bfloat16 is no type of NumPy's own: its bits are kept, its name lies beside them.
+    plain: Array = np.ascontiguousarray(value.view(np.uint16) if dtype == "bfloat16" else value)
+    name = _name(plain.data, f"{dtype}{value.shape}".encode())
+    path = folder / "weights" / f"{name}.npy"
+    if not path.exists():
+        with whole_file(path) as file:
+            np.lib.format.write_array(file, plain, allow_pickle=False)
+    return {"file": f"weights/{name}.npy", "dtype": dtype}
+
+
+def _name(*contents: Any) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()
