@@ -123,10 +123,9 @@ def registered_kernels(which: str) -> KernelTable:
     return KernelTable(f"TensorFlow {tf.__version__}, {which}", _kernels_of)
 
 
-def xla_kernels() -> KernelTable:
+def xla_table() -> KernelTable:
     """What XLA compiles, whatever device a node is on: its types are the same on all of them."""
-    _register_xla()
-    return KernelTable(f"TensorFlow {tf.__version__}, XLA", _xla_kernels_of)
+    return KernelTable(f"TensorFlow {tf.__version__}, XLA", xla_kernels)
 
 
 @cache
@@ -136,7 +135,9 @@ def _register_xla() -> None:
 
 
 @cache
-def _xla_kernels_of(op: str) -> tuple[Kernel, ...]:
+def xla_kernels(op: str) -> tuple[Kernel, ...]:
+    """XLA's kernels of an op type, each for any device."""
+    _register_xla()
     found = tf_kernels.get_registered_kernels_for_op(op).kernel
     return tuple(
         replace(_kernel(kernel), device=_DEFAULT) for kernel in found if kernel.device_type == _XLA

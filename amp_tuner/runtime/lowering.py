@@ -20,11 +20,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
 from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
+from tensorflow.python.eager.polymorphic_function import compiler_ir
 
 from amp_tuner.errors import InputError, TargetError
 from amp_tuner.files import whole_file, write_json
 from amp_tuner.runtime.batches import Array, Feed
 from amp_tuner.runtime.graph_inputs import split_tensor
+from amp_tuner.runtime.kernels import xla_kernels
+from amp_tuner.runtime.loader_graph import by_name, needed, node_name
 from amp_tuner.runtime.loader_model import FrozenModel
 from amp_tuner.runtime.outside_weights import OutsideWeights, is_outside, read_weight
 
@@ -34,7 +37,8 @@ SMALLEST_WEIGHT = 64
 #: The artifact is for every device, so it is lowered as for the one that every TensorFlow has.
 _PLATFORM = "CPU"
 _FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
-_NODE = re.compile(r"\{\{node ([^}]+)\}\}")
+#: How XLA's messages name a node of the graph.
+_NODE = re.compile(r"\{\{node ([^}]+)\}\}|node `([^`]+)`")
 _NAMED_NODES = 10
 _DYNAMIC = b"set_dimension_size"
 
@@ -68,18 +72,19 @@ def lower(graph_def: graph_pb2.GraphDef, model: FrozenModel, feed: Feed, request
         InputError: XLA cannot compile it; nodes and op types are named.
         TargetError: the runner's StableHLO is too old for it.
     """
-    _check(model, feed)
-    rest, weights = _without_weights(graph_def, set(model.feeds.values()))
-    feeds = [model.feeds[info.name] for info in model.inputs]
+    _check_inputs(model, feed)
     fetches = [model.fetches[info.name] for info in model.outputs]
+    rest, weights = _without_weights(graph_def, set(model.feeds.values()), fetches)
+    feeds = [model.feeds[info.name] for info in model.inputs]
+    _check_ops(rest)
     specs = [tf.TensorSpec(array.shape, array.dtype) for array in feed] + [
         tf.TensorSpec(_shape(node), tf.as_dtype(node.attr["dtype"].type)) for node in weights
     ]
-    function = _function(rest, [*feeds, *(f"{node.name}:0" for node in weights)], fetches)
+    names = [*feeds, *(f"{node.name}:0" for node in weights)]
     # What decides over the precision of products is read while they are lowered.
     tf.config.experimental.enable_tensor_float_32_execution(request.tf32)
     try:
-        lowered = function.experimental_get_compiler_ir(*specs)
+        lowered = _compiled(rest, names, fetches, specs)
         module = lowered(stage="stablehlo_serialized", platform_name=_PLATFORM)
         dynamic = _dynamic_outputs(lowered, module)
     except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
@@ -108,7 +113,23 @@ def lower(graph_def: graph_pb2.GraphDef, model: FrozenModel, feed: Feed, request
     return request.folder / f"{name}.json"
 
 
-def _check(model: FrozenModel, feed: Feed) -> None:
+def _check_ops(graph_def: graph_pb2.GraphDef) -> None:
+    """Names every op that XLA has not, where its own message stops at the first.
+
+    The ops of loops and branches, which the freezer takes apart, are among them.
+    """
+    known = {"Placeholder", *(function.signature.name for function in graph_def.library.function)}
+    lacking = [node for node in graph_def.node if node.op not in known and not xla_kernels(node.op)]
+    if lacking:
+        raise InputError.one("$.model", f"XLA cannot compile {_named(lacking)}")
+
+
+def _named(nodes: Sequence[node_def_pb2.NodeDef]) -> str:
+    named = ", ".join(f"{node.op} (node {node.name})" for node in nodes[:_NAMED_NODES])
+    return named + (f" and {len(nodes) - _NAMED_NODES} more" if len(nodes) > _NAMED_NODES else "")
+
+
+def _check_inputs(model: FrozenModel, feed: Feed) -> None:
     strings = [info.name for info, array in zip(model.inputs, feed) if array.dtype.hasobject]
     if strings:
         raise InputError.one("$.model", f"XLA takes no strings: input {', '.join(strings)}")
@@ -118,27 +139,34 @@ def _check(model: FrozenModel, feed: Feed) -> None:
 
 
 def _without_weights(
-    graph_def: graph_pb2.GraphDef, kept: set[str]
+    graph_def: graph_pb2.GraphDef, fed: set[str], fetches: Sequence[str]
 ) -> tuple[graph_pb2.GraphDef, list[node_def_pb2.NodeDef]]:
-    """The graph without its weights, without what is fed, and the weights' constants."""
+    """What computes the fetches, without weights and what is fed; and the weights' constants."""
     weights = [node for node in graph_def.node if _is_weight(node)]
-    gone = {node.name for node in weights} | {split_tensor(name)[0] for name in kept}
+    gone = {node.name for node in weights} | {split_tensor(name)[0] for name in fed}
     rest = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
     for node in graph_def.node:
         if node.name in gone:
             continue
         copied = rest.node.add()
         copied.CopyFrom(node)
-        # Arguments are there before anything runs: there is nothing to wait for.
-        inputs = [name for name in node.input if name[1:] not in gone or name[0] != "^"]
+        # XLA's messages would name the nodes that the freezer made these of.
+        copied.ClearField("experimental_debug_info")
+        # Without effects there is nothing to wait for.
+        inputs = [name for name in node.input if not name.startswith("^")]
         del copied.input[:]
         copied.input.extend(inputs)
+    # What only has effects (assertions, say) is gone.
+    read = needed(by_name(rest.node), map(node_name, fetches))
+    computing = [node for node in rest.node if node.name in read]
+    del rest.node[:]
+    rest.node.extend(computing)
     return rest, weights
 
 
 def _is_weight(node: node_def_pb2.NodeDef) -> bool:
-    """Whether a constant becomes an argument; one with control inputs belongs to a loop's frame."""
-    if node.op != "Const" or node.input:
+    """Whether a constant becomes an argument."""
+    if node.op != "Const":
         return False
     large = int(np.prod(_shape(node), dtype=np.int64)) >= SMALLEST_WEIGHT
     return is_outside(node) or (node.attr["dtype"].type in _FLOATS and large)
@@ -148,8 +176,13 @@ def _shape(constant: node_def_pb2.NodeDef) -> tuple[int, ...]:
     return tuple(side.size for side in constant.attr["value"].tensor.tensor_shape.dim)
 
 
-def _function(graph_def: graph_pb2.GraphDef, feeds: Sequence[str], fetches: Sequence[str]) -> Any:
-    """A function of the fed tensors that XLA must compile whole."""
+def _compiled(
+    graph_def: graph_pb2.GraphDef,
+    feeds: Sequence[str],
+    fetches: Sequence[str],
+    specs: Sequence[tf.TensorSpec],
+) -> Any:
+    """The compiler's view of a function of the fed tensors: gives its IR at any stage."""
     read = {
         ":".join(map(str, split_tensor(name))) for node in graph_def.node for name in node.input
     }
@@ -165,7 +198,8 @@ def _function(graph_def: graph_pb2.GraphDef, feeds: Sequence[str], fetches: Sequ
         )
         return [{**given, **dict(zip(computed, found))}[name] for name in fetches]
 
-    return tf.function(run, jit_compile=True, autograph=False)
+    # Not tf.function, which would have the results wait for whatever may have effects.
+    return compiler_ir.from_concrete_function(tf.compat.v1.wrap_function(run, specs), specs)
 
 
 def _dynamic_outputs(lowered: Any, module: bytes) -> str:
@@ -180,15 +214,12 @@ def _dynamic_outputs(lowered: Any, module: bytes) -> str:
 
 def _refused(error: Exception, graph_def: graph_pb2.GraphDef) -> InputError:
     """What XLA said, with the nodes that it names and their op types."""
-    text = str(error)
-    ops = {node.name: node.op for node in graph_def.node}
-    named = [name for name in dict.fromkeys(_NODE.findall(text)) if name in ops]
-    nodes = ", ".join(f"{ops[name]} (node {name})" for name in named[:_NAMED_NODES])
-    more = f" and {len(named) - _NAMED_NODES} more" if len(named) > _NAMED_NODES else ""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    why = first.split(" (No registered")[0].replace("Failed getting HLO text: '", "")
-    what = f"{nodes}{more}: {why[:200]}" if nodes else why[:300]
-    return InputError.one("$.model", f"XLA cannot compile this graph: {what}")
+    nodes = by_name(graph_def.node)
+    found = (one or other for one, other in _NODE.findall(str(error)))
+    named = [nodes[name] for name in dict.fromkeys(found) if name in nodes]
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    why = first.replace("Failed getting HLO text: '", "")[:300]
+    return InputError.one("$.model", f"XLA cannot compile {_named(named) or 'the graph'}: {why}")
 
 
 def _portable(module: bytes, version: str) -> bytes:

@@ -12,7 +12,7 @@ from amp_tuner.errors import InputError
 from amp_tuner.runtime.batches import Feed
 from amp_tuner.runtime.engine_runtime import EngineRuntime
 from amp_tuner.runtime.graph_changes import changed_type_attributes
-from amp_tuner.runtime.kernels import KernelTable, xla_kernels
+from amp_tuner.runtime.kernels import KernelTable, xla_table
 from amp_tuner.runtime.lowering import Request, lower
 from amp_tuner.worker.protocol import Candidate, ModelSource, Threads
 
@@ -31,7 +31,7 @@ class XlaRuntime(EngineRuntime):
         self._lowered: dict[str, dict[str, Any]] = {}
 
     def _kernels(self) -> Optional[KernelTable]:
-        return xla_kernels()
+        return xla_table()
 
     def lower(
         self, candidate: Candidate, feed: Optional[Feed], *, tf32: bool, stablehlo: str

@@ -10,7 +10,6 @@ from typing import Any
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.worker.conversation import Conversation
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
-from amp_tuner.worker.supervisor import WorkerProcess
 
 
 class WorkerClient:
@@ -26,14 +25,13 @@ class WorkerClient:
 
     def __init__(
         self,
-        process: WorkerProcess,
+        conversation: Conversation,
         *,
         threads: Threads,
         scratch: Path,
-        timeout_s: float,
         dropped_variables: tuple[str, ...],
     ) -> None:
-        self._conversation = Conversation(process, timeout_s)
+        self._conversation = conversation
         self._scratch = scratch
         self.threads = threads
         self.dropped_variables = dropped_variables

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import amp_tuner
 from amp_tuner.errors import TargetError, WorkerFailure
@@ -57,16 +58,10 @@ def launch(
     # With -m the working directory comes first on the path: this one is ours.
     command = [interpreter, "-m", "amp_tuner.worker.main"]
     process = _started(command, environment, package_folder, worker_memory_bytes, device)
-    client = WorkerClient(
-        process,
-        threads=threads,
-        scratch=scratch,
-        timeout_s=START_TIMEOUT_S,
-        dropped_variables=dropped,
-    )
-    _greet(client, interpreter)
-    client.timeout_s = timeout_s
-    return client
+    conversation = Conversation(process, START_TIMEOUT_S)
+    _greeted(conversation, "worker", interpreter)
+    conversation.timeout_s = timeout_s
+    return WorkerClient(conversation, threads=threads, scratch=scratch, dropped_variables=dropped)
 
 
 def launch_xla(
@@ -97,22 +92,22 @@ def launch_xla(
     command = [interpreter, str(Path(xla_runner.__file__))]
     environment = runner_environment(os.environ, threads)
     process = _started(command, environment, scratch, worker_memory_bytes, device)
+    runner = Conversation(process, START_TIMEOUT_S)
     try:
+        facts = _greeted(runner, "runner", interpreter, device=device)
         lowering = launch(
             None,
             threads=threads,
             onednn=True,
             worker_memory_bytes=worker_memory_bytes,
             scratch=scratch,
-            timeout_s=START_TIMEOUT_S,
+            timeout_s=timeout_s,
         )
     except BaseException:
         process.kill()
         raise
-    client = XlaClient(lowering, Conversation(process, START_TIMEOUT_S), device, tf32=tf32)
-    _greet(client, interpreter)
-    client.timeout_s = timeout_s
-    return client
+    runner.timeout_s = timeout_s
+    return XlaClient(lowering, runner, facts, tf32=tf32)
 
 
 def _started(
@@ -132,15 +127,18 @@ def _started(
         raise TargetError(f"{command[0]} cannot be started: {error.strerror}") from error
 
 
-def _greet(client: WorkerClient | XlaClient, interpreter: str) -> None:
+def _greeted(
+    conversation: Conversation, who: str, interpreter: str, **arguments: str
+) -> dict[str, Any]:
+    """What a process says of itself once it has imported what it needs; ended where it cannot."""
     try:
-        client.hello()
+        return conversation.ask("hello", **arguments)
     except WorkerFailure as failure:
-        client.close()
-        message = f"the worker under {interpreter} does not start ({failure.cause})"
+        conversation.process.kill()
+        message = f"the {who} under {interpreter} does not start ({failure.cause})"
         raise TargetError(f"{message}:\n{failure.last_words}".rstrip(":\n")) from failure
     except BaseException:
-        client.close()
+        conversation.process.kill()
         raise
 
 

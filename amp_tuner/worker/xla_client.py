@@ -24,18 +24,17 @@ class XlaClient:
     Args:
         lowering: a worker.
         runner: a live runner.
-        device: the runner's, by JAX's name of its platform.
+        facts: what the runner says of itself.
         tf32: whether float32 products may be rounded as TF32 does.
     """
 
     def __init__(
-        self, lowering: WorkerClient, runner: Conversation, device: str, *, tf32: bool
+        self, lowering: WorkerClient, runner: Conversation, facts: dict[str, Any], *, tf32: bool
     ) -> None:
         self._lowering = lowering
         self._runner = runner
-        self._device = device
+        self._facts = facts
         self._tf32 = tf32
-        self._facts: dict[str, Any] = {}
         self.dropped_variables = lowering.dropped_variables
 
     @property
@@ -59,7 +58,6 @@ class XlaClient:
 
     def hello(self) -> dict[str, Any]:
         """Facts about the software of both, and the device."""
-        self._facts = self._runner.ask("hello", device=self._device)
         return {**self._lowering.hello(), **self._facts}
 
     def load(
@@ -110,8 +108,6 @@ class XlaClient:
         }
 
     def _lower(self, candidate: Candidate) -> dict[str, Any]:
-        if not self._facts:
-            self.hello()
         return self._lowering.lower(candidate, tf32=self._tf32, stablehlo=self._facts["stablehlo"])
 
     def outputs(
