@@ -123,3 +123,14 @@ def test_bf16_needs_onednn_whatever_the_engine_was_measured_with() -> None:
 def test_a_name_that_is_no_variable_is_refused() -> None:
     with pytest.raises(ValueError, match="not names of variables"):
         environment_text(point(environment={"A; touch pwned": "1"}), measured=True)
+
+
+def test_around_a_baked_model_that_xla_compiles_there_are_its_flags_and_no_lists() -> None:
+    measured = replace(POINTS["BF16"], runtime="xla", setting=Setting("bfloat16", tf32=True))
+    text = environment_text(measured, measured=False, compiled=True)
+    assert PREDICTED not in text
+    assert [line for line in text.splitlines() if line.startswith("export")] == [
+        "export XLA_FLAGS=--xla_allow_excess_precision=false"
+    ]
+    assert "jit_compile=True" in text
+    assert "speed-up over TF32: " in text
