@@ -81,15 +81,16 @@ def xla_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XlaClient]:
     client.close()
 
 
-def started_xla(scratch: Path) -> XlaClient:
-    """A worker of runtime ``xla`` with the limits that tests use."""
+def started_xla(scratch: Path, *, python: str | None = None, device: str = "cpu") -> XlaClient:
+    """A worker of runtime ``xla`` with the limits that tests use; with JAX's environment."""
     return launch_xla(
-        str(interpreter("jax")),
+        python or str(interpreter("jax")),
         threads=Threads(intra_op=1, inter_op=1),
         tf32=False,
         worker_memory_bytes=int(1.5 * GIB),
         scratch=scratch,
         timeout_s=60,
+        device=device,
     )
 
 

@@ -77,10 +77,12 @@ def _config(folder: RunFolder, point: Point) -> StudyConfig:
     return config
 
 
-def _worker(config: StudyConfig, device: str) -> AbstractContextManager[WorkerClient]:
+def _worker(
+    config: StudyConfig, device: str, runtime: str = "engine"
+) -> AbstractContextManager[WorkerClient]:
     # A runner's interpreter has JAX; what bakes and paints is TensorFlow.
     python = None if config.target.runtime == "xla" else config.target.python
-    return loaded_worker(model_source(config), python, device)
+    return loaded_worker(model_source(config), python, device, runtime)
 
 
 def _bake(folder: RunFolder, point: Point, output: Path) -> None:
@@ -90,7 +92,12 @@ def _bake(folder: RunFolder, point: Point, output: Path) -> None:
     setting = point.setting
     candidate = Candidate(setting.data_type, point.rules, point.lists, setting.level)
     console = make_console()
-    with working(console, "baking the model"), _worker(config, point.device) as worker:
+    # XLA has other kernels than TensorFlow, so the same lists give another graph.
+    runtime = point.runtime if point.runtime in BAKED else "engine"
+    with (
+        working(console, "baking the model"),
+        _worker(config, point.device, runtime) as worker,
+    ):
         worker.build(_KEY, candidate)
         worker.save(_KEY, output.absolute(), "saved_model")
     print(f"{output}: trial {point.number}, {setting.data_type}, weights folded")

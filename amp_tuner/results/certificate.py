@@ -39,7 +39,7 @@ def certificate(point: Point) -> list[str]:
 
 def _described(point: Point) -> str:
     if point.setting.data_type == FLOAT32:
-        return "FP32, nothing is converted"
+        return f"{baseline_name(point.setting)}, nothing is converted"
     level = "" if point.setting.level == "default" else f", level {point.setting.level}"
     return f"{point.setting.data_type}, rules {point.rules}{level}"
 

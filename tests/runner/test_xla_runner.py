@@ -19,8 +19,7 @@ from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import InputError, TargetError, WorkerFailure
 from amp_tuner.runner import xla_runner
 from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.launch import launch_xla
-from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource, Threads
+from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource
 from amp_tuner.worker.xla_client import XlaClient
 from tests import tiny_models
 from tests.conftest import started_xla
@@ -347,19 +346,7 @@ def test_a_run_that_does_not_end_is_killed_past_its_limit(fresh: XlaClient, dens
     assert not fresh.alive
 
 
-def start(python: str, scratch: Path, device: str = "cpu") -> XlaClient:
-    return launch_xla(
-        python,
-        threads=Threads(),
-        tf32=False,
-        worker_memory_bytes=2**31,
-        scratch=scratch,
-        timeout_s=60,
-        device=device,
-    )
-
-
 def test_a_device_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     python = str(interpreter("jax"))
     with pytest.raises(TargetError, match=rf"JAX .* under {python} has no gpu; it has: cpu"):
-        start(python, tmp_path, "gpu")
+        started_xla(tmp_path, device="gpu")

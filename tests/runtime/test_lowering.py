@@ -15,6 +15,7 @@ from tensorflow.compiler.mlir.stablehlo import stablehlo
 
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import InputError, TargetError
+from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.runtime import loader_freeze
 from amp_tuner.runtime.xla_runtime import XlaRuntime
 from amp_tuner.worker.protocol import Candidate, ModelSource, Threads
@@ -202,3 +203,32 @@ def test_without_data_there_are_no_shapes(dense: XlaRuntime) -> None:
 def test_what_is_16_bit_is_what_xla_compiles_not_what_the_cpu_has(dense: XlaRuntime) -> None:
     (graph,) = dense.describe([RULES.identifier], None, None).values()
     assert graph["kernel_source"] == f"TensorFlow {tf.__version__}, XLA"
+
+
+def test_what_only_xla_has_in_16_bits_is_painted_lowered_and_baked(tmp_path: Path) -> None:
+    """TensorFlow's CPU has no BF16 kernel of DepthToSpace; XLA has."""
+
+    def run(x: Any) -> Any:
+        y = tf.matmul(x, tf.ones([16, 16]))
+        y = tf.reshape(tf.nn.depth_to_space(tf.reshape(y, [-1, 2, 2, 4]), 2), [-1, 16])
+        return {"y": tf.matmul(y, tf.ones([16, 16]))}
+
+    spec = tf.TensorSpec([None, 16], tf.float32, name="x")
+    made = runtime(saved(tmp_path / "model", spec, run), tmp_path)
+    (plain,) = made.describe([RULES.identifier], None, None).values()
+    graph = TypedGraph.from_json(plain)
+    (vertex,) = [one for one in graph.vertices if graph.nodes[one.node].op == "DepthToSpace"]
+    assert vertex.kernel_ok
+    assert lowered(made, BFLOAT16)[1]["outputs"] == ["y"]
+    made.save(BFLOAT16, str(tmp_path / "baked.pb"), "pb", fold_weights=True)
+    baked = tf.compat.v1.GraphDef.FromString((tmp_path / "baked.pb").read_bytes())
+    (node,) = [node for node in baked.node if node.op == "DepthToSpace"]
+    assert node.attr["T"].type == tf.bfloat16.as_datatype_enum
+
+
+@pytest.mark.parametrize("name", ["itex-gpu-bfloat16", "tf-cuda-float16"])
+def test_rules_of_gpus_need_no_gpu_where_the_model_is_lowered(name: str, tmp_path: Path) -> None:
+    rules = rule_set(name)
+    made = XlaRuntime(tiny_models.dense(tmp_path / "model"), "gpu", Threads(1, 1), str(tmp_path))
+    candidate = Candidate(rules.data_type, rules.identifier, rules.lists)
+    assert made.lower(candidate, X, tf32=True, stablehlo=NEWEST)["type_attributes_16bit"] > 0
