@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,19 @@ def test_verify_finds_an_unchanged_point_valid(
     assert {"software: jax", "software: xla_options", "predicted graph"} <= {
         one["name"] for one in checks
     }
+
+
+def test_a_point_is_verified_under_tensorflow_by_tensorflows_own_interpreter(
+    amp_tune: Command, finished: Path, lent: Callable[[], Any], tmp_path: Path
+) -> None:
+    (fp32, *_) = [point for point in points(finished) if point["data_type"] == "float32"]
+    fp32["speedup"] = None
+    point = tmp_path / "point.yaml"
+    point.write_text(yaml.safe_dump(fp32))
+    with lent():
+        ended = amp_tune("verify", finished, "--point", point, "--runtime", "tensorflow")
+    assert ended.code == 4, ended.err
+    assert "software: jax" in ended.out
 
 
 def test_another_jax_is_other_software(quick: Command, finished: Path, tmp_path: Path) -> None:
