@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -75,28 +75,18 @@ def lower(graph_def: graph_pb2.GraphDef, model: FrozenModel, feed: Feed, request
     _check_inputs(model, feed)
     fetches = [model.fetches[info.name] for info in model.outputs]
     rest, weights = _without_weights(graph_def, set(model.feeds.values()), fetches)
-    feeds = [model.feeds[info.name] for info in model.inputs]
     _check_ops(rest)
-    specs = [tf.TensorSpec(array.shape, array.dtype) for array in feed] + [
-        tf.TensorSpec(_shape(node), tf.as_dtype(node.attr["dtype"].type)) for node in weights
-    ]
-    names = [*feeds, *(f"{node.name}:0" for node in weights)]
+    feeds = {model.feeds[info.name]: array for info, array in zip(model.inputs, feed)}
     # What decides over the precision of products is read while they are lowered.
     tf.config.experimental.enable_tensor_float_32_execution(request.tf32)
     try:
-        lowered = _compiled(rest, names, fetches, specs)
-        module = lowered(stage="stablehlo_serialized", platform_name=_PLATFORM)
-        dynamic = _dynamic_outputs(lowered, module)
+        module = _module(rest, feeds, weights, fetches)
     except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
         raise _refused(error, graph_def) from error
-    if dynamic:
-        message = f"the shape of an output depends on values, which XLA cannot compile: {dynamic}"
-        raise InputError.one("$.model", message)
+    ours = stablehlo.get_current_version()
     manifest = {
         "format": FORMAT,
-        "stablehlo": stablehlo.get_smaller_version(
-            stablehlo.get_current_version(), request.stablehlo
-        ),
+        "stablehlo": stablehlo.get_smaller_version(ours, request.stablehlo),
         "float32": "tf32" if request.tf32 else "fp32",
         "inputs": [
             {"name": info.name, "dtype": array.dtype.name, "shape": list(array.shape)}
@@ -105,12 +95,35 @@ def lower(graph_def: graph_pb2.GraphDef, model: FrozenModel, feed: Feed, request
         "weights": [_write_weight(node, model.weights, request.folder) for node in weights],
         "outputs": [info.name for info in model.outputs],
     }
-    artifact = _portable(module, manifest["stablehlo"])
+    return _write(_portable(module, manifest["stablehlo"]), manifest, request.folder)
+
+
+def _module(
+    graph_def: graph_pb2.GraphDef,
+    feeds: Mapping[str, Array],
+    weights: Sequence[node_def_pb2.NodeDef],
+    fetches: Sequence[str],
+) -> bytes:
+    """The graph in StableHLO: its parameters are the feeds, then the weights."""
+    specs = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in feeds.items()} | {
+        f"{node.name}:0": tf.TensorSpec(_shape(node), tf.as_dtype(node.attr["dtype"].type))
+        for node in weights
+    }
+    lowered = _compiled(graph_def, specs, fetches)
+    module: bytes = lowered(stage="stablehlo_serialized", platform_name=_PLATFORM)
+    dynamic = _dynamic_outputs(lowered, module)
+    if dynamic:
+        message = f"the shape of an output depends on values, which XLA cannot compile: {dynamic}"
+        raise InputError.one("$.model", message)
+    return module
+
+
+def _write(artifact: bytes, manifest: Mapping[str, Any], folder: Path) -> Path:
     name = _name(artifact, json.dumps(manifest).encode())
-    with whole_file(request.folder / f"{name}.mlirbc") as file:
+    with whole_file(folder / f"{name}.mlirbc") as file:
         file.write(artifact)
-    write_json(request.folder / f"{name}.json", {**manifest, "module": f"{name}.mlirbc"})
-    return request.folder / f"{name}.json"
+    write_json(folder / f"{name}.json", {**manifest, "module": f"{name}.mlirbc"})
+    return folder / f"{name}.json"
 
 
 def _check_ops(graph_def: graph_pb2.GraphDef) -> None:
@@ -177,29 +190,27 @@ def _shape(constant: node_def_pb2.NodeDef) -> tuple[int, ...]:
 
 
 def _compiled(
-    graph_def: graph_pb2.GraphDef,
-    feeds: Sequence[str],
-    fetches: Sequence[str],
-    specs: Sequence[tf.TensorSpec],
+    graph_def: graph_pb2.GraphDef, specs: Mapping[str, tf.TensorSpec], fetches: Sequence[str]
 ) -> Any:
-    """The compiler's view of a function of the fed tensors: gives its IR at any stage."""
+    """The compiler's view of a function of the tensors in ``specs``: gives its IR at any stage."""
     read = {
         ":".join(map(str, split_tensor(name))) for node in graph_def.node for name in node.input
     }
 
     def run(*arguments: tf.Tensor) -> list[tf.Tensor]:
-        given = dict(zip(feeds, arguments))
+        given = dict(zip(specs, arguments))
         computed = [name for name in fetches if name not in given]
         found = tf.graph_util.import_graph_def(
             graph_def,
-            input_map={name: given[name] for name in feeds if name in read},
+            input_map={name: given[name] for name in specs if name in read},
             return_elements=computed,
             name="",
         )
         return [{**given, **dict(zip(computed, found))}[name] for name in fetches]
 
+    flat = list(specs.values())
     # Not tf.function, which would have the results wait for whatever may have effects.
-    return compiler_ir.from_concrete_function(tf.compat.v1.wrap_function(run, specs), specs)
+    return compiler_ir.from_concrete_function(tf.compat.v1.wrap_function(run, flat), flat)
 
 
 def _dynamic_outputs(lowered: Any, module: bytes) -> str:
