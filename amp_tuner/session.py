@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +92,9 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     try:
         software = worker.hello()
         switch = switch_of(config.target, software)
-        loaded = _load(worker, config)
+        target = config.target
+        with _told("loaded the model"):
+            loaded = worker.load(model_source(config), None, target.runtime, target.device)
         data = open_data(config, loaded, work)
         check_metric(config.accuracy, loaded.outputs, data.labels)
     except BaseException:
@@ -101,7 +105,8 @@ def open_session(config: StudyConfig, work: Path) -> Session:
         bench.adopt(state, worker)
         planner = Planner.of(bench.describe(), served=config.target.runtime not in BAKED)
         defaults = (default_anchor(data_type).setting for data_type in planner.painters)
-        worker.prepare(planner.plan(setting).candidate for setting in defaults)
+        with _told("prepared default AMP"):
+            worker.prepare(planner.plan(setting).candidate for setting in defaults)
         op_types = config.search.op_types
         space = planner.space(op_types, tuple(config.search.lists))
     except BaseException:
@@ -121,12 +126,13 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     )
 
 
-def _load(worker: Worker, config: StudyConfig) -> LoadedModel:
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Makes a worker's failure the target's."""
     try:
-        target = config.target
-        return worker.load(model_source(config), None, target.runtime, target.device)
+        yield
     except WorkerFailure as failure:
-        message = f"the worker failed while it loaded the model: {failure.cause}"
+        message = f"the worker failed while it {what}: {failure.cause}"
         raise TargetError(f"{message}\n{failure.last_words}".strip()) from failure
 
 

@@ -13,6 +13,7 @@ PREDICTED = "predicted, not measured; weights are not folded this way; check wit
 _AROUND_THE_BAKED = [
     "These variables do not rewrite the model. They are for the process that serves the baked one",
     "(amp-tune export --format savedmodel) under tf.function(jit_compile=True), as best.py does.",
+    "They replace XLA_FLAGS of your own, which change what was measured.",
 ]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
