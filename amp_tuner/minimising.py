@@ -19,7 +19,13 @@ from amp_tuner.confirming import PATIENCE
 from amp_tuner.errors import RewriteError, WorkerFailure
 from amp_tuner.folder import RunFolder
 from amp_tuner.judge.non_inferiority import certainly_inferior, verdict_lost
-from amp_tuner.minimal_settings import Attempt, Minimal, read_minimal, write_minimal
+from amp_tuner.minimal_settings import (
+    Attempt,
+    Minimal,
+    is_minimal,
+    read_minimal,
+    write_minimal,
+)
 from amp_tuner.planning import Plan
 from amp_tuner.records import Setting, Trial
 from amp_tuner.results.event_log import EventLog
@@ -79,14 +85,19 @@ class Minimising:
             numbers: trials that were timed and have moves.
         """
         self.drop_idle_moves(numbers)
-        for position, number in enumerate(numbers, start=1):
-            # What stands for another setting was held against that one: it must not shrink again.
-            if number in {minimal.replaced_by for minimal in self._known.values()}:
-                continue
+        # What an interruption left without its place: its substitute may be on the front already.
+        left = [one.number for one in self._known.values() if one.accepted and not one.ended]
+        every = list(dict.fromkeys((*left, *numbers)))
+        for position, number in enumerate(every, start=1):
             minimal = self._known[number]
-            if not minimal.ended:
-                self._phase(f"dropping moves without effect: {position}/{len(numbers)}")
+            if not minimal.ended and not self._stands_in(number):
+                self._phase(f"trying to do without moves: {position}/{len(every)}")
                 self._make_smaller(minimal)
+
+    def _stands_in(self, number: int) -> bool:
+        """Whether a trial was held against another one: it must not shrink any further."""
+        substitutes = (minimal.replaced_by for minimal in self._known.values())
+        return is_minimal(self._tuning.trials[number]) or number in substitutes
 
     def _shortest(self, trial: Trial) -> Setting:
         painter = self._session.planner.painters[trial.setting.data_type]
@@ -130,7 +141,7 @@ class Minimising:
         if smallest.effective == own.effective:
             self._keep(replace(minimal, setting=smallest.setting, ended=True))
         else:
-            self._check(replace(minimal, accepted=smallest.setting), original, trial, smallest)
+            self._check(minimal, original, trial, smallest)
 
     def _without(self, plan: Plan, op_type: str) -> Plan | None:
         if op_type not in plan.setting.moves:
@@ -176,29 +187,32 @@ class Minimising:
             minimal = replace(minimal, check=check)
             self._keep(minimal, check)
         if minimal.check is not None and minimal.check.refused is not None:
-            self._keep(replace(minimal, accepted=None, ended=True))
+            self._keep(replace(minimal, ended=True))
             return
+        minimal = replace(minimal, accepted=smallest.setting)
         self._keep(minimal)
         self._replace(minimal, trial, smallest)
 
     def _replace(self, minimal: Minimal, trial: Trial, smallest: Plan) -> None:
+        """Gives the trial's place to the one that has or will have the smaller setting's graph."""
         substitute = self._tuning.known(smallest)
         if substitute is None:
             anchor = minimal.anchor()
             if anchor is None or self._left_s() < self._longest_s:
                 return
             substitute = self._tuning.measure(anchor)
-        assert trial.measurement is not None
-        does = substitute.measurement is not None and substitute.is_timed
-        if does and substitute.measurement is not None:
-            before, now = trial.measurement.accuracy, substitute.measurement.accuracy
-            does = not verdict_lost(before.verdict, now.verdict)
-        replaced_by = substitute.number if does else None
-        self._keep(replace(minimal, replaced_by=replaced_by, ended=True))
-        if does:
-            own = self._known.get(substitute.number, Minimal(substitute.number, substitute.setting))
-            setting = min(own.setting, smallest.setting, key=self._length)
-            self._keep(replace(own, setting=setting))
+        before, now = trial.measurement, substitute.measurement
+        assert before is not None
+        if (
+            now is None
+            or now.timing is None
+            or verdict_lost(before.accuracy.verdict, now.accuracy.verdict)
+        ):
+            self._keep(replace(minimal, ended=True))
+            return
+        self._keep(replace(minimal, replaced_by=substitute.number, ended=True))
+        own = self._known.get(substitute.number, Minimal(substitute.number, substitute.setting))
+        self._keep(replace(own, setting=min(own.setting, smallest.setting, key=self._length)))
 
     def _keep(self, minimal: Minimal, attempt: Attempt | None = None) -> None:
         self._known[minimal.number] = minimal

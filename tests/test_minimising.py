@@ -17,7 +17,7 @@ from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import WorkerFailure
 from amp_tuner.folder import RunFolder
 from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
-from amp_tuner.minimal_settings import Attempt, Minimal, read_minimal
+from amp_tuner.minimal_settings import Attempt, Minimal, read_minimal, write_minimal
 from amp_tuner.minimising import Minimising
 from amp_tuner.planning import Plan, Planner
 from amp_tuner.records import Interval, Measurement, Setting, Trial
@@ -239,6 +239,19 @@ def test_without_time_idle_moves_go_all_the_same_and_the_rest_waits(study: Study
     assert study.compared == []
     study.left_s = 1e9
     assert study.minimise(number)[number].replaced_by is not None
+
+
+def test_a_substitute_that_an_interruption_left_without_its_place_takes_it(study: Study) -> None:
+    """Its trial has run meanwhile, and the original is not on the front any more."""
+    number = study.add(ALL)
+    anchor = study.minimise(number)[number].anchor()
+    assert anchor is not None
+    (substitute,) = [one for one in study.trials.values() if one.anchor == anchor.name]
+    held = read_minimal(study.folder)[number]
+    write_minimal(study.folder, replace(held, replaced_by=None, ended=False))
+    found = study.minimise(substitute.number)
+    assert found[number].replaced_by == substitute.number
+    assert len(study.trials) == 2
 
 
 def test_a_substitute_with_a_worse_verdict_takes_no_place(study: Study) -> None:

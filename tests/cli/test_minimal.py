@@ -27,7 +27,7 @@ from amp_tuner.results.points import read_front, read_lists, read_point
 from amp_tuner.rival import Original
 from tests import small_study
 from tests.cli.conftest import Command
-from tests.cli.processes import events
+from tests.cli.processes import await_event, events, finished, started
 
 #: Anchors only: FP32 twice, default AMP, everything in 16 bits.
 ANCHORS = 4
@@ -204,3 +204,27 @@ def test_a_minimal_point_is_accepted_as_lists_and_so_is_one_of_before(
     older.write_text(yaml.safe_dump(plain))
     assert read_lists(older).moves == best.setting.moves
     assert read_point(older).minimised_from is None
+
+
+@pytest.mark.all_only
+def test_a_kill_between_comparisons_loses_at_most_one(study: Study, tmp_path: Path) -> None:
+    """With the real margin: what is kept depends on the machine, what is recorded does not."""
+    model, data = study.file.parent / "counting", study.file.parent / "night.npz"
+    plain = small_study.counting_study(model, data, search={"trials": ANCHORS})
+    file, run = small_study.write_study(tmp_path, plain), tmp_path / "run"
+    for kept in (1, 2):
+        with started(file) as tuner:
+            assert await_event(tuner, run, "minimal_tried", kept), finished(tuner)
+            tuner.kill()
+    before = {number: one.attempts for number, one in read_minimal(RunFolder(run)).items()}
+    with started(file) as tuner:
+        code, said = finished(tuner)
+    assert code == 0, said
+    for number, minimal in read_minimal(RunFolder(run)).items():
+        known = before.get(number, ())
+        assert minimal.attempts[: len(known)] == known
+        graphs = [attempt.effective.graph_id for attempt in minimal.attempts]
+        assert len(graphs) == len(set(graphs))
+    assert len(before[3]) >= 2
+    assert read_minimal(RunFolder(run))[3].ended
+    assert (run / "best.env").exists()

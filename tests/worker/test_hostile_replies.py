@@ -37,6 +37,7 @@ def liar(tmp_path: Path) -> Iterator[Liar]:
             tmp_path,
             memory_bytes=1 << 30,
             address_space_bytes=None,
+            scratch=tmp_path,
         )
         clients.append(
             WorkerClient(
@@ -126,6 +127,7 @@ def test_last_words_leave_the_terminal_alone(tmp_path: Path) -> None:
         tmp_path,
         memory_bytes=1 << 30,
         address_space_bytes=None,
+        scratch=tmp_path,
     )
     with pytest.raises(WorkerFailure) as failure:
         process.exchange(b"go\n", 30)
