@@ -266,8 +266,7 @@ def check_version(artifact: bytes) -> None:
     Raises:
         RunnerError: it is newer than this JAX reads, or no portable artifact.
     """
-    head, found, tail = artifact[:64].partition(PRODUCER)
-    del head
+    _, found, tail = artifact[:64].partition(PRODUCER)
     if not found:
         raise RunnerError("target", "the artifact is not a StableHLO portable artifact")
     version, ours = tail.split(b"\0")[0].decode("ascii", "replace"), stablehlo_version()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,20 @@ def test_every_point_says_which_baseline_device_and_options(finished: Path) -> N
         assert software["xla_options"] == "xla_allow_excess_precision=False"
     content = json.loads((finished / "baseline.json").read_text())
     assert content["tf32"] is False
+
+
+def test_a_study_goes_on_where_it_was(
+    quick: Command, finished: Path, small: Files, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    path = small_study.write_study(tmp_path, study(small, search={"trials": 6}))
+    ended = quick("--config", path, "--quiet")
+    assert ended.code == 0, ended.err
+    before, after = (pd.read_csv(run / "trials.csv") for run in (finished, tmp_path / "run"))
+    pd.testing.assert_frame_equal(after[: len(before)], before, check_dtype=False)
+    assert after["cached_from"].isna().sum() == before["cached_from"].isna().sum() + 1
+    known, still = ((run / "baseline.json").read_text() for run in (finished, tmp_path / "run"))
+    assert still == known
 
 
 def test_check_names_the_one_form_of_fp32(quick: Command, small: Files, tmp_path: Path) -> None:

@@ -138,6 +138,22 @@ def test_64_bit_integers_stay_what_they_are(
     assert_as_tensorflow(xla_worker, worker, source, data, tmp_path)
 
 
+def test_inputs_that_nobody_reads_and_outputs_that_nothing_computes_keep_their_places(
+    xla_worker: XlaClient, worker: WorkerClient, tmp_path: Path
+) -> None:
+    module = tf.Module()
+    spec = [
+        tf.TensorSpec([None, 3], tf.float32, name=name) for name in ("first", "second", "third")
+    ]
+    module.run = tf.function(lambda _, b, c: {"b": tf.identity(b), "d": b - 2 * c}, spec)
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.run)
+    generator = np.random.default_rng(0)
+    names = ("first", "second", "third")
+    arrays = {name: generator.normal(size=(20, 3)).astype(np.float32) for name in names}
+    data = tiny_models.data(tmp_path / "data", arrays)
+    assert_as_tensorflow(xla_worker, worker, ModelSource(str(tmp_path / "model")), data, tmp_path)
+
+
 @pytest.mark.parametrize("data_type", ["bfloat16", "float16"])
 def test_16_bit_settings_decide_like_fp32_and_are_not_it(
     xla_worker: XlaClient, dense: Any, data_type: str, tmp_path: Path
