@@ -109,6 +109,19 @@ def test_a_study_goes_on_where_it_was(
     assert still == known
 
 
+def test_a_baseline_of_another_runtime_is_refused_by_name(
+    quick: Command, finished: Path, small: Files, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    held = json.loads((run / "baseline.json").read_text())
+    held["onednn"] = held.pop("tf32")
+    (run / "baseline.json").write_text(json.dumps(held))
+    path = small_study.write_study(tmp_path, study(small, search={"trials": 6}))
+    ended = quick("--config", path, "--quiet")
+    assert ended.code == 2
+    assert "baseline.json: FP32 was measured in other forms than this target has" in ended.err
+
+
 def test_check_names_the_one_form_of_fp32(quick: Command, small: Files, tmp_path: Path) -> None:
     path = small_study.write_study(tmp_path, study(small))
     ended = quick("check", "--config", path)

@@ -182,7 +182,11 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
 @pytest.mark.parametrize(
     ("places", "where", "message"),
     [
-        ({"target__runtime": "roofline"}, "$.target.runtime", "allowed: engine, tensorflow, itex, xla"),
+        (
+            {"target__runtime": "roofline"},
+            "$.target.runtime",
+            "allowed: engine, tensorflow, itex, xla",
+        ),
         ({"target__device": "tpu"}, "$.target.device", "tpu is planned but not available"),
         ({"search__sampler": "amp"}, "$.search.sampler", "allowed: tpe, nsga2, gp, random"),
         (
