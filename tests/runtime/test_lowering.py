@@ -201,7 +201,7 @@ def test_without_data_there_are_no_shapes(dense: XlaRuntime) -> None:
 
 
 def test_what_is_16_bit_is_what_xla_compiles_not_what_the_cpu_has(dense: XlaRuntime) -> None:
-    (graph,) = dense.describe([RULES.identifier], None, None).values()
+    (graph,) = dense.describe([RULES.identifier], None).values()
     assert graph["kernel_source"] == f"TensorFlow {tf.__version__}, XLA"
 
 
@@ -215,7 +215,7 @@ def test_what_only_xla_has_in_16_bits_is_painted_lowered_and_baked(tmp_path: Pat
 
     spec = tf.TensorSpec([None, 16], tf.float32, name="x")
     made = runtime(saved(tmp_path / "model", spec, run), tmp_path)
-    (plain,) = made.describe([RULES.identifier], None, None).values()
+    (plain,) = made.describe([RULES.identifier], None).values()
     graph = TypedGraph.from_json(plain)
     (vertex,) = [one for one in graph.vertices if graph.nodes[one.node].op == "DepthToSpace"]
     assert vertex.kernel_ok
