@@ -73,9 +73,12 @@ def baked_activation(point: Point) -> Activation:
 
     The family's pass must not rewrite again what is baked already: its variables are removed. XLA
     must not keep more precision than the graph asks for, as it did not when it was measured.
+
+    Raises:
+        InputError: the point names a rule set that is not known.
     """
     variables = XLA_VARIABLES if point.runtime == "xla" else onednn_switch(point)
-    return Activation(family_variables(point.family), variables, None)
+    return Activation(activation(point).unset, variables, None)
 
 
 def onednn_switch(point: Point) -> dict[str, str]:
