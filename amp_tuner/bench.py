@@ -6,6 +6,7 @@ that dies is replaced when the next setting needs it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -43,6 +44,8 @@ _CANDIDATE = "candidate"
 UNPREDICTED = "the real pass converted another graph than was predicted"
 #: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
 TIE = 0.01
+#: A target on which so many workers in a row do not even run FP32 is given up.
+STARTS = 3
 
 Start = Callable[[bool], WorkerClient]
 
@@ -137,12 +140,13 @@ class Bench:
                 return held
             # It died while nobody asked it anything: no setting's doing.
             held.close()
-        try:
-            self._workers[onednn] = self._loaded(onednn)
-        except TargetError:
-            # What ended the last worker (an operator, the system short of memory) may have ended
-            # this one as well; a night is not given up for that.
-            self._workers[onednn] = self._loaded(onednn)
+        for _ in range(STARTS - 1):
+            # What ended the last worker (an operator, the system short of memory) may end the next
+            # one as it starts; a night is not given up for that.
+            with contextlib.suppress(TargetError):
+                self._workers[onednn] = self._loaded(onednn)
+                return self._workers[onednn]
+        self._workers[onednn] = self._loaded(onednn)
         return self._workers[onednn]
 
     def _loaded(self, onednn: bool) -> WorkerClient:

@@ -6,10 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+#: As ``tempfile`` names files with a prefix.
+_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 @contextlib.contextmanager
@@ -31,6 +35,13 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers of :func:`whole_file` left; nobody may be writing below there."""
+    for path in folder.rglob(".*"):
+        if _LEFTOVER.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

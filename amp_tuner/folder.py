@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from amp_tuner.errors import InputError, Problem
-from amp_tuner.files import write_json
+from amp_tuner.files import remove_leftovers, write_json
 
 FORMAT = 1
 
@@ -145,6 +145,7 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder)
+        remove_leftovers(root)
         folder.work.mkdir(exist_ok=True)
     except OSError as error:
         message = f"cannot write to {root}: {error.strerror}"

@@ -107,7 +107,9 @@ def ended_again_and_again(
         with started(path) as tuner:
             while left:
                 hit = left.pop(0)
-                a_while(tuner, history.run, chance, start=hit.kind == signal.SIGKILL)
+                # A worker that is killed at each of its starts is the target's end.
+                start = hit.kind == signal.SIGKILL and not hit.at_worker
+                a_while(tuner, history.run, chance, start=start)
                 if hit.at_worker and tuner.poll() is None:
                     history.rounds += killed_a_worker(tuner, hit, chance)
                     continue
