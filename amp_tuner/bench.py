@@ -40,6 +40,8 @@ from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import Candidate, LoadedModel, ModelSource, Threads
 
 _CANDIDATE = "candidate"
+#: A target on which so many workers in a row do not even run FP32 is given up.
+STARTS = 3
 
 Start = Callable[[bool], WorkerClient]
 
@@ -120,12 +122,13 @@ class Bench:
                 return held
             # It died while nobody asked it anything: no setting's doing.
             held.close()
-        try:
-            self._workers[onednn] = self._loaded(onednn)
-        except TargetError:
-            # What ended the last worker (an operator, the system short of memory) may have ended
-            # this one as well; a night is not given up for that.
-            self._workers[onednn] = self._loaded(onednn)
+        for _ in range(STARTS - 1):
+            # What ended the last worker (an operator, the system short of memory) may end the next
+            # one as it starts; a night is not given up for that.
+            with contextlib.suppress(TargetError):
+                self._workers[onednn] = self._loaded(onednn)
+                return self._workers[onednn]
+        self._workers[onednn] = self._loaded(onednn)
         return self._workers[onednn]
 
     def _loaded(self, onednn: bool) -> WorkerClient:
