@@ -10,10 +10,9 @@ import contextlib
 import errno
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from amp_tuner.amp.rules import ITEX, TENSORFLOW, RuleSet, rule_set, rule_set_of
 from amp_tuner.arrays import BadArrays, read_array
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet, Slice
-from amp_tuner.disk import room_bytes, tree_bytes
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
@@ -35,88 +33,73 @@ from amp_tuner.measure.sides import against_itself, turned
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.planning import Plan, unpredicted
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
-from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.launch import launch
-from amp_tuner.worker.protocol import Candidate, LoadedModel, ModelSource, Threads
+from amp_tuner.switches import ONEDNN, Switch
+from amp_tuner.worker.protocol import Candidate, LoadedModel
+from amp_tuner.workers import Start, Worker, model_source
 
 _CANDIDATE = "candidate"
 #: A target on which so many workers in a row do not even run FP32 is given up.
 STARTS = 3
 
-Start = Callable[[bool], WorkerClient]
 
+@dataclass(frozen=True)
+class Built:
+    """Settings that are ready to run.
 
-def starter(config: StudyConfig, scratch: Path) -> Start:
-    """How this study starts a worker, given the oneDNN switch."""
+    Attributes:
+        notices: about conversions that were not the predicted ones.
+        steps_s: of each setting, by its key: seconds of the steps that are known.
+    """
 
-    def start(onednn: bool) -> WorkerClient:
-        own = scratch / f"worker-{'onednn' if onednn else 'plain'}"
-        # What the worker of a tuner that was killed left behind.
-        shutil.rmtree(own, ignore_errors=True)
-        own.mkdir()
-        threads, limits = config.target.threads, config.limits
-        return launch(
-            config.target.python,
-            threads=Threads(threads.intra_op, threads.inter_op),
-            onednn=onednn,
-            worker_memory_bytes=limits.worker_memory_bytes,
-            scratch=own,
-            timeout_s=limits.trial_seconds,
-            device=config.target.device,
-            disk_bytes=room_bytes(limits.disk_bytes, tree_bytes(config.output)),
-        )
-
-    return start
-
-
-def model_source(config: StudyConfig) -> ModelSource:
-    """The model as the worker is told of it."""
-    model = config.model
-    return ModelSource(
-        path=str(model.path),
-        signature=model.signature,
-        fetches=tuple(model.fetches or ()),
-        allow_unsafe=model.allow_unsafe,
-    )
+    notices: tuple[str, ...]
+    steps_s: Mapping[str, Mapping[str, float]]
 
 
 class Bench:
-    """Measures settings; one worker per state of the oneDNN switch, started when needed.
+    """Measures settings; one worker per state of the target's switch, started when needed.
 
     Attributes:
-        baseline_onednn: the switch under which FP32 is the baseline.
+        switch: under which FP32 has several forms.
+        baseline_state: the state of the switch under which FP32 is the baseline.
         device_s: seconds of timed blocks and accuracy inference, ever growing.
     """
 
     def __init__(
-        self, config: StudyConfig, start: Start, data: DataSet, loaded: LoadedModel, work: Path
+        self,
+        config: StudyConfig,
+        start: Start,
+        data: DataSet,
+        loaded: LoadedModel,
+        work: Path,
+        switch: Switch = ONEDNN,
     ) -> None:
         self._config = config
         self._start = start
         self._data = data
         self._work = work
-        self._workers: dict[bool, WorkerClient] = {}
+        self._workers: dict[bool, Worker] = {}
         self._slices: dict[str, Slice] = {}
         self._output = chosen_output(config.accuracy, loaded.outputs).name
         self._batch_size = data.batch_size
         self._functions = runner_for(config, work)
-        self.baseline_onednn = True
+        self.switch = switch
+        self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
         self.device_s = 0.0
         self._timing_inputs: Mapping[str, int] = {}
         self._deadline = math.inf
 
-    def adopt(self, onednn: bool, worker: WorkerClient) -> None:
+    def adopt(self, state: bool, worker: Worker) -> None:
         """Takes over a worker that has the model loaded, but no data yet."""
         self._load(worker)
-        self._workers[onednn] = worker
+        self._workers[state] = worker
 
-    def worker(self, onednn: bool) -> WorkerClient:
-        """The live worker for this switch, started and loaded if there is none.
+    def worker(self, state: bool) -> Worker:
+        """The live worker for this state of the switch, started and loaded if there is none.
 
         Raises:
             TargetError: it cannot even run FP32.
         """
-        held = self._workers.get(onednn)
+        held = self._workers.get(state)
         if held is not None:
             if held.alive:
                 return held
@@ -126,13 +109,13 @@ class Bench:
             # What ended the last worker (an operator, the system short of memory) may end the next
             # one as it starts; a night is not given up for that.
             with contextlib.suppress(TargetError):
-                self._workers[onednn] = self._loaded(onednn)
-                return self._workers[onednn]
-        self._workers[onednn] = self._loaded(onednn)
-        return self._workers[onednn]
+                self._workers[state] = self._loaded(state)
+                return self._workers[state]
+        self._workers[state] = self._loaded(state)
+        return self._workers[state]
 
-    def _loaded(self, onednn: bool) -> WorkerClient:
-        worker = self._start(onednn)
+    def _loaded(self, state: bool) -> Worker:
+        worker = self._start(state)
         self._load(worker)
         return worker
 
@@ -142,54 +125,60 @@ class Bench:
             worker.close()
         self._workers.clear()
 
-    def keep_only(self, onednn: bool) -> None:
-        """Ends the worker of the other switch: its memory is the measured one's."""
-        other = self._workers.pop(not onednn, None)
+    def keep_only(self, state: bool) -> None:
+        """Ends the worker of the other state: its memory is the measured one's."""
+        other = self._workers.pop(not state, None)
         if other is not None:
             other.close()
 
     def describe(self) -> dict[str, tuple[RuleSet, TypedGraph]]:
         """Each data type's rule set and graph, as the pass sees it."""
         target = self._config.target
+        worker = self.worker(self.baseline_state)
         rules = {name: rule_set(wanted) for name, wanted in target.rules.items()}
         if target.runtime in (TENSORFLOW, ITEX):
             # The pass is the target's own, so its version decides, not the newest that is known.
-            version = self.worker(True).hello()[target.runtime]
+            version = worker.hello()[target.runtime]
             rules = {
                 name: rule_set_of_runtime(wanted, version) for name, wanted in target.rules.items()
             }
         names = [rule.identifier for rule in rules.values()]
-        graphs = self.worker(True).describe(names)
+        graphs = worker.describe(names)
         return {name: (rule, graphs[rule.identifier]) for name, rule in rules.items()}
 
-    def float32_pair(self) -> tuple[Measurement, Measurement]:
-        """FP32 with oneDNN off (first) and on (second), each against the faster one.
+    def float32(self) -> dict[bool, Measurement]:
+        """FP32 under each state of the switch, against the baseline.
 
-        Sets :attr:`baseline_onednn`: on, unless off is certainly faster by more than a tie.
+        Sets :attr:`baseline_state` where the faster one is the baseline: on, unless off is
+        certainly faster by more than a tie.
 
         Raises:
             TargetError: FP32 fails on one of them.
         """
-        off, on = self.worker(False), self.worker(True)
+        first, last = self.worker(self.switch.states[0]), self.worker(self.switch.states[-1])
         try:
-            return self._float32_pair(off, on)
+            return self._float32(first, last)
         except WorkerFailure as failure:
             raise _cannot_run(failure) from failure
 
-    def _float32_pair(self, off: WorkerClient, on: WorkerClient) -> tuple[Measurement, Measurement]:
+    def _float32(self, first: Worker, last: Worker) -> dict[bool, Measurement]:
         machine = machine_state()
-        timing = self.timed(off, FLOAT32, on, FLOAT32, None)
-        self.baseline_onednn = timing.speedup.high >= 1 - TIME_TIE
-        baseline, other = (on, off) if self.baseline_onednn else (off, on)
+        timing = self.timed(first, FLOAT32, last, FLOAT32, None)
+        if self.switch.baseline is None:
+            self.baseline_state = timing.speedup.high >= 1 - TIME_TIE
+        is_last = self.baseline_state == self.switch.states[-1]
+        baseline, other = (last, first) if is_last else (first, last)
         reference = self.reference("search", baseline)
+        itself = against_itself(timing, candidate=is_last)
+        judged = self._judge_baseline(reference)
+        chosen = Measurement(FLOAT32_GRAPH, judged, itself, machine=machine)
+        if len(self.switch.states) == 1:
+            return {self.baseline_state: chosen}
         against = self.outputs(other, FLOAT32, reference.start, reference.stop)
-        chosen = self._judge_baseline(reference)
-        rest = self.judge(reference, against)
-        itself = against_itself(timing, candidate=self.baseline_onednn)
-        same = Measurement(FLOAT32_GRAPH, chosen, itself, machine=machine)
-        paired = timing if not self.baseline_onednn else turned(timing)
-        different = Measurement(FLOAT32_GRAPH, rest, paired, machine=machine)
-        return (different, same) if self.baseline_onednn else (same, different)
+        paired = turned(timing) if is_last else timing
+        judged = self.judge(reference, against)
+        different = Measurement(FLOAT32_GRAPH, judged, paired, machine=machine)
+        return {self.baseline_state: chosen, not self.baseline_state: different}
 
     def measure(
         self,
@@ -215,10 +204,10 @@ class Bench:
             OSError: the disk is full.
         """
         worker = self.worker_of(plan)
-        baseline = self.worker(self.baseline_onednn)
+        baseline = self.worker(self.baseline_state)
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
         machine = machine_state()
-        with self.built(worker, {key: plan}) as notices:
+        with self.built(worker, {key: plan}) as built:
             accuracy = self._ladder(
                 worker, key, part, plan.effective.graph_id, always_timed=always_timed
             )
@@ -226,19 +215,17 @@ class Bench:
             if always_timed or accuracy.verdict != "misses":
                 below = None if dominated_below is None else dominated_below(accuracy)
                 timing = self.timed(baseline, FLOAT32, worker, key, below, patience=patience)
-        return Measurement(plan.effective, accuracy, timing, notices, machine)
+        steps_s = built.steps_s.get(key, {})
+        return Measurement(plan.effective, accuracy, timing, built.notices, machine, steps_s)
 
-    def worker_of(self, plan: Plan) -> WorkerClient:
-        """The worker that runs a plan: that of its setting's oneDNN switch."""
-        onednn = plan.setting.onednn
-        return self.worker(self.baseline_onednn if onednn is None else onednn)
+    def worker_of(self, plan: Plan) -> Worker:
+        """The worker that runs a plan: that of its setting's state of the switch."""
+        state = self.switch.of(plan.setting)
+        return self.worker(self.baseline_state if state is None else state)
 
     @contextlib.contextmanager
-    def built(self, worker: WorkerClient, plans: Mapping[str, Plan]) -> Iterator[tuple[str, ...]]:
+    def built(self, worker: Worker, plans: Mapping[str, Plan]) -> Iterator[Built]:
         """Sessions of plans, by key, for no longer than a trial may take; FP32's is always there.
-
-        Yields:
-            Notices about conversions that were not the predicted ones.
 
         Raises:
             WorkerFailure: a plan, or what is done with it, failed, with its cause.
@@ -247,8 +234,15 @@ class Bench:
         candidates = {key: plan.candidate for key, plan in plans.items() if key != FLOAT32}
         self._deadline = time.monotonic() + self._config.limits.trial_seconds
         try:
-            made = [self._limited(worker).build(*item) for item in candidates.items()]
-            yield tuple(unpredicted(one["differences"]) for one in made if not one["graph_matches"])
+            made = {key: self._limited(worker).build(key, one) for key, one in candidates.items()}
+            yield Built(
+                tuple(
+                    unpredicted(one["differences"])
+                    for one in made.values()
+                    if not one["graph_matches"]
+                ),
+                {key: one["steps_s"] for key, one in made.items()},
+            )
             for key in candidates:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
@@ -275,30 +269,30 @@ class Bench:
             part: ``search`` or ``holdout``.
             known: what the baseline phase gave; its timing is kept.
         """
-        reference = self.reference(part, self.worker(self.baseline_onednn))
+        reference = self.reference(part, self.worker(self.baseline_state))
         return replace(known, accuracy=self._judge_baseline(reference))
 
-    def _limited(self, worker: WorkerClient) -> WorkerClient:
+    def _limited(self, worker: Worker) -> Worker:
         """The worker, its next request limited to what is left of the trial's time."""
         left_s = self._deadline - time.monotonic()
         worker.timeout_s = min(self._config.limits.trial_seconds, max(left_s, 0.001))
         return worker
 
-    def _clean_up(self, worker: WorkerClient, keys: Iterable[str]) -> None:
+    def _clean_up(self, worker: Worker, keys: Iterable[str]) -> None:
         """Dead workers are forgotten; a live one forgets the candidates."""
-        for onednn, member in list(self._workers.items()):
+        for state, member in list(self._workers.items()):
             if not member.alive:
-                del self._workers[onednn]
+                del self._workers[state]
                 member.close()
         for key in keys if worker.alive else ():
             worker.timeout_s = self._config.limits.trial_seconds
             worker.drop(key)
 
     def _ladder(
-        self, worker: WorkerClient, key: str, part: str, graph_id: str, *, always_timed: bool
+        self, worker: Worker, key: str, part: str, graph_id: str, *, always_timed: bool
     ) -> Accuracy:
         """Accuracy on one batch, then more; a certain miss ends it early."""
-        everything = self.reference(part, self.worker(self.baseline_onednn))
+        everything = self.reference(part, self.worker(self.baseline_state))
         first = everything.start
         total = everything.stop - first
         accuracy = self._config.accuracy
@@ -326,7 +320,7 @@ class Bench:
         accuracy = self._config.accuracy
         return baseline_accuracy(accuracy, seen.reference, seen.labels, self._functions)
 
-    def reference(self, part: str, baseline: WorkerClient) -> Slice:
+    def reference(self, part: str, baseline: Worker) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""
         if part not in self._slices:
             samples = self._data.search if part == "search" else self._data.holdout
@@ -336,7 +330,7 @@ class Bench:
             self._slices[part] = Slice(samples.start, samples.stop, outputs, chosen)
         return self._slices[part]
 
-    def outputs(self, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
+    def outputs(self, worker: Worker, key: str, start: int, stop: int) -> Any:
         """One output of samples [start, stop), shape (samples, ...)."""
         path = self._work / "outputs.npz"
         answer = self._limited(worker).outputs(key, start, stop, path, [self._output])
@@ -350,9 +344,9 @@ class Bench:
 
     def timed(
         self,
-        baseline: WorkerClient,
+        baseline: Worker,
         baseline_key: str,
-        candidate: WorkerClient,
+        candidate: Worker,
         candidate_key: str,
         dominated_below: float | None,
         *,
@@ -368,7 +362,7 @@ class Bench:
             percentiles=tuple(measure.percentiles),
         )
 
-        def side(worker: WorkerClient, key: str) -> Side:
+        def side(worker: Worker, key: str) -> Side:
             def block(first_batch: int, runs: int) -> Sequence[float]:
                 run_s = self._limited(worker).block(key, first_batch, runs)
                 self.device_s += sum(run_s)
@@ -386,7 +380,7 @@ class Bench:
         )
         return replace(timing, inputs=self._timing_inputs)
 
-    def _load(self, worker: WorkerClient) -> None:
+    def _load(self, worker: Worker) -> None:
         target = self._config.target
         try:
             source = self._data.source(self._batch_size, self._config.measure.timing_batches)
@@ -395,6 +389,9 @@ class Bench:
         except WorkerFailure as failure:
             worker.close()
             raise _cannot_run(failure) from failure
+        except BaseException:
+            worker.close()
+            raise
         self._timing_inputs = {"batches": loaded.timing_batches, "bytes": loaded.timing_bytes}
 
 

@@ -147,7 +147,7 @@ def _again(session: Session, trial: Trial, patience: float) -> Measurement:
     part = "holdout" if len(session.data.holdout) else "search"
     plan = session.planner.plan(trial.setting)
     baseline = trial.setting.data_type == FLOAT32 and (
-        trial.setting.onednn == session.bench.baseline_onednn
+        session.switch.of(trial.setting) == session.bench.baseline_state
     )
     if baseline:
         assert trial.measurement is not None

@@ -124,14 +124,20 @@ def _listed(session: Session, trials: Mapping[int, Trial]) -> list[int]:
 def _searched(session: Session, trials: Mapping[int, Trial]) -> list[Published]:
     """Every setting that was measured itself, with the search's figures.
 
-    FP32 under the other state of oneDNN is left out: it lost against the baseline, and as an
-    equally accurate setting whose speed is less well known it would tie with what beats FP32.
+    FP32 in its other form is left out: it is not what settings are compared with, and as an equally
+    accurate setting whose speed is less well known it would tie with what beats FP32.
     """
-    other = float32_anchor(not session.bench.baseline_onednn).name
+    others = {
+        float32_anchor(session.switch, state).name
+        for state in session.switch.states
+        if state != session.bench.baseline_state
+    }
     return [
         Published(trial, trial.measurement, confirmed=False)
         for trial in trials.values()
-        if trial.measurement is not None and trial.cached_from is None and trial.anchor != other
+        if trial.measurement is not None
+        and trial.cached_from is None
+        and trial.anchor not in others
     ]
 
 

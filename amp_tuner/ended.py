@@ -59,7 +59,7 @@ class EndedTrials:
 
     def _add_own(self, trial: Trial) -> None:
         if trial.effective is not None:
-            self._by_graph[Key(trial.effective.graph_id, trial.setting.onednn)] = trial
+            self._by_graph[Key.of(trial.effective, trial.setting)] = trial
         if trial.outcome == MEASURED:
             assert trial.measurement is not None
             self.standing.add(trial)
@@ -69,7 +69,7 @@ class EndedTrials:
                 bisect.insort(self._timed_s, trial.seconds)
 
     def of_graph(self, key: Key) -> Trial | None:
-        """The trial that has run the same effective graph under the same switch."""
+        """The trial that has run the same effective graph under the same switches."""
         return self._by_graph.get(key)
 
     @property

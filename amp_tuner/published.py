@@ -61,9 +61,9 @@ def study_of(
     return check_study(plain, Path(held.study_file))
 
 
-def baseline_onednn(folder: RunFolder) -> bool:
-    """The state of oneDNN's switch under which the study's baseline ran."""
-    return read_stored(folder.root / "baseline.json", StoredBaseline).onednn
+def baseline_states(folder: RunFolder) -> dict[str, bool]:
+    """The state of the runtime's switch, by its name, under which the study's baseline ran."""
+    return read_stored(folder.root / "baseline.json", StoredBaseline).states()
 
 
 def _mapping(section: Any) -> Mapping[str, Any]:

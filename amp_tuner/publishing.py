@@ -17,7 +17,7 @@ from amp_tuner.folder import RunFolder
 from amp_tuner.judge.front import Front
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.minimal_settings import minimised, origins, read_minimal
-from amp_tuner.records import FLOAT32, Interval, Point, Trial
+from amp_tuner.records import BAKED, FLOAT32, Interval, Point, Trial, baseline_name
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import write_pareto
 from amp_tuner.results.python_snippet import python_text
@@ -77,8 +77,9 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
         snippet.unlink(missing_ok=True)
         return
     measured = answer.best.runtime == answer.best.family
-    write_text(environment, environment_text(answer.best, measured=measured))
-    write_text(snippet, python_text(answer.best, baked=answer.best.runtime == "engine"))
+    compiled = answer.best.runtime == "xla"
+    write_text(environment, environment_text(answer.best, measured=measured, compiled=compiled))
+    write_text(snippet, python_text(answer.best, baked=answer.best.runtime in BAKED))
 
 
 def _point(
@@ -136,8 +137,8 @@ def _table(
     points: Mapping[int, Point],
 ) -> tuple[tuple[str, Point], ...]:
     """FP32, each default AMP, best, knee; a default that shares a graph shows its twin's."""
-    switch = session.bench.baseline_onednn
-    named = {"FP32": float32_anchor(switch).name}
+    baseline = float32_anchor(session.switch, session.bench.baseline_state)
+    named = {baseline_name(baseline.setting): baseline.name}
     defaults = (default_anchor(rules.data_type).name for rules in session.rules())
     named.update({name: name for name in defaults})
     rows = []
@@ -166,15 +167,16 @@ def _conclusion(session: Session, front: Front, points: Mapping[int, Point]) -> 
             f"{nearest.accuracy.score.value:.6g}."
         )
     best = points[front.best]
+    baseline = baseline_name(best.setting)
     if best.setting.data_type == FLOAT32:
         return (
-            "FP32 is best on this machine: no 16-bit setting is certainly faster and certainly "
-            f"meets the goal ({goal})."
+            f"{baseline} is best on this machine: no 16-bit setting is certainly faster and "
+            f"certainly meets the goal ({goal})."
         )
     assert best.speedup is not None
     return (
         f"Best is trial {best.number}: {best.setting.data_type} with {_moves(best)}: "
-        f"{_times(best.speedup)} as fast as FP32, and it certainly meets the goal ({goal})."
+        f"{_times(best.speedup)} as fast as {baseline}, and it certainly meets the goal ({goal})."
     )
 
 

@@ -3,20 +3,20 @@
 One death may be an operator's doing or the system's that was short of memory; the setting is run
 once more, on a fresh worker. After the second it is quarantined: it is never run again in this
 study, whatever proposes it. ``quarantine.json`` keeps count, so that it holds after a power cut.
-A setting is known by what runs: its effective graph and the state of oneDNN's switch.
+A setting is known by what runs: its effective graph and the state of the runtime's switch.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from amp_tuner.errors import InputError
 from amp_tuner.files import write_json
-from amp_tuner.planning import Plan
+from amp_tuner.records import EffectiveGraph, Setting
 
 FORMAT = 1
 #: So many deaths are believed to be the setting's own doing.
@@ -31,11 +31,17 @@ class Key:
 
     graph_id: str
     onednn: bool | None
+    tf32: bool | None = None
 
     @classmethod
-    def of(cls, plan: Plan) -> Key:
-        """The key of a plan."""
-        return cls(plan.effective.graph_id, plan.setting.onednn)
+    def of(cls, effective: EffectiveGraph, setting: Setting) -> Key:
+        """The key of a setting with this graph."""
+        return cls(effective.graph_id, setting.onednn, setting.tf32)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Key:
+        """The key among what was written down of it."""
+        return cls(value["graph_id"], value["onednn"], value.get("tf32"))
 
 
 class Quarantine:
@@ -58,11 +64,11 @@ class Quarantine:
             message = f"format {content.get('format')!r} is unknown; this amp-tune reads {FORMAT}"
             raise InputError.one(str(path), message)
         for entry in content["settings"]:
-            self._deaths[Key(entry["graph_id"], entry["onednn"])] = entry["deaths"]
+            self._deaths[Key.from_json(entry)] = entry["deaths"]
 
     def about_to_run(self, key: Key) -> dict[str, Any]:
         """What to write down before a setting runs, for :meth:`died_with_the_tuner`."""
-        return {"graph_id": key.graph_id, "onednn": key.onednn, "deaths": self._count(key)}
+        return {**asdict(key), "deaths": self._count(key)}
 
     def died(self, key: Key, trial: int, setting: Mapping[str, Any], cause: str) -> None:
         """Counts a death; written down when this returns.
@@ -75,15 +81,12 @@ class Quarantine:
         """
         death = {"trial": trial, "cause": cause, "setting": dict(setting)}
         self._deaths.setdefault(key, []).append(death)
-        entries = [
-            {"graph_id": key.graph_id, "onednn": key.onednn, "deaths": deaths}
-            for key, deaths in self._deaths.items()
-        ]
+        entries = [{**asdict(key), "deaths": deaths} for key, deaths in self._deaths.items()]
         write_json(self._path, {"format": FORMAT, "settings": entries})
 
     def died_with_the_tuner(self, trial: int, begun: Mapping[str, Any]) -> None:
         """Counts what ran when the tuner was killed, unless its death was counted before that."""
-        key = Key(begun["graph_id"], begun["onednn"])
+        key = Key.from_json(begun)
         if self._count(key) == begun["deaths"]:
             self.died(key, trial, begun["setting"], WITH_THE_TUNER)
 

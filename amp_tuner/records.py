@@ -15,6 +15,8 @@ from amp_tuner.amp.lists import AmpLists
 FLOAT32 = "float32"
 #: Levels that a pass accepts besides its lists.
 LEVELS = ("default", "treat_infer_as_deny", "tensor_cores_only", "unsafe_force_all")
+#: Runtimes that measure our own rewrite: what is deployed is the baked model.
+BAKED = ("engine", "xla")
 #: How a trial can end; each is counted apart.
 MEASURED, CACHED, REFUSED, QUARANTINED, FAILED = OUTCOMES = (
     "measured",
@@ -34,12 +36,15 @@ class Setting:
         moves: op type to destination list, sorted by op type; empty is the default lists.
         level: one of LEVELS.
         onednn: TensorFlow's process-wide oneDNN switch; None where the runtime has none.
+        tf32: whether float32 products may be rounded as TF32 does (runtime ``xla``); None where
+            the runtime has no such switch.
     """
 
     data_type: str
     moves: Mapping[str, str] = field(default_factory=dict)
     level: str = "default"
     onednn: bool | None = None
+    tf32: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
@@ -49,6 +54,11 @@ class Setting:
     def from_json(cls, value: Mapping[str, Any]) -> Setting:
         """A setting from what :meth:`to_json` gave."""
         return cls(**value)
+
+
+def baseline_name(setting: Setting) -> str:
+    """What a setting's speed-up is over, as people call it."""
+    return "TF32" if setting.tf32 else "FP32"
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,8 @@ class Measurement:
         timing: None where accuracy ended it early.
         notices: what a reader must know.
         machine: its state just before the measurement (load, governor, turbo, flags of the CPU).
+        build_s: seconds of the steps before anything was timed, where they are known: ``lower``,
+            ``compile``.
     """
 
     effective: EffectiveGraph
@@ -181,6 +193,7 @@ class Measurement:
     timing: Timing | None
     notices: tuple[str, ...] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
+    build_s: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
@@ -197,6 +210,7 @@ class Measurement:
             None if timing is None else _timing(timing),
             tuple(value["notices"]),
             value.get("machine", {}),
+            value.get("build_s", {}),
         )
 
 
@@ -313,7 +327,7 @@ class Point:
         study: the study's name.
         number: the trial's.
         runtime, device: where it was measured (``engine``, ``cpu``).
-        setting: data type, moves, level, oneDNN.
+        setting: data type, moves, level, oneDNN, TF32.
         family: whose variables apply: ``tensorflow`` or ``itex``.
         rules: the rule set, version included; empty for FP32.
         lists: the full lists; all empty for FP32.

@@ -48,9 +48,9 @@ class Original:
         """
         bench = self._bench
         worker = bench.worker_of(self._plan)
-        samples = bench.reference("search", bench.worker(bench.baseline_onednn))
+        samples = bench.reference("search", bench.worker(bench.baseline_state))
         machine = machine_state()
-        with bench.built(worker, {_ORIGINAL: self._plan, _SMALLER: smaller}) as notices:
+        with bench.built(worker, {_ORIGINAL: self._plan, _SMALLER: smaller}) as built:
             if self._outputs is None:
                 self._outputs = bench.outputs(worker, _ORIGINAL, samples.start, samples.stop)
             outputs = bench.outputs(worker, _SMALLER, samples.start, samples.stop)
@@ -72,5 +72,6 @@ class Original:
                     ci_half_width=_HALF_WIDTH,
                 )
                 refused = non_inferiority.slower(timing.speedup)
-        measurement = Measurement(smaller.effective, accuracy, timing, notices, machine)
+        notices, steps_s = built.notices, built.steps_s.get(_SMALLER, {})
+        measurement = Measurement(smaller.effective, accuracy, timing, notices, machine, steps_s)
         return Attempt(smaller.setting, smaller.effective, refused, measurement, p_worse)

@@ -42,12 +42,27 @@ class StoredStudy:
 
 @dataclass(frozen=True)
 class StoredBaseline:
-    """``baseline.json``: FP32 under both states of oneDNN's switch, and the faster state."""
+    """``baseline.json``: FP32 in each of its forms, and which one is the baseline.
+
+    Attributes:
+        off, on: FP32 under each state of the runtime's switch; None where the device lacks it.
+        onednn, tf32: the baseline's state of the switch; None for the one that the runtime lacks.
+    """
 
     format: Literal[1]
-    onednn: bool
     off: Measurement
-    on: Measurement
+    on: Measurement | None = None
+    onednn: bool | None = None
+    tf32: bool | None = None
+
+    def states(self) -> dict[str, bool]:
+        """The baseline's state, by the switch's name."""
+        states = {"onednn": self.onednn, "tf32": self.tf32}
+        return {name: state for name, state in states.items() if state is not None}
+
+    def forms(self) -> dict[bool, Measurement]:
+        """FP32's measurements, by the state of the switch."""
+        return {False: self.off} if self.on is None else {False: self.off, True: self.on}
 
 
 @dataclass(frozen=True)

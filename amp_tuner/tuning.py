@@ -25,6 +25,7 @@ from amp_tuner.planning import Plan
 from amp_tuner.progress import Progress, Watcher
 from amp_tuner.quarantine import Key, Quarantine
 from amp_tuner.records import (
+    BAKED,
     CACHED,
     FAILED,
     FLOAT32,
@@ -81,11 +82,13 @@ class Tuning:
         self._ended = EndedTrials(session)
         self.disk = DiskUse(folder, config.limits.disk_bytes)
         self._quarantine = Quarantine(folder.quarantine)
-        self._float32_anchors = {float32_anchor(onednn=switch).name for switch in (False, True)}
+        switch = session.switch
+        self._float32_anchors = {float32_anchor(switch, state).name for state in switch.states}
         for trial in read_trials(folder):
             self._ended.add(trial)
         begun = (minimal for minimal in read_minimal(folder).values() if not minimal.ended)
-        every = (*anchors(session.space, session.rules()), *(one.anchor() for one in begun))
+        first = anchors(session.space, session.rules(), switch)
+        every = (*first, *(one.anchor() for one in begun))
         self.anchors: dict[str, Anchor] = {anchor.name: anchor for anchor in every if anchor}
         search = config.search
         self._study = TuningStudy(
@@ -232,18 +235,22 @@ class Tuning:
             self._watch.notice(f"trial {number} was interrupted; {outcome}")
 
     def _prepare_baseline(self) -> None:
-        """Measures FP32 with oneDNN off and on, once per study; the faster one is the baseline."""
+        """Measures FP32 in each of its forms, once per study; one of them is the baseline."""
         path = self._folder.root / "baseline.json"
-        bench = self._session.bench
+        bench, switch = self._session.bench, self._session.switch
+        names = {False: "off", True: "on"}
         if not path.exists():
-            off, on = bench.float32_pair()
-            content = {"onednn": bench.baseline_onednn, "off": off.to_json(), "on": on.to_json()}
-            write_json(path, {"format": 1, **content})
+            measured = bench.float32()
+            forms = {names[state]: one.to_json() for state, one in measured.items()}
+            write_json(path, {"format": 1, switch.field: bench.baseline_state, **forms})
         held = read_stored(path, StoredBaseline)
-        bench.baseline_onednn = held.onednn
-        self._float32 = {False: held.off, True: held.on}
-        if self._config.target.runtime == "engine":
-            bench.keep_only(bench.baseline_onednn)
+        state, self._float32 = held.states().get(switch.field), held.forms()
+        if state is None or not set(switch.states) <= self._float32.keys():
+            message = "FP32 was measured in other forms than this target has"
+            raise InputError.one(str(path), message)
+        bench.baseline_state = state
+        if self._config.target.runtime in BAKED:
+            bench.keep_only(bench.baseline_state)
 
     def _one_trial(self) -> None:
         self.lock.check()
@@ -286,7 +293,7 @@ class Tuning:
             overhead_s=0.0,
         )
         if setting.data_type == FLOAT32 and anchor is not None:
-            measurement = self._float32[bool(setting.onednn)]
+            measurement = self._float32[bool(self._session.switch.of(setting))]
             effective = measurement.effective
             return replace(trial, state="COMPLETE", effective=effective, measurement=measurement)
         try:
@@ -294,7 +301,7 @@ class Tuning:
         except RewriteError as error:
             return replace(trial, cause=f"refused: {error}")
         trial = replace(trial, setting=plan.setting, effective=plan.effective)
-        quarantined = self._quarantine.verdict(Key.of(plan))
+        quarantined = self._quarantine.verdict(Key.of(plan.effective, plan.setting))
         if quarantined is not None:
             return replace(trial, cause=f"{QUARANTINED}: {quarantined}")
         known = self.known(plan)
@@ -310,7 +317,7 @@ class Tuning:
 
     def _measured(self, trial: Trial, plan: Plan) -> Trial:
         """Runs a setting; once more, on a fresh worker, if the first one dies of it."""
-        key, setting = Key.of(plan), plan.setting.to_json()
+        key, setting = Key.of(plan.effective, plan.setting), plan.setting.to_json()
         while True:
             begun = self._quarantine.about_to_run(key)
             # Both survive a power cut: the journal for the next run, the log for people.
@@ -341,15 +348,14 @@ class Tuning:
             return replace(trial, state="COMPLETE", measurement=measurement)
 
     def _setting(self, proposal: Proposal, anchor: Anchor | None) -> Setting:
-        if anchor is not None and anchor.setting.onednn is not None:
+        if anchor is not None and self._session.switch.of(anchor.setting) is not None:
             return anchor.setting
         drawn = self._session.space.setting(proposal.parameters)
-        setting = drawn if anchor is None else anchor.setting
-        return replace(setting, onednn=self._session.onednn(setting.data_type))
+        return self._session.switched(drawn if anchor is None else anchor.setting)
 
     def known(self, plan: Plan) -> Trial | None:
-        """The trial that has run the same effective graph under the same switch."""
-        return self._ended.of_graph(Key.of(plan))
+        """The trial that has run the same effective graph under the same switches."""
+        return self._ended.of_graph(Key.of(plan.effective, plan.setting))
 
     def _finish(self, trial: Trial) -> None:
         self.lock.check()

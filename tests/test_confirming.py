@@ -15,6 +15,7 @@ from amp_tuner.errors import WorkerFailure
 from amp_tuner.folder import RunFolder
 from amp_tuner.records import FLOAT32_GRAPH, Measurement, Setting, Trial
 from amp_tuner.session import Session
+from amp_tuner.switches import ONEDNN, Switch
 from tests.results.examples import ACCURACY, TIMING
 from tests.results.examples import trial as example
 from tests.test_publishing import session
@@ -38,7 +39,8 @@ class Clockwork:
     left_s: float
     asked: list[float] = field(default_factory=list)
     fails: tuple[int, ...] = ()
-    baseline_onednn: bool = True
+    switch: Switch = ONEDNN
+    baseline_state: bool = True
 
     def measure(self, *_: Any, patience: float, **__: Any) -> Measurement:
         self.asked.append(patience)

@@ -84,6 +84,18 @@ def test_worker_modules_parse_as_python_3_9(path: Path) -> None:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
 
 
+def test_the_runner_is_one_file_that_needs_nothing_of_this_package() -> None:
+    (path,) = [path for path in MODULES if _name(path) == "runner/xla_runner.py"]
+    assert _roots(path) <= {"jax", "jaxlib", "numpy", *sys.stdlib_module_names}
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_the_runner_imports_jax(path: Path) -> None:
+    if _name(path) != "runner/xla_runner.py":
+        assert not _roots(path) & {"jax", "jaxlib"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_only_the_command_line_prints(path: Path) -> None:
     if _name(path).startswith("cli/"):

@@ -156,7 +156,7 @@ def test_the_front_the_references_and_nothing_else_is_measured_again(opened: Ses
 
 
 def test_the_fp32_that_is_the_baseline_is_measured_again(opened: Session) -> None:
-    opened.bench.baseline_onednn = False
+    opened.bench.baseline_state = False
     assert [one.number for one in to_confirm(opened, float32_trials())] == [0]
 
 
@@ -288,15 +288,20 @@ def test_exports_of_a_best_that_no_longer_holds_are_removed(
     assert read_front(folder.pareto / "front.yaml").best is None
 
 
+def onednn(opened: Session, data_type: str) -> bool | None:
+    """The state of oneDNN's switch that a data type runs under."""
+    return opened.switched(Setting(data_type)).onednn
+
+
 @pytest.mark.parametrize("baseline", [True, False])
 def test_only_stock_tensorflows_bf16_insists_on_onednn(tmp_path: Path, baseline: bool) -> None:
     engine = session(tmp_path)
-    engine.bench.baseline_onednn = baseline
-    assert [engine.onednn(name) for name in ("float32", "bfloat16", "float16")] == [baseline] * 3
+    engine.bench.baseline_state = baseline
+    assert [onednn(engine, name) for name in ("float32", "bfloat16", "float16")] == [baseline] * 3
     stock = session(tmp_path, target={"runtime": "tensorflow"})
-    stock.bench.baseline_onednn = baseline
-    assert stock.onednn("bfloat16")
-    assert stock.onednn("float16") == baseline
+    stock.bench.baseline_state = baseline
+    assert onednn(stock, "bfloat16")
+    assert onednn(stock, "float16") == baseline
 
 
 def test_the_identity_holds_the_digests_of_model_and_data(opened: Session) -> None:

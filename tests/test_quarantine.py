@@ -32,7 +32,11 @@ def test_one_death_is_forgiven_and_the_second_is_not(path: Path) -> None:
 
 def test_deaths_of_another_graph_or_switch_do_not_count(path: Path) -> None:
     quarantine = Quarantine(path)
-    for other in (Key("c3d4", onednn=True), Key("a1b2", onednn=False)):
+    for other in (
+        Key("c3d4", onednn=True),
+        Key("a1b2", onednn=False),
+        Key("a1b2", None, tf32=True),
+    ):
         quarantine.died(other, 5, SETTING, "SIGSEGV")
         quarantine.died(other, 5, SETTING, "SIGSEGV")
     assert quarantine.verdict(KEY) is None
@@ -47,16 +51,24 @@ def test_the_count_is_on_the_disk_after_each_death(path: Path) -> None:
     assert setting["deaths"][1] == {"trial": 9, "cause": "SIGSEGV", "setting": SETTING}
 
 
-def test_what_ran_when_the_tuner_was_killed_counts_once(path: Path) -> None:
-    begun = {**Quarantine(path).about_to_run(KEY), "setting": SETTING}
+def test_deaths_of_before_there_was_another_switch_still_count(path: Path) -> None:
+    deaths = [{"trial": number, "cause": "SIGSEGV", "setting": SETTING} for number in (5, 9)]
+    entry = {"graph_id": "a1b2", "onednn": True, "deaths": deaths}
+    path.write_text(json.dumps({"format": 1, "settings": [entry]}))
+    assert Quarantine(path).verdict(KEY) is not None
+
+
+@pytest.mark.parametrize("key", [KEY, Key("a1b2", onednn=None, tf32=True)])
+def test_what_ran_when_the_tuner_was_killed_counts_once(path: Path, key: Key) -> None:
+    begun = {**Quarantine(path).about_to_run(key), "setting": SETTING}
     # Through the journal, as a resumed study reads it.
     begun = json.loads(json.dumps(begun))
     Quarantine(path).died_with_the_tuner(5, begun)
     Quarantine(path).died_with_the_tuner(5, begun)
-    assert Quarantine(path).verdict(KEY) is None
-    again = {**Quarantine(path).about_to_run(KEY), "setting": SETTING}
+    assert Quarantine(path).verdict(key) is None
+    again = {**Quarantine(path).about_to_run(key), "setting": SETTING}
     Quarantine(path).died_with_the_tuner(9, again)
-    assert Quarantine(path).verdict(KEY) is not None
+    assert Quarantine(path).verdict(key) is not None
 
 
 def test_a_death_that_was_counted_before_the_tuner_was_killed_is_not_counted_again(

@@ -45,15 +45,23 @@ def model_worker(options: argparse.Namespace) -> Iterator[WorkerClient]:
 
 
 @contextlib.contextmanager
-def loaded_worker(source: ModelSource, python: str | None, device: str) -> Iterator[WorkerClient]:
-    """A worker that has loaded ``source`` for runtime ``engine``, without data.
+def loaded_worker(
+    source: ModelSource, python: str | None, device: str, runtime: str = "engine"
+) -> Iterator[WorkerClient]:
+    """A worker that has loaded ``source`` without data.
+
+    Args:
+        source: the model.
+        python: an interpreter with TensorFlow; None: this one.
+        device: whose kernels and rules count.
+        runtime: one that rewrites the graph itself, ``engine`` or ``xla``.
 
     Raises:
         InputError: the model is wrong.
         TargetError: the interpreter is, or has no TensorFlow.
     """
     with empty_worker(python) as worker:
-        worker.load(source, None, "engine", device)
+        worker.load(source, None, runtime, device)
         yield worker
 
 

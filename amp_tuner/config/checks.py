@@ -25,7 +25,7 @@ from amp_tuner.judge.metrics import DECIDING, Metric, find_metric
 
 #: What runs in this version, by key; other values that a study file may have are planned.
 AVAILABLE = {
-    "runtime": ("engine", "tensorflow", "itex"),
+    "runtime": ("engine", "tensorflow", "itex", "xla"),
     "device": ("cpu", "gpu"),
     "sampler": ("tpe", "nsga2", "gp", "random"),
 }
@@ -135,6 +135,17 @@ def _profile(sections: Sections) -> Iterator[Problem]:
         yield Problem("$.target.profile", "only runtime roofline has a device profile; remove it")
 
 
+def _baseline(sections: Sections) -> Iterator[Problem]:
+    target = sections.target
+    if target is None or target.baseline is None:
+        return
+    if target.runtime != "xla":
+        message = "only runtime xla has a choice of FP32 baselines; remove it"
+        yield Problem("$.target.baseline", message)
+    elif target.baseline == "tf32" and target.device == "cpu":
+        yield Problem("$.target.baseline", "cpu has no tf32; allowed: fp32")
+
+
 def _data(sections: Sections) -> Iterator[Problem]:
     data = sections.data
     if data is not None and (data.path is None) == (data.function is None):
@@ -219,6 +230,7 @@ CHECKS: tuple[Callable[[Sections], Iterator[Problem]], ...] = (
     _data_types,
     _rules,
     _profile,
+    _baseline,
     _data,
     _goal,
     _also,

@@ -14,6 +14,7 @@ from amp_tuner.amp.rules import ITEX, rule_set
 from amp_tuner.records import FLOAT32, Point
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+XLA_VARIABLES = {"XLA_FLAGS": "--xla_allow_excess_precision=false"}
 _TF_PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
 _ITEX_PREFIX = "ITEX_AUTO_MIXED_PRECISION"
 
@@ -65,6 +66,16 @@ def activation(point: Point) -> Activation:
         # By default it wraps FP32 kernels in casts and computes nothing in 16 bits.
         variables[f"{_TF_PREFIX}EMULATE_FP16"] = "0"
     return Activation(unset, {**variables, **point.environment}, option)
+
+
+def baked_activation(point: Point) -> Activation:
+    """What the process that serves ``point``'s baked model needs.
+
+    The family's pass must not rewrite again what is baked already: its variables are removed. XLA
+    must not keep more precision than the graph asks for, as it did not when it was measured.
+    """
+    variables = XLA_VARIABLES if point.runtime == "xla" else onednn_switch(point)
+    return Activation(family_variables(point.family), variables, None)
 
 
 def onednn_switch(point: Point) -> dict[str, str]:

@@ -38,6 +38,7 @@ _POINT_KEYS = (
     "runtime",
     "device",
     "onednn",
+    "tf32",
     "family",
     "rules",
     "lists",
@@ -219,6 +220,7 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
         "data_type": setting.data_type,
         "level": setting.level,
         "onednn": setting.onednn,
+        "tf32": setting.tf32,
         "family": point.family,
         "rules": point.rules,
         "moves": dict(sorted(setting.moves.items())),
@@ -257,8 +259,10 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
 
 def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
     """What :func:`_point_to_plain` gave, in the shape of a :class:`Point`; types are as found."""
+    # Files of before there was runtime xla know nothing of its switch.
+    plain = {"tf32": None, **plain}
     speedup, accuracy = plain["speedup"], plain["accuracy"]
-    own = ("data_type", "moves", "level", "onednn")
+    own = ("data_type", "moves", "level", "onednn", "tf32")
     graph = ("graph_id", "nodes_16bit", "casts")
     return {
         **{key: value for key, value in plain.items() if key not in (*own, *graph, "format")},

@@ -21,12 +21,14 @@ from amp_tuner.runtime.itex_runtime import ItexRuntime, itex_version
 from amp_tuner.runtime.pass_dumps import describe_dump
 from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
 from amp_tuner.runtime.stock_runtime import StockRuntime
+from amp_tuner.runtime.xla_runtime import XlaRuntime
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
 
 RUNTIMES: Mapping[str, Callable[[ModelSource, str, Threads, str], Runtime]] = {
     "engine": EngineRuntime,
     "tensorflow": StockRuntime,
     "itex": ItexRuntime,
+    "xla": XlaRuntime,
 }
 DEVICES = ("cpu", "gpu")
 
@@ -134,10 +136,20 @@ class ModelHost:
         self._candidates[key] = candidate
         return {
             "seconds": time.perf_counter() - started_s,
+            "steps_s": {},
             "type_attributes_16bit": built.type_attributes_16bit,
             "graph_matches": not built.differences,
             "differences": list(built.differences[:_NAMED_DIFFERENCES]),
         }
+
+    def lower(self, candidate: Candidate, *, tf32: bool, stablehlo: str) -> dict[str, Any]:
+        """The artifact of a setting; see ``XlaRuntime.lower``."""
+        runtime = self._runtime
+        if not isinstance(runtime, XlaRuntime):
+            raise TargetError("only a model that was loaded for runtime xla is lowered")
+        started_s = time.perf_counter()
+        lowered = runtime.lower(candidate, self._first_feed, tf32=tf32, stablehlo=stablehlo)
+        return {**lowered, "seconds": time.perf_counter() - started_s}
 
     def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:
         """Writes outputs of samples; returns the seconds that inference took."""
@@ -194,7 +206,7 @@ def _check_target(runtime: str, device: str) -> None:
         raise TargetError(f"device {device} is not available; allowed: {', '.join(DEVICES)}")
     if runtime == "itex":
         _check_itex(device)
-    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
+    if device == "gpu" and runtime != "xla" and not tf.config.list_physical_devices("GPU"):
         raise TargetError(f"TensorFlow {tf.__version__} under {sys.executable} sees no GPU")
 
 

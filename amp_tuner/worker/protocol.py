@@ -13,6 +13,9 @@ Arrays travel as ``.npz`` files (never pickled) whose paths are in the messages.
 here: exit code 3), ``failed`` (this setting failed: the trial's cause). A worker that dies
 closes the pipe; the tuner reads its exit status and its last words from what it printed.
 
+A runner (``amp_tuner/runner``) is started and speaks in the same way, with fewer actions: for
+runtime ``xla`` a worker lowers a setting to files (``lower``), which the runner builds and runs.
+
 This module runs on both sides: standard library only, Python 3.9.
 """
 
@@ -30,6 +33,7 @@ ACTIONS = (
     "load",
     "describe",
     "build",
+    "lower",
     "outputs",
     "block",
     "drop",

@@ -42,8 +42,7 @@ def plans(session: Session, wanted: int, seed: int) -> Iterator[Plan]:
             return
         data_type = str(random.choice(session.space.data_types))
         moves = {op: str(random.choice(DESTINATIONS)) for op in session.space.op_types}
-        onednn = session.bench.baseline_onednn
-        plan = session.planner.plan(Setting(data_type, moves, onednn=onednn))
+        plan = session.planner.plan(session.switched(Setting(data_type, moves)))
         if plan.effective.graph_id not in seen:
             seen.add(plan.effective.graph_id)
             yield plan

@@ -42,6 +42,7 @@ from amp_tuner.records import (
 )
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.session import Session
+from amp_tuner.switches import ONEDNN
 from amp_tuner.tuning import Tuning
 from amp_tuner.worker.protocol import LoadedModel, TensorInfo
 
@@ -101,23 +102,24 @@ class SimulatedBench:
     """Stands in for :class:`Bench`; speed-up and loss depend on the effective graph alone.
 
     Attributes:
-        baseline_onednn: as the bench has it.
+        switch, baseline_state: as the bench has them.
         device_s: seconds that drawing figures took, which are no tuner's.
         device_cpu_s: the same in seconds of the CPU.
     """
 
     def __init__(self) -> None:
-        self.baseline_onednn = True
+        self.switch = ONEDNN
+        self.baseline_state = True
         self.device_s = 0.0
         self.device_cpu_s = 0.0
 
-    def float32_pair(self) -> tuple[Measurement, Measurement]:
-        """FP32 under both switches."""
-        return self._drawn(FLOAT32_GRAPH.graph_id), self._drawn(FLOAT32_GRAPH.graph_id)
+    def float32(self) -> dict[bool, Measurement]:
+        """FP32 under each state of the switch."""
+        return {state: self._drawn(FLOAT32_GRAPH.graph_id) for state in self.switch.states}
 
-    def keep_only(self, onednn: bool) -> None:
+    def keep_only(self, state: bool) -> None:
         """Nothing to end."""
-        self.baseline_onednn = onednn
+        self.baseline_state = state
 
     def measure(
         self, plan: Plan, *_: Any, dominated_below: Callable[[Accuracy], float] | None, **__: Any

@@ -160,7 +160,7 @@ def test_a_link_in_the_folder_is_not_followed(name: str, tmp_path: Path) -> None
 
 def test_code_that_lies_in_the_scratch_folder_is_not_imported(tmp_path: Path) -> None:
     """It is on the worker's path while a study runs."""
-    planted = tmp_path / "run" / "work" / "worker-onednn" / "import" / "sitecustomize.py"
+    planted = tmp_path / "run" / "work" / "worker-on" / "import" / "sitecustomize.py"
     planted.parent.mkdir(parents=True)
     planted.write_text("raise SystemExit('pwned')")
     (tmp_path / "run" / "study.json").write_text("{}")

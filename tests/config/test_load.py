@@ -182,8 +182,11 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
 @pytest.mark.parametrize(
     ("places", "where", "message"),
     [
-        ({"target__runtime": "xla"}, "$.target.runtime", "xla is planned but not available"),
-        ({"target__runtime": "roofline"}, "$.target.runtime", "allowed: engine, tensorflow"),
+        (
+            {"target__runtime": "roofline"},
+            "$.target.runtime",
+            "allowed: engine, tensorflow, itex, xla",
+        ),
         ({"target__device": "tpu"}, "$.target.device", "tpu is planned but not available"),
         ({"search__sampler": "amp"}, "$.search.sampler", "allowed: tpe, nsga2, gp, random"),
         (
@@ -215,6 +218,12 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
             "tensorflow on gpu has no bfloat16 pass; allowed: float16",
         ),
         ({"target__profile": "x.yaml"}, "$.target.profile", "only runtime roofline"),
+        ({"target__baseline": "fp32"}, "$.target.baseline", "only runtime xla has a choice"),
+        (
+            {"target__runtime": "xla", "target__baseline": "tf32"},
+            "$.target.baseline",
+            "cpu has no tf32; allowed: fp32",
+        ),
         ({"data__path": None}, "$.data", "found neither of path and function"),
         ({"data__function": "m:f"}, "$.data", "found both of path and function"),
         ({"data__function": "m.f", "data__path": None}, "$.data.function", "'module:function'"),
@@ -320,7 +329,7 @@ def test_a_metric_of_ones_own_has_a_direction() -> None:
     assert config.accuracy.direction == "minimize"
 
 
-@pytest.mark.parametrize("runtime", ["engine", "tensorflow", "itex"])
+@pytest.mark.parametrize("runtime", ["engine", "tensorflow", "itex", "xla"])
 def test_the_plain_form_loads_again_as_the_same_study(tmp_path: Path, runtime: str) -> None:
     config = check(
         changed(target__runtime=runtime, target__data_types=["bfloat16"], target__rules={})

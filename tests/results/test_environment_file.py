@@ -156,3 +156,14 @@ def test_whatever_the_texts_hold_sourcing_runs_nothing_and_gives_them_exactly(
 def test_a_value_that_no_variable_can_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="a zero byte"):
         environment_text(point(environment={"A": "x\0y"}), measured=True)
+
+
+def test_around_a_baked_model_that_xla_compiles_there_are_its_flags_and_no_lists() -> None:
+    measured = replace(POINTS["BF16"], runtime="xla", setting=Setting("bfloat16", tf32=True))
+    text = environment_text(measured, measured=False, compiled=True)
+    assert PREDICTED not in text
+    assert [line for line in text.splitlines() if line.startswith("export")] == [
+        "export XLA_FLAGS=--xla_allow_excess_precision=false"
+    ]
+    assert "jit_compile=True" in text
+    assert "speed-up over TF32: " in text

@@ -88,7 +88,7 @@ def test_a_point_of_before_these_keys_is_read(tmp_path: Path) -> None:
     graph = EffectiveGraph("a1b2", 31, 4)
     write_point(tmp_path / "p.yaml", replace(POINTS["minimal"], effective=graph))
     content = load_yaml((tmp_path / "p.yaml").read_text(encoding="utf-8"), "p")
-    for key in ("minimised_from", "runs", "throughput", "stop_reason"):
+    for key in ("minimised_from", "runs", "throughput", "stop_reason", "tf32"):
         del content[key]
     (tmp_path / "older.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert read_point(tmp_path / "older.yaml") == point(effective=graph)

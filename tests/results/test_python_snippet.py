@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amp_tuner.amp.environment import family_variables
-from amp_tuner.records import Point, Setting
+from amp_tuner.records import BAKED, Point, Setting
 from amp_tuner.results.activation import activation
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.python_snippet import python_text
@@ -49,9 +49,7 @@ def run(
 
 def written(folder: Path, given_point: Point) -> Path:
     path = folder / "best.py"
-    path.write_text(
-        python_text(given_point, baked=given_point.runtime == "engine"), encoding="utf-8"
-    )
+    path.write_text(python_text(given_point, baked=given_point.runtime in BAKED), encoding="utf-8")
     return path
 
 
@@ -250,7 +248,7 @@ def test_itex_gives_the_predicted_graph_in_a_fresh_process(tmp_path: Path, form:
     assert said == "same effective graph\n"
 
 
-BAKED = """
+LOADED = """
 import best
 try:
     best.load()
@@ -269,7 +267,7 @@ print(float(model.signatures["serving_default"](tf.constant(4.0))["output_0"]))
 
 def test_the_engines_module_loads_the_baked_model_beside_it(tmp_path: Path) -> None:
     written(tmp_path, point("tf-cpu-bfloat16", MOVES, runtime="engine"))
-    missing, doubled = run(BAKED, tmp_path).splitlines()
+    missing, doubled = run(LOADED, tmp_path).splitlines()
     assert missing.endswith("best is not there: amp-tune export --format savedmodel")
     assert doubled == "8.0"
 
@@ -293,3 +291,44 @@ def test_whatever_the_texts_hold_the_module_does_the_same(text: str, baked: bool
             if isinstance(node, ast.Dict):
                 node.keys, node.values = [], []
     assert ast.dump(plain) == ast.dump(sly)
+
+
+COMPILED = """
+import best
+best.apply()
+import numpy as np
+import tensorflow as tf
+
+module = tf.Module()
+
+
+def halves(a, b):
+    return a * b + b * b * a - a
+
+
+def serve(x, y):
+    return {"z": tf.cast(halves(tf.cast(x, tf.bfloat16), tf.cast(y, tf.bfloat16)), tf.float32)}
+
+
+spec = [tf.TensorSpec([None], tf.float32, name=name) for name in "xy"]
+module.serve = tf.function(serve, input_signature=spec)
+tf.saved_model.save(module, "best", signatures={"serving_default": module.serve})
+x, y = (np.random.default_rng(seed).normal(size=500).astype("float32") for seed in (0, 1))
+stepwise = serve(tf.constant(x), tf.constant(y))["z"].numpy()
+run = best.compiled()
+print(np.array_equal(run(x=x, y=y)["z"].numpy(), stepwise))
+print(tf.config.experimental.tensor_float_32_execution_enabled())
+"""
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_xlas_module_compiles_the_baked_model_as_it_was_measured(
+    tmp_path: Path, tf32: bool
+) -> None:
+    """No rounding is skipped, and TF32 is on where the baseline had it."""
+    setting = Setting("bfloat16", tf32=tf32)
+    written(tmp_path, point("tf-cpu-bfloat16", MOVES, runtime="xla", setting=setting))
+    assert run(COMPILED, tmp_path, XLA_FLAGS="--xla_cpu_enable_fast_math=false").split() == [
+        "True",
+        str(tf32),
+    ]

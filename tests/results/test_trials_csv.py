@@ -43,7 +43,7 @@ def test_what_has_no_value_is_empty(tmp_path: Path) -> None:
     assert empty == {
         *("anchor", "speedup", "speedup_low", "speedup_high"),
         *("accuracy", "accuracy_low", "accuracy_high", "drop", "feasible"),
-        *("cached_from", "nodes_16bit", "casts", "graph_id", "notices"),
+        *("tf32", "cached_from", "nodes_16bit", "casts", "graph_id", "notices"),
     }
     assert row["cause"] == "SIGSEGV"
 

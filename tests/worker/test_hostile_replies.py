@@ -12,6 +12,7 @@ import pytest
 from amp_tuner.errors import WorkerFailure
 from amp_tuner.worker import supervisor
 from amp_tuner.worker.client import WorkerClient
+from amp_tuner.worker.conversation import Conversation
 from amp_tuner.worker.protocol import Threads
 from amp_tuner.worker.supervisor import WorkerProcess
 
@@ -40,7 +41,10 @@ def liar(tmp_path: Path) -> Iterator[Liar]:
         )
         clients.append(
             WorkerClient(
-                process, threads=Threads(), scratch=tmp_path, timeout_s=30, dropped_variables=()
+                Conversation(process, timeout_s=30),
+                threads=Threads(),
+                scratch=tmp_path,
+                dropped_variables=(),
             )
         )
         return clients[-1]
