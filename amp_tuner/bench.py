@@ -38,6 +38,8 @@ from amp_tuner.worker.protocol import Candidate, LoadedModel
 from amp_tuner.workers import Start, Worker, model_source
 
 _CANDIDATE = "candidate"
+#: A target on which so many workers in a row do not even run FP32 is given up.
+STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,13 @@ class Bench:
                 return held
             # It died while nobody asked it anything: no setting's doing.
             held.close()
-        try:
-            self._workers[state] = self._loaded(state)
-        except TargetError:
-            # What ended the last worker (an operator, the system short of memory) may have ended
-            # this one as well; a night is not given up for that.
-            self._workers[state] = self._loaded(state)
+        for _ in range(STARTS - 1):
+            # What ended the last worker (an operator, the system short of memory) may end the next
+            # one as it starts; a night is not given up for that.
+            with contextlib.suppress(TargetError):
+                self._workers[state] = self._loaded(state)
+                return self._workers[state]
+        self._workers[state] = self._loaded(state)
         return self._workers[state]
 
     def _loaded(self, state: bool) -> Worker:

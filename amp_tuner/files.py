@@ -6,10 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+#: As :func:`whole_file` names what is not whole yet.
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 @contextlib.contextmanager
@@ -38,6 +42,13 @@ def whole_file(path: Path, *, shared: bool = False) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers of :func:`whole_file` left; nobody may be writing below there."""
+    for path in folder.rglob(".*"):
+        if _LEFTOVER.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

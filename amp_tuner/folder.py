@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from amp_tuner.errors import InputError, Problem
-from amp_tuner.files import write_json
+from amp_tuner.files import remove_leftovers, write_json
 from amp_tuner.stored import FORMAT, StoredStudy, read_stored
 
 
@@ -156,6 +156,7 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
         root.mkdir(parents=True, exist_ok=True)
         _check_links(folder)
         lock = Lock(folder)
+        remove_leftovers(root)
         _empty_work(folder)
     except OSError as error:
         message = f"cannot write to {root}: {error.strerror}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_tuner.bench import Bench
+from amp_tuner.bench import STARTS, Bench
 from amp_tuner.config.load import load_study
 from amp_tuner.data import open_data
 from amp_tuner.errors import TargetError
@@ -50,17 +50,30 @@ def test_a_live_worker_is_kept(bench: Callable[[Starts], Bench], worker: WorkerC
     assert measuring.worker(True) is measuring.worker(True)
 
 
-def test_a_worker_that_does_not_start_is_tried_once_more(
+def test_a_worker_that_does_not_start_is_tried_again(
     bench: Callable[[Starts], Bench], worker: WorkerClient
 ) -> None:
-    assert bench([TargetError("killed at its start"), worker]).worker(True) is worker
+    killed = [TargetError("killed at its start")] * (STARTS - 1)
+    assert bench([*killed, worker]).worker(True) is worker
 
 
-def test_a_target_that_starts_no_worker_twice_is_given_up(
+def test_a_target_that_starts_no_worker_again_and_again_is_given_up(
     bench: Callable[[Starts], Bench],
 ) -> None:
-    with pytest.raises(TargetError, match="again"):
-        bench([TargetError("once"), TargetError("again")]).worker(True)
+    starts: Starts = [TargetError(f"start {number}") for number in range(STARTS)]
+    with pytest.raises(TargetError, match=f"start {STARTS - 1}"):
+        bench(starts).worker(True)
+
+
+def test_a_worker_that_died_while_nobody_asked_is_replaced_and_costs_no_trial(
+    bench: Callable[[Starts], Bench], worker: WorkerClient, fresh_worker: Launcher
+) -> None:
+    idle = fresh_worker()
+    measuring = bench([idle, worker])
+    assert measuring.worker(True) is idle
+    os.kill(idle.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, idle.pid, os.WEXITED | os.WNOWAIT)
+    assert measuring.worker(True) is worker
 
 
 def test_a_worker_that_dies_under_fp32_is_the_targets_fault_and_is_replaced(

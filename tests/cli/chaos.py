@@ -97,8 +97,8 @@ def ended_again_and_again(
 ) -> History:
     """Runs a study through ``hits`` at random moments, those at the tuner end it; then to its end.
 
-    A worker is hit while its tuner lives on, so one run may take many of those. ``last`` is added
-    to the command line of the last run.
+    A worker is hit while its tuner lives on, so one run may take many of those; the tuner is hit
+    where no worker lives. ``last`` is added to the command line of the last run.
     """
     path = small_study.write_study(folder, dict(plain))
     history, known, chance = History(folder / "run"), dict[str, bytes](), random.Random(seed)
@@ -107,9 +107,11 @@ def ended_again_and_again(
         with started(path) as tuner:
             while left:
                 hit = left.pop(0)
-                a_while(tuner, history.run, chance, start=hit.kind == signal.SIGKILL)
-                if hit.at_worker and tuner.poll() is None:
-                    history.rounds += killed_a_worker(tuner, hit, chance)
+                # A worker that is killed at each of its starts is the target's end.
+                start = hit.kind == signal.SIGKILL and not hit.at_worker
+                a_while(tuner, history.run, chance, start=start)
+                if hit.at_worker and killed_a_worker(tuner, hit, chance):
+                    history.rounds += 1
                     continue
                 alive = workers(tuner)
                 history.rounds += tuner.poll() is None

@@ -22,7 +22,7 @@ MANY = 10**6
 def test_the_time_budget_bounds_the_wall_clock_to_within_a_trial(
     quick: Command, small: Files, tmp_path: Path
 ) -> None:
-    budget_s, trial_s = 8, 10
+    budget_s, trial_s = 6, 10
     plain = small_study.study(
         small.model,
         small.data,

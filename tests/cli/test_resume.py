@@ -197,11 +197,11 @@ def test_a_second_tuner_on_the_same_folder_is_refused(history: History) -> None:
 
 def test_proposals_are_those_of_an_uninterrupted_study(history: History, tmp_path: Path) -> None:
     """A fresh study that is told the same values, in one go, asks for the same settings."""
+    study = json.loads((history.run / "study.json").read_text())["config"]
     told = optuna.load_study(
-        study_name=None,
+        study_name=study["name"],
         storage=JournalStorage(JournalFileBackend(str(history.run / "study.journal"))),
     ).trials
-    study = json.loads((history.run / "study.json").read_text())["config"]
     again, known_in_a_row, drawn = replayed(tmp_path, told[0], study), 0, 0
     for trial in trials_of(history.run):
         asked = told[trial.number]
