@@ -48,10 +48,10 @@ def test_the_time_budget_bounds_the_wall_clock_to_within_a_trial(
 def test_a_budget_that_fp32_alone_uses_up_says_so_and_ends_with_fp32(
     quick: Command, small: Files, tmp_path: Path
 ) -> None:
-    plain = small_study.study(small.model, small.data, search={"time_budget": "1s"})
+    plain = small_study.study(small.model, small.data, search={"time_budget": "0.1s"})
     ended = quick("--config", small_study.write_study(tmp_path, plain))
     assert ended.code == 0
-    assert "the time budget (1s) is used up before a 16-bit setting was timed" in ended.out
+    assert "the time budget (0.1s) is used up before a 16-bit setting was timed" in ended.out
     assert "FP32 is best on this machine" in ended.out
     front = yaml.safe_load((tmp_path / "run" / "pareto" / "front.yaml").read_text())
     assert front["best"] is not None
