@@ -1,6 +1,8 @@
 """How fast the engine is: against TensorFlow's own pass, and as graphs grow.
 
-python experiments/engine/benchmark.py
+    python experiments/engine/benchmark.py [growth]
+
+With ``growth`` only what large graphs cost is measured.
 
 Ratios come with the 95 % interval of the median of paired rounds (bootstrap).
 """
@@ -14,10 +16,12 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
@@ -31,11 +35,15 @@ from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.runtime.describe import describe
+from amp_tuner.runtime.graph_inputs import producer
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
+from tests.rewrite.keras_models import OTHERS
 
 ROUNDS = 60
 GROWTH_ROUNDS = 15
 SMALL, LARGE = 10_000, 1_000_000
+#: With ResNet50, what large graphs are made of.
+MIXED = ("Transformer", "GRU with loops of the old kind", "U-Net", "training")
 RULES = rule_set("tf-cpu-bfloat16")
 
 
@@ -91,22 +99,36 @@ def median_ratio(left: Sequence[float], right: Sequence[float]) -> str:
     return f"{np.median(ratios):.2f} [{low:.2f}, {high:.2f}]"
 
 
-def tiled(graph: TypedGraph, nodes: int) -> TypedGraph:
-    """Copies of ``graph`` one after the other, about ``nodes`` nodes in all."""
-    copies = max(1, round(nodes / len(graph.nodes)))
+def mix() -> list[TypedGraph]:
+    """Convolutions, attention, loops with TensorLists, resizing, gradients."""
+    graphs = [resnet50(), *(OTHERS[name]() for name in MIXED)]
+    return [describe(graph_def, RULES, _ends(graph_def)) for graph_def in graphs]
+
+
+def _ends(graph_def: graph_pb2.GraphDef) -> list[str]:
+    read = {producer(name) for node in graph_def.node for name in node.input}
+    return [node.name for node in graph_def.node if node.name not in read]
+
+
+def tiled(graphs: Sequence[TypedGraph], nodes: int) -> TypedGraph:
+    """Copies of ``graphs`` one after the other, about ``nodes`` nodes in all."""
+    copies = max(1, round(nodes / sum(len(graph.nodes) for graph in graphs)))
     all_nodes, vertices, edges = [], [], []
-    for copy in range(copies):
-        first_node, first = len(all_nodes), len(vertices)
-        all_nodes += [node._replace(name=f"{node.name}_{copy}") for node in graph.nodes]
-        vertices += [one._replace(node=one.node + first_node) for one in graph.vertices]
-        edges += [
-            one._replace(source=one.source + first, target=one.target + first)
-            for one in graph.edges
-        ]
-        if copy:
-            # What the copy before ends with feeds what this one begins with.
-            edges.append(edges[0]._replace(source=first - 1, target=first + edges[0].target))
-    return replace(graph, nodes=tuple(all_nodes), vertices=tuple(vertices), edges=tuple(edges))
+    for _ in range(copies):
+        for graph in graphs:
+            first_node, first = len(all_nodes), len(vertices)
+            all_nodes += [node._replace(name=f"{node.name}_{first_node}") for node in graph.nodes]
+            vertices += [one._replace(node=one.node + first_node) for one in graph.vertices]
+            edges += [
+                one._replace(source=one.source + first, target=one.target + first)
+                for one in graph.edges
+            ]
+            if first:
+                # What the graph before ends with feeds what this one begins with.
+                begin = graph.edges[0]
+                edges.append(begin._replace(source=first - 1, target=first + begin.target))
+    whole = graphs[0]
+    return replace(whole, nodes=tuple(all_nodes), vertices=tuple(vertices), edges=tuple(edges))
 
 
 def microseconds(graph: TypedGraph, rules: RuleSet) -> tuple[float, float]:
@@ -119,9 +141,9 @@ def microseconds(graph: TypedGraph, rules: RuleSet) -> tuple[float, float]:
     return scale * (ready - started), scale * (time.perf_counter() - ready)
 
 
-def growth(graph: TypedGraph, rules: RuleSet) -> None:
+def growth(graphs: Sequence[TypedGraph], rules: RuleSet) -> None:
     """Cost per node of preparing and painting, at SMALL and at LARGE nodes in turn."""
-    small, large = tiled(graph, SMALL), tiled(graph, LARGE)
+    small, large = tiled(graphs, SMALL), tiled(graphs, LARGE)
     gc.collect()
     seen: dict[str, list[tuple[float, float]]] = {"small": [], "large": []}
     for _ in range(GROWTH_ROUNDS):
@@ -135,10 +157,10 @@ def growth(graph: TypedGraph, rules: RuleSet) -> None:
     print(f"growth, {LARGE:,} against {SMALL:,} nodes: {ratio}")
 
 
-def memory(graph: TypedGraph, rules: RuleSet) -> None:
+def memory(graphs: Sequence[TypedGraph], rules: RuleSet) -> None:
     """Bytes a node of a typed graph with what is prepared of it and kept from painting it."""
     tracemalloc.start()
-    large = tiled(graph, 100_000)
+    large = tiled(graphs, 100_000)
     typed = tracemalloc.get_traced_memory()[0]
     prepared = prepare(large, rules)
     paint(prepared, rules.lists)
@@ -149,10 +171,9 @@ def memory(graph: TypedGraph, rules: RuleSet) -> None:
 
 
 def main() -> None:
-    graph_def = resnet50()
-    typed = describe(graph_def, RULES, ["x", "Identity"])
     if "growth" not in sys.argv[1:]:
-        prepared = prepare(typed, RULES)
+        graph_def = resnet50()
+        prepared = prepare(describe(graph_def, RULES, ["x", "Identity"]), RULES)
         stock = stock_pass(graph_def)
         stock()
         print(f"ResNet50, {len(graph_def.node)} nodes, {os.cpu_count()} virtual cores")
@@ -161,8 +182,9 @@ def main() -> None:
         data = graph_def.SerializeToString()
         ratio = paired_ratio(lambda: full_rewrite(data), stock, 1)
         print(f"full rewrite / stock pass: {ratio}")
-    memory(typed, RULES)
-    growth(typed, RULES)
+    graphs = mix()
+    memory(graphs, RULES)
+    growth(graphs, RULES)
 
 
 if __name__ == "__main__":

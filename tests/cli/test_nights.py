@@ -206,12 +206,17 @@ def test_a_setting_that_fails_on_held_back_samples_is_named_and_is_not_published
     ended = quick("--config", small_study.write_study(tmp_path, plain))
     assert ended.code == 0
     run = tmp_path / "run"
-    (number,) = [event["trial"] for event in events(run, "not_confirmed")]
-    assert f"trial {number} failed when it was measured again: outputs are not finite" in ended.out
-    assert "not finite" in (run / "failures" / f"{number:04d}-confirmation.log").read_text()
+    numbers = [event["trial"] for event in events(run, "not_confirmed")]
+    # One graph or two, as fast as they happen to look.
+    assert numbers
     table = pd.read_csv(run / "trials.csv").set_index("number")
-    assert table.loc[number, "state"] == "COMPLETE"
-    assert not (run / "pareto" / f"{number:03d}.yaml").exists()
+    for number in numbers:
+        failed = f"trial {number} failed when it was measured again: outputs are not finite"
+        assert failed in ended.out
+        words = (run / "failures" / f"{number:04d}-confirmation.log").read_text()
+        assert "not finite" in words
+        assert table.loc[number, "state"] == "COMPLETE"
+        assert not (run / "pareto" / f"{number:03d}.yaml").exists()
     assert "FP32 is best on this machine" in ended.out
 
 
