@@ -42,8 +42,11 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Targets that cannot share the tuner's environment: older TensorFlow, older Python.
+# Targets that cannot share the tuner's environment: older TensorFlow, older Python, JAX alone.
 environments: .environments/tf215/.installed .environments/tf215-py39/.installed .environments/itex/.installed
+environments: .environments/jax/.installed
+
+.environments/jax/.installed: environments-jax.txt
 
 .environments/%/.installed: environments.txt environments-itex.txt
 	@pins=environments.txt
@@ -53,6 +56,7 @@ environments: .environments/tf215/.installed .environments/tf215-py39/.installed
 	      "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 9))' 2>/dev/null && echo "$$p" && break; done || true)
 	    what="tensorflow-cpu==2.15.1" ;;
 	  itex) python=$(PYTHON); what="intel-extension-for-tensorflow[cpu]==2.15.0.0"; pins=environments-itex.txt ;;
+	  jax) python=$(PYTHON); what="jax==0.10.2"; pins=environments-jax.txt ;;
 	esac
 	rm -rf ".environments/$*"
 	if [ -z "$$python" ]; then echo "SKIPPED: no interpreter for .environments/$*: its tests will not run" >&2; exit 0; fi

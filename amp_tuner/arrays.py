@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,13 @@ _CHUNK_BYTES = 1 << 20
 _SUFFIX = ".npy"
 #: What a damaged or foreign file raises when it is read.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError)
+
+#: What NumPy raises for a header that describes no array; Python's own parser reads it.
+_NO_HEADER = (
+    *(MemoryError, RecursionError, SyntaxError, TypeError, ValueError),
+    tokenize.TokenError,
+)
+_SHOWN = 200
 
 
 class BadArrays(ValueError):
@@ -59,8 +67,8 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> ArrayHeader | st
     with archive.open(info) as file:
         try:
             header = _parse(file)
-        except (ValueError, TypeError) as error:
-            return f"its header cannot be read: {str(error).splitlines()[0]}"
+        except _NO_HEADER as error:
+            return f"its header cannot be read: {''.join(str(error).splitlines()[:1])[:_SHOWN]}"
         start = file.tell()
     if header.dtype.hasobject:
         return (
@@ -80,6 +88,24 @@ def _parse(file: IO[bytes]) -> ArrayHeader:
         raise ValueError(f"version {version} of the format")
     shape, fortran, dtype = readers[version](file)
     return ArrayHeader(shape, dtype, fortran)
+
+
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """One array, whole.
+
+    Raises:
+        BadArrays: there is none of that name, it is damaged, or holds Python objects.
+    """
+    header = read_headers(path).get(name, "it is not there")
+    if isinstance(header, str):
+        raise BadArrays(f"array {name!r} cannot be used: {header}")
+    try:
+        # Not np.load: it would take a member of that name without the suffix for the array.
+        with zipfile.ZipFile(path) as archive, archive.open(name + _SUFFIX) as file:
+            array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+            return array
+    except (*_DAMAGE, ValueError) as error:
+        raise BadArrays(f"array {name!r} is damaged: {error}") from error
 
 
 def iterate(path: Path, name: str, header: ArrayHeader) -> Iterator[NDArray[Any]]:

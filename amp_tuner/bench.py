@@ -6,139 +6,116 @@ that dies is replaced when the next setting needs it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from amp_tuner.amp.rules import RuleSet, rule_set, rule_set_of_runtime
+from amp_tuner.amp.rules import ITEX, TENSORFLOW, RuleSet, rule_set, rule_set_of_runtime
+from amp_tuner.arrays import BadArrays, read_array
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.data import DataSet
+from amp_tuner.data import DataSet, Slice
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.functions import runner_for
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.judge.accuracy import baseline_accuracy, chosen_output, judge
+from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.judge.metrics import is_function
 from amp_tuner.judge.scores import relative_error
 from amp_tuner.ladder import FEWEST_JUDGED, Ladder, is_audited
 from amp_tuner.measure.hardware import machine_state
 from amp_tuner.measure.sides import against_itself, turned
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
-from amp_tuner.planning import Plan
+from amp_tuner.planning import Plan, unpredicted
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
-from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.launch import launch
-from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
+from amp_tuner.switches import ONEDNN, Switch
+from amp_tuner.worker.protocol import Candidate, LoadedModel
+from amp_tuner.workers import Start, Worker, model_source
 
 _CANDIDATE = "candidate"
-#: How the notice begins that tells of another conversion than was predicted.
-UNPREDICTED = "the real pass converted another graph than was predicted"
-#: A smaller difference in speed is none (the threshold that criterion.rs uses, too).
-TIE = 0.01
-
-Start = Callable[[bool], WorkerClient]
-
-
-def unpredicted(differences: Sequence[str]) -> str:
-    """The notice about a graph that is not the predicted one; names where it differs."""
-    return f"{UNPREDICTED}: {'; '.join(differences)}"
-
-
-def starter(config: StudyConfig, scratch: Path) -> Start:
-    """How this study starts a worker, given the oneDNN switch."""
-
-    def start(onednn: bool) -> WorkerClient:
-        own = scratch / f"worker-{'onednn' if onednn else 'plain'}"
-        own.mkdir(exist_ok=True)
-        threads = config.target.threads
-        return launch(
-            config.target.python,
-            threads=Threads(threads.intra_op, threads.inter_op),
-            onednn=onednn,
-            worker_memory_bytes=config.limits.worker_memory_bytes,
-            scratch=own,
-            timeout_s=config.limits.trial_seconds,
-            device=config.target.device,
-        )
-
-    return start
-
-
-def model_source(config: StudyConfig) -> ModelSource:
-    """The model as the worker is told of it."""
-    model = config.model
-    return ModelSource(
-        path=str(model.path),
-        signature=model.signature,
-        fetches=tuple(model.fetches or ()),
-        allow_unsafe=model.allow_unsafe,
-    )
+#: A target on which so many workers in a row do not even run FP32 is given up.
+STARTS = 3
 
 
 @dataclass(frozen=True)
-class Slice:
-    """Consecutive samples [start, stop) that accuracy is judged on, and FP32's outputs of them."""
+class Built:
+    """Settings that are ready to run.
 
-    start: int
-    stop: int
-    reference: Any
-    labels: Any
+    Attributes:
+        notices: about conversions that were not the predicted ones.
+        steps_s: of each setting, by its key: seconds of the steps that are known.
+    """
+
+    notices: tuple[str, ...]
+    steps_s: Mapping[str, Mapping[str, float]]
 
 
 class Bench:
-    """Measures settings; one worker per state of the oneDNN switch, started when needed.
+    """Measures settings; one worker per state of the target's switch, started when needed.
 
     Attributes:
-        baseline_onednn: the switch under which FP32 is the baseline.
+        switch: under which FP32 has several forms.
+        baseline_state: the state of the switch under which FP32 is the baseline.
         device_s: seconds of timed blocks and accuracy inference, ever growing.
     """
 
     def __init__(
-        self, config: StudyConfig, start: Start, data: DataSet, loaded: LoadedModel, work: Path
+        self,
+        config: StudyConfig,
+        start: Start,
+        data: DataSet,
+        loaded: LoadedModel,
+        work: Path,
+        switch: Switch = ONEDNN,
     ) -> None:
         self._config = config
         self._start = start
         self._data = data
         self._work = work
-        self._workers: dict[bool, WorkerClient] = {}
+        self._workers: dict[bool, Worker] = {}
         self._slices: dict[str, Slice] = {}
         self._output = chosen_output(config.accuracy, loaded.outputs).name
         self._batch_size = data.batch_size
         self._functions = runner_for(config, work)
-        self.baseline_onednn = True
+        self.switch = switch
+        self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
         self.device_s = 0.0
+        self._timing_inputs: Mapping[str, int] = {}
         self._deadline = math.inf
 
-    def adopt(self, onednn: bool, worker: WorkerClient) -> None:
+    def adopt(self, state: bool, worker: Worker) -> None:
         """Takes over a worker that has the model loaded, but no data yet."""
         self._load(worker)
-        self._workers[onednn] = worker
+        self._workers[state] = worker
 
-    def worker(self, onednn: bool) -> WorkerClient:
-        """The live worker for this switch, started and loaded if there is none.
+    def worker(self, state: bool) -> Worker:
+        """The live worker for this state of the switch, started and loaded if there is none.
 
         Raises:
             TargetError: it cannot even run FP32.
         """
-        held = self._workers.get(onednn)
-        if held is not None and held.alive:
-            return held
-        try:
-            self._workers[onednn] = self._loaded(onednn)
-        except TargetError:
-            # What ended the last worker (an operator, the system short of memory) may have ended
-            # this one as well; a night is not given up for that.
-            self._workers[onednn] = self._loaded(onednn)
-        return self._workers[onednn]
+        held = self._workers.get(state)
+        if held is not None:
+            if held.alive:
+                return held
+            # It died while nobody asked it anything: no setting's doing.
+            held.close()
+        for _ in range(STARTS - 1):
+            # What ended the last worker (an operator, the system short of memory) may end the next
+            # one as it starts; a night is not given up for that.
+            with contextlib.suppress(TargetError):
+                self._workers[state] = self._loaded(state)
+                return self._workers[state]
+        self._workers[state] = self._loaded(state)
+        return self._workers[state]
 
-    def _loaded(self, onednn: bool) -> WorkerClient:
-        worker = self._start(onednn)
+    def _loaded(self, state: bool) -> Worker:
+        worker = self._start(state)
         self._load(worker)
         return worker
 
@@ -148,54 +125,60 @@ class Bench:
             worker.close()
         self._workers.clear()
 
-    def keep_only(self, onednn: bool) -> None:
-        """Ends the worker of the other switch: its memory is the measured one's."""
-        other = self._workers.pop(not onednn, None)
+    def keep_only(self, state: bool) -> None:
+        """Ends the worker of the other state: its memory is the measured one's."""
+        other = self._workers.pop(not state, None)
         if other is not None:
             other.close()
 
     def describe(self) -> dict[str, tuple[RuleSet, TypedGraph]]:
         """Each data type's rule set and graph, as the pass sees it."""
         target = self._config.target
+        worker = self.worker(self.baseline_state)
         rules = {name: rule_set(wanted) for name, wanted in target.rules.items()}
-        if target.runtime == "tensorflow":
+        if target.runtime in (TENSORFLOW, ITEX):
             # The pass is the target's own, so its version decides, not the newest that is known.
-            version = self.worker(True).hello()["tensorflow"]
+            version = worker.hello()[target.runtime]
             rules = {
                 name: rule_set_of_runtime(wanted, version) for name, wanted in target.rules.items()
             }
         names = [rule.identifier for rule in rules.values()]
-        graphs = self.worker(True).describe(names)
+        graphs = worker.describe(names)
         return {name: (rule, graphs[rule.identifier]) for name, rule in rules.items()}
 
-    def float32_pair(self) -> tuple[Measurement, Measurement]:
-        """FP32 with oneDNN off (first) and on (second), each against the faster one.
+    def float32(self) -> dict[bool, Measurement]:
+        """FP32 under each state of the switch, against the baseline.
 
-        Sets :attr:`baseline_onednn`: on, unless off is certainly faster by more than a tie.
+        Sets :attr:`baseline_state` where the faster one is the baseline: on, unless off is
+        certainly faster by more than a tie.
 
         Raises:
             TargetError: FP32 fails on one of them.
         """
-        off, on = self.worker(False), self.worker(True)
+        first, last = self.worker(self.switch.states[0]), self.worker(self.switch.states[-1])
         try:
-            return self._float32_pair(off, on)
+            return self._float32(first, last)
         except WorkerFailure as failure:
             raise _cannot_run(failure) from failure
 
-    def _float32_pair(self, off: WorkerClient, on: WorkerClient) -> tuple[Measurement, Measurement]:
-        timing = self._time(off, FLOAT32, on, FLOAT32, None)
-        self.baseline_onednn = timing.speedup.high >= 1 - TIE
-        baseline, other = (on, off) if self.baseline_onednn else (off, on)
-        reference = self._reference("search", baseline)
-        against = self._outputs(other, FLOAT32, reference.start, reference.stop)
-        chosen = self._judge_baseline(reference)
-        rest = self._judge(reference, against)
-        same = Measurement(
-            FLOAT32_GRAPH, chosen, against_itself(timing, candidate=self.baseline_onednn)
-        )
-        paired = timing if not self.baseline_onednn else turned(timing)
-        different = Measurement(FLOAT32_GRAPH, rest, paired)
-        return (different, same) if self.baseline_onednn else (same, different)
+    def _float32(self, first: Worker, last: Worker) -> dict[bool, Measurement]:
+        machine = machine_state()
+        timing = self.timed(first, FLOAT32, last, FLOAT32, None)
+        if self.switch.baseline is None:
+            self.baseline_state = timing.speedup.high >= 1 - TIME_TIE
+        is_last = self.baseline_state == self.switch.states[-1]
+        baseline, other = (last, first) if is_last else (first, last)
+        reference = self.reference("search", baseline)
+        itself = against_itself(timing, candidate=is_last)
+        judged = self._judge_baseline(reference)
+        chosen = Measurement(FLOAT32_GRAPH, judged, itself, machine=machine)
+        if len(self.switch.states) == 1:
+            return {self.baseline_state: chosen}
+        against = self.outputs(other, FLOAT32, reference.start, reference.stop)
+        paired = turned(timing) if is_last else timing
+        judged = self.judge(reference, against)
+        different = Measurement(FLOAT32_GRAPH, judged, paired, machine=machine)
+        return {self.baseline_state: chosen, not self.baseline_state: different}
 
     def measure(
         self,
@@ -220,39 +203,64 @@ class Bench:
             WorkerFailure: this setting failed, with its cause.
             OSError: the disk is full.
         """
-        onednn = self.baseline_onednn if plan.setting.onednn is None else plan.setting.onednn
-        worker = self.worker(onednn)
-        baseline = self.worker(self.baseline_onednn)
-        self._deadline = time.monotonic() + self._config.limits.trial_seconds
+        worker = self.worker_of(plan)
+        baseline = self.worker(self.baseline_state)
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
         machine = machine_state()
-        try:
-            notices: tuple[str, ...] = ()
-            if key == _CANDIDATE:
-                built = self._limited(worker).build(key, plan.candidate)
-                notices = () if built["graph_matches"] else (unpredicted(built["differences"]),)
+        with self.built(worker, {key: plan}) as built:
             accuracy = self._ladder(
                 worker, key, part, plan.effective.graph_id, always_timed=always_timed
             )
             timing = None
             if always_timed or accuracy.verdict != "misses":
                 below = None if dominated_below is None else dominated_below(accuracy)
-                timing = self._time(baseline, FLOAT32, worker, key, below, patience=patience)
-            if key == _CANDIDATE:
+                timing = self.timed(baseline, FLOAT32, worker, key, below, patience=patience)
+        steps_s = built.steps_s.get(key, {})
+        return Measurement(plan.effective, accuracy, timing, built.notices, machine, steps_s)
+
+    def worker_of(self, plan: Plan) -> Worker:
+        """The worker that runs a plan: that of its setting's state of the switch."""
+        state = self.switch.of(plan.setting)
+        return self.worker(self.baseline_state if state is None else state)
+
+    @contextlib.contextmanager
+    def built(self, worker: Worker, plans: Mapping[str, Plan]) -> Iterator[Built]:
+        """Sessions of plans, by key, for no longer than a trial may take; FP32's is always there.
+
+        Raises:
+            WorkerFailure: a plan, or what is done with it, failed, with its cause.
+            OSError: the disk is full.
+        """
+        candidates = {key: plan.candidate for key, plan in plans.items() if key != FLOAT32}
+        self._deadline = time.monotonic() + self._config.limits.trial_seconds
+        try:
+            made = {key: self._limited(worker).build(key, one) for key, one in candidates.items()}
+            yield Built(
+                tuple(
+                    unpredicted(one["differences"])
+                    for one in made.values()
+                    if not one["graph_matches"]
+                ),
+                {key: one["steps_s"] for key, one in made.items()},
+            )
+            for key in candidates:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
-            self._clean_up(worker, key)
+            if os.strerror(errno.EFBIG) in failure.cause:
+                # Past limits.disk: the space is free again once the worker is gone.
+                worker.close()
+            self._clean_up(worker, candidates)
             if os.strerror(errno.ENOSPC) in failure.cause:
                 # No fault of the setting's: every later one would fail like it.
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failure
-            if failure.cause.startswith("timeout"):
+            if failure.timed_out:
                 limit_s = self._config.limits.trial_seconds
                 cause = f"timeout: the trial took more than {limit_s:g} s"
-                raise WorkerFailure(cause, failure.last_words, fatal=True) from failure
+                words = failure.last_words
+                raise WorkerFailure(cause, words, fatal=True, timed_out=True) from failure
             raise
         finally:
             self._deadline = math.inf
-        return Measurement(plan.effective, accuracy, timing, notices, machine)
 
     def baseline(self, part: str, known: Measurement) -> Measurement:
         """The baseline on another part of the samples; its ratio to itself needs no clock.
@@ -261,36 +269,36 @@ class Bench:
             part: ``search`` or ``holdout``.
             known: what the baseline phase gave; its timing is kept.
         """
-        reference = self._reference(part, self.worker(self.baseline_onednn))
+        reference = self.reference(part, self.worker(self.baseline_state))
         return replace(known, accuracy=self._judge_baseline(reference))
 
-    def _limited(self, worker: WorkerClient) -> WorkerClient:
+    def _limited(self, worker: Worker) -> Worker:
         """The worker, its next request limited to what is left of the trial's time."""
         left_s = self._deadline - time.monotonic()
         worker.timeout_s = min(self._config.limits.trial_seconds, max(left_s, 0.001))
         return worker
 
-    def _clean_up(self, worker: WorkerClient, key: str) -> None:
-        """Dead workers are forgotten; a live one forgets the candidate."""
-        for onednn, member in list(self._workers.items()):
+    def _clean_up(self, worker: Worker, keys: Iterable[str]) -> None:
+        """Dead workers are forgotten; a live one forgets the candidates."""
+        for state, member in list(self._workers.items()):
             if not member.alive:
-                del self._workers[onednn]
+                del self._workers[state]
                 member.close()
-        if worker.alive and key == _CANDIDATE:
+        for key in keys if worker.alive else ():
             worker.timeout_s = self._config.limits.trial_seconds
             worker.drop(key)
 
     def _ladder(
-        self, worker: WorkerClient, key: str, part: str, graph_id: str, *, always_timed: bool
+        self, worker: Worker, key: str, part: str, graph_id: str, *, always_timed: bool
     ) -> Accuracy:
         """Accuracy on one batch, then more; a certain miss ends it early."""
-        everything = self._reference(part, self.worker(self.baseline_onednn))
+        everything = self.reference(part, self.worker(self.baseline_state))
         first = everything.start
         total = everything.stop - first
         accuracy = self._config.accuracy
         ladder = Ladder(
-            outputs=lambda start, stop: self._outputs(worker, key, first + start, first + stop),
-            judge=lambda seen: self._judge(replace(everything, stop=first + len(seen)), seen),
+            outputs=lambda start, stop: self.outputs(worker, key, first + start, first + stop),
+            judge=lambda seen: self.judge(replace(everything, stop=first + len(seen)), seen),
             error=lambda seen: relative_error(seen, everything.reference[: len(seen)]),
             total=total,
             batch=self._batch_size,
@@ -301,7 +309,8 @@ class Bench:
         audited = is_audited(self._config.search.seed, graph_id)
         return ladder.climb(stops=not always_timed, audited=audited)
 
-    def _judge(self, seen: Slice, candidate: Any) -> Accuracy:
+    def judge(self, seen: Slice, candidate: Any) -> Accuracy:
+        """A candidate's accuracy from its outputs of a slice; see ``judge.accuracy.judge``."""
         count = seen.stop - seen.start
         labels = None if seen.labels is None else seen.labels[:count]
         reference = seen.reference[:count]
@@ -311,45 +320,49 @@ class Bench:
         accuracy = self._config.accuracy
         return baseline_accuracy(accuracy, seen.reference, seen.labels, self._functions)
 
-    def _reference(self, part: str, baseline: WorkerClient) -> Slice:
+    def reference(self, part: str, baseline: Worker) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""
         if part not in self._slices:
             samples = self._data.search if part == "search" else self._data.holdout
-            outputs = self._outputs(baseline, FLOAT32, samples.start, samples.stop)
+            outputs = self.outputs(baseline, FLOAT32, samples.start, samples.stop)
             labels = self._data.labels
             chosen = None if labels is None else labels[samples.start : samples.stop]
             self._slices[part] = Slice(samples.start, samples.stop, outputs, chosen)
         return self._slices[part]
 
-    def _outputs(self, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
+    def outputs(self, worker: Worker, key: str, start: int, stop: int) -> Any:
         """One output of samples [start, stop), shape (samples, ...)."""
         path = self._work / "outputs.npz"
         answer = self._limited(worker).outputs(key, start, stop, path, [self._output])
         self.device_s += answer["seconds"]
-        with np.load(path, allow_pickle=False) as arrays:
-            outputs = arrays[self._output]
-        path.unlink()
-        return outputs
+        try:
+            return read_array(path, self._output)
+        except BadArrays as error:
+            raise WorkerFailure(f"the worker's outputs: {error}", fatal=False) from error
+        finally:
+            path.unlink(missing_ok=True)
 
-    def _time(
+    def timed(
         self,
-        baseline: WorkerClient,
+        baseline: Worker,
         baseline_key: str,
-        candidate: WorkerClient,
+        candidate: Worker,
         candidate_key: str,
         dominated_below: float | None,
         *,
         patience: float = 1.0,
+        ci_half_width: float = math.inf,
     ) -> Timing:
+        """Paired timing of two built settings; as exact as the study file says, or more exact."""
         measure = self._config.measure
         rules = TimingRules(
-            ci_half_width=measure.ci_half_width,
+            ci_half_width=min(measure.ci_half_width, ci_half_width),
             max_seconds=patience * measure.max_seconds,
             min_block_ms=measure.min_block_ms,
             percentiles=tuple(measure.percentiles),
         )
 
-        def side(worker: WorkerClient, key: str) -> Side:
+        def side(worker: Worker, key: str) -> Side:
             def block(first_batch: int, runs: int) -> Sequence[float]:
                 run_s = self._limited(worker).block(key, first_batch, runs)
                 self.device_s += sum(run_s)
@@ -357,7 +370,7 @@ class Bench:
 
             return block
 
-        return time_pair(
+        timing = time_pair(
             side(baseline, baseline_key),
             side(candidate, candidate_key),
             rules,
@@ -365,18 +378,21 @@ class Bench:
             seed=self._config.search.seed,
             dominated_below=dominated_below,
         )
+        return replace(timing, inputs=self._timing_inputs)
 
-    def _load(self, worker: WorkerClient) -> None:
+    def _load(self, worker: Worker) -> None:
         target = self._config.target
         try:
-            worker.load(model_source(self._config), self._source(), target.runtime, target.device)
+            source = self._data.source(self._batch_size, self._config.measure.timing_batches)
+            loaded = worker.load(model_source(self._config), source, target.runtime, target.device)
             worker.build(FLOAT32, Candidate(FLOAT32))
         except WorkerFailure as failure:
             worker.close()
             raise _cannot_run(failure) from failure
-
-    def _source(self) -> DataSource:
-        return self._data.source(self._batch_size, self._config.measure.timing_batches)
+        except BaseException:
+            worker.close()
+            raise
+        self._timing_inputs = {"batches": loaded.timing_batches, "bytes": loaded.timing_bytes}
 
 
 def _cannot_run(failure: WorkerFailure) -> TargetError:

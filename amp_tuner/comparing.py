@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from amp_tuner.errors import RewriteError, WorkerFailure
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Measurement, Setting
@@ -33,19 +33,18 @@ class Compared:
 
 
 def compare(session: Session, settings: dict[str, Setting]) -> Iterator[Compared]:
-    """Measures FP32 under both states of oneDNN, default AMP, then ``settings``, each once.
+    """Measures FP32 in each of its forms, default AMP, then ``settings``, each once.
 
     Yields each outcome as it is known. Settings with the same effective graph are run once.
     """
-    off, on = session.bench.float32_pair()
-    switch = session.bench.baseline_onednn
-    seen = {(FLOAT32_GRAPH.graph_id, switch): float32_anchor(switch).name}
-    for onednn, measurement in (
-        (switch, on if switch else off),
-        (not switch, off if switch else on),
-    ):
-        anchor = float32_anchor(onednn)
-        yield Compared(anchor.name, anchor.setting, measurement)
+    measured = session.bench.float32()
+    switch, baseline = session.switch, session.bench.baseline_state
+    seen: dict[tuple[str, bool | None], str] = {
+        (FLOAT32_GRAPH.graph_id, baseline): float32_anchor(switch, baseline).name
+    }
+    for state in sorted(measured, key=lambda state: state != baseline):
+        anchor = float32_anchor(switch, state)
+        yield Compared(anchor.name, anchor.setting, measured[state])
     defaults = (default_anchor(rules.data_type) for rules in session.rules())
     named = {**{anchor.name: anchor.setting for anchor in defaults}, **settings}
     for name, setting in named.items():
@@ -53,18 +52,18 @@ def compare(session: Session, settings: dict[str, Setting]) -> Iterator[Compared
 
 
 def _compared(
-    session: Session, name: str, setting: Setting, seen: dict[tuple[str, bool], str]
+    session: Session, name: str, setting: Setting, seen: dict[tuple[str, bool | None], str]
 ) -> Compared:
-    onednn = session.onednn(setting.data_type)
-    wanted = replace(setting, onednn=onednn)
+    wanted = session.switched(setting)
+    state = session.switch.of(wanted)
     try:
         plan = session.planner.plan(wanted)
     except RewriteError as error:
         return Compared(name, wanted, None, cause=f"refused: {error}")
-    twin = seen.get((plan.effective.graph_id, onednn))
+    twin = seen.get((plan.effective.graph_id, state))
     if twin is not None:
         return Compared(name, plan.setting, None, same_as=twin)
-    seen[plan.effective.graph_id, onednn] = name
+    seen[plan.effective.graph_id, state] = name
     try:
         measurement = session.bench.measure(plan, "search", always_timed=True, dominated_below=None)
     except WorkerFailure as failure:
@@ -75,5 +74,5 @@ def _compared(
 
 
 def is_float32(compared: Compared) -> bool:
-    """Whether an outcome is one of FP32's two."""
+    """Whether an outcome is one of FP32's."""
     return compared.setting.data_type == FLOAT32

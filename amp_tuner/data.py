@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amp_tuner.arrays import ArrayHeader, BadArrays, iterate, read_headers, write_converted
+from amp_tuner.arrays import (
+    ArrayHeader,
+    BadArrays,
+    iterate,
+    read_array,
+    read_headers,
+    write_converted,
+)
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data_checks import fit
 from amp_tuner.errors import InputError
@@ -57,6 +64,16 @@ class DataSet:
         return DataSource(
             str(self.npz_path), self.inputs, str(self.order_path), batch_size, timing_batches
         )
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Consecutive samples [start, stop) that accuracy is judged on, and FP32's outputs of them."""
+
+    start: int
+    stop: int
+    reference: Any
+    labels: Any
 
 
 def open_data(config: StudyConfig, signature: LoadedModel, work: Path) -> DataSet:
@@ -130,8 +147,4 @@ def _digest(path: Path, arrays: Mapping[str, ArrayHeader]) -> str:
 
 
 def _labels(path: Path, name: str | None) -> NDArray[Any] | None:
-    if name is None:
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        labels: NDArray[Any] = file[name]
-        return labels
+    return None if name is None else read_array(path, name)

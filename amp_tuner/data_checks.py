@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from amp_tuner.arrays import ArrayHeader, iterate
@@ -79,6 +81,10 @@ def fit(
             problems.append(Problem(place, _no_array(name, headers, path)))
         else:
             problems.append(Problem(place, f"array {name!r} of {path} cannot be used: {found}"))
+    oversized = list(_size_problems(where, arrays))
+    if oversized:
+        # Before any value is read.
+        raise InputError([*problems, *oversized])
     conversions: dict[str, str] = {}
     for info in signature.inputs:
         name = names[info.name]
@@ -203,6 +209,18 @@ def _length_problems(where: str, arrays: Mapping[str, ArrayHeader]) -> Iterator[
         yield Problem(where, f"arrays have different numbers of samples: {found}; allowed: one")
     elif 0 in lengths.values():
         yield Problem(where, "there are no samples; allowed: one or more")
+
+
+def _size_problems(where: str, arrays: Mapping[str, ArrayHeader]) -> Iterator[Problem]:
+    """A few compressed bytes may stand for any amount."""
+    needed_bytes = sum(math.prod(one.shape) * one.dtype.itemsize for one in arrays.values())
+    machine_bytes = psutil.virtual_memory().total
+    if needed_bytes > machine_bytes:
+        message = (
+            f"the arrays take {needed_bytes / 2**30:.1f} GiB in memory; "
+            f"allowed: what this machine has, {machine_bytes / 2**30:.1f} GiB"
+        )
+        yield Problem(where, message)
 
 
 def _check_batch(data: DataConfig, batch_size: int, samples: int, *, fixed: bool) -> None:

@@ -66,12 +66,16 @@ class WorkerFailure(AmpTunerError):
             ``memory above 8 GiB``, ``InvalidArgumentError: …``.
         last_words: the end of the worker's stderr, at most 4 KiB.
         fatal: whether the worker is gone and must be replaced.
+        timed_out: whether it was ended for the time that it took.
     """
 
-    def __init__(self, cause: str, last_words: str = "", *, fatal: bool) -> None:
+    def __init__(
+        self, cause: str, last_words: str = "", *, fatal: bool, timed_out: bool = False
+    ) -> None:
         self.cause = cause
         self.last_words = last_words
         self.fatal = fatal
+        self.timed_out = timed_out
         super().__init__(cause)
 
 

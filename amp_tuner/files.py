@@ -6,41 +6,79 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+#: As :func:`whole_file` names what is not whole yet.
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}")
+
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, *, shared: bool = False) -> Iterator[IO[bytes]]:
     """A binary file that replaces ``path`` when the block ends, and only then.
 
-    If the block raises (a full disk, say), ``path`` keeps what it had and nothing else is left.
+    If the block raises (a full disk, say), ``path`` keeps what it had and nothing else is left. A
+    link at ``path`` is replaced, not followed.
+
+    Args:
+        path: where to; missing folders are made.
+        shared: others may read it as far as the umask lets them; else it is the user's alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    mode = 0o666 if shared else 0o600
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        beside.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
+            beside.unlink()
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes ``text`` as UTF-8, whole or not at all."""
-    with whole_file(path) as file:
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers of :func:`whole_file` left; nobody may be writing below there."""
+    for path in folder.rglob(".*"):
+        if _LEFTOVER.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes what files a folder has survive a power cut: their contents alone are not enough."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Writes ``text`` as UTF-8, whole or not at all; ``shared`` as for :func:`whole_file`."""
+    with whole_file(path, shared=shared) as file:
         file.write(text.encode("utf-8"))
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, shared: bool = False) -> None:
     """Writes ``value`` as one JSON document, whole or not at all; NaN and Inf are refused."""
-    write_text(path, json.dumps(value, allow_nan=False))
+    write_text(path, json.dumps(value, allow_nan=False), shared=shared)
+
+
+@contextlib.contextmanager
+def private_files() -> Iterator[None]:
+    """What this process and those that it starts write meanwhile is the user's alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def digest(path: Path) -> str:

@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import re
+import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -18,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from amp_tuner.errors import InputError, Problem
-from amp_tuner.files import write_json
-
-FORMAT = 1
+from amp_tuner.files import remove_leftovers, write_json
+from amp_tuner.stored import FORMAT, StoredStudy, read_stored
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class RunFolder:
         return self.root / "confirmed"
 
     @property
+    def minimal(self) -> Path:
+        """One JSON file for each setting of the front of which moves were tried to drop."""
+        return self.root / "minimal"
+
+    @property
     def trials_csv(self) -> Path:
         """One row a trial."""
         return self.root / "trials.csv"
@@ -70,13 +76,14 @@ class RunFolder:
         return self.root / "failures"
 
     @property
+    def quarantine(self) -> Path:
+        """How often each setting has ended the worker."""
+        return self.root / "quarantine.json"
+
+    @property
     def work(self) -> Path:
         """Scratch: outputs on their way from the worker, never needed after the run."""
         return self.root / "work"
-
-    def size_bytes(self) -> int:
-        """Bytes that the folder's files take."""
-        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
     def trial(self, number: int) -> Path:
         """The file of one trial."""
@@ -85,6 +92,10 @@ class RunFolder:
     def confirmation(self, number: int) -> Path:
         """The file of one trial's confirmation."""
         return self.confirmed / f"{number:04d}.json"
+
+    def minimised(self, number: int) -> Path:
+        """The file of what was dropped from one trial's setting."""
+        return self.minimal / f"{number:04d}.json"
 
 
 class Lock:
@@ -103,6 +114,23 @@ class Lock:
         os.ftruncate(self._handle, 0)
         text = f"host {socket.gethostname()}, pid {os.getpid()}, since {_now()}\n"
         os.pwrite(self._handle, text.encode(), 0)
+
+    def check(self) -> None:
+        """Makes sure that the folder is still the one that was locked.
+
+        Raises:
+            InputError: it was removed or replaced; what is there now is not to be written to.
+        """
+        try:
+            same = os.path.samestat(self._path.stat(), os.fstat(self._handle))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            message = (
+                "the folder was removed or replaced while this tuner was writing to it; nothing "
+                "more is written, and another run may be under way there"
+            )
+            raise InputError.one(str(self._path.parent), message)
 
     def release(self) -> None:
         """Gives the folder back."""
@@ -126,12 +154,33 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
             raise InputError.one("$.output", f"{root}: {message}; name an empty or a new folder")
     try:
         root.mkdir(parents=True, exist_ok=True)
+        _check_links(folder)
         lock = Lock(folder)
-        folder.work.mkdir(exist_ok=True)
+        remove_leftovers(root)
+        _empty_work(folder)
     except OSError as error:
         message = f"cannot write to {root}: {error.strerror}"
         raise InputError.one("$.output", message) from error
     return folder, lock
+
+
+def _check_links(folder: RunFolder) -> None:
+    """A link in a folder that came from elsewhere could have the tuner write anywhere."""
+    links = sorted(entry.name for entry in folder.root.iterdir() if entry.is_symlink())
+    if links:
+        message = f"{folder.root} holds symbolic links ({', '.join(links[:3])}); remove them"
+        raise InputError.one("$.output", message)
+
+
+def _empty_work(folder: RunFolder) -> None:
+    """Empties the scratch folder; an earlier run's worker may still be dying in it."""
+    folder.work.mkdir(exist_ok=True)
+    for entry in list(folder.work.iterdir()):
+        stale = entry.rename(folder.work / f".stale-{secrets.token_hex(4)}")
+        if stale.is_dir() and not stale.is_symlink():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink()
 
 
 def move_aside(root: Path) -> Path | None:
@@ -145,6 +194,7 @@ def move_aside(root: Path) -> Path | None:
     """
     if not RunFolder(root).identity.exists():
         return None
+    _check_links(RunFolder(root))
     Lock(RunFolder(root)).release()
     number = 1
     while (aside := root.with_name(f"{root.name}.{number}")).exists():
@@ -193,12 +243,9 @@ def check_identity(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
     """
     if not folder.identity.exists():
         return False
-    held = json.loads(folder.identity.read_text(encoding="utf-8"))
-    if held.get("format") != FORMAT:
-        message = f"format {held.get('format')} is newer than this amp-tune reads ({FORMAT})"
-        raise InputError.one(str(folder.identity), message)
+    held = read_stored(folder.identity, StoredStudy)
     wanted = json.loads(json.dumps(identity))
-    before = {key: held["identity"].get(key) for key in wanted}
+    before = {key: held.identity.get(key) for key in wanted}
     problems = [
         Problem(where, f"the study in {folder.root} has {old!r}, this one {new!r}")
         for where, old, new in _differences(before, wanted, "$")

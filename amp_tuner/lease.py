@@ -19,6 +19,7 @@ import psutil
 #: A lease that was not renewed for so long is void.
 LEASE_S = 180.0
 _RENEW_S = 60.0
+_KEYS = {"host", "pid", "started", "expires"}
 
 
 def new_lease() -> dict[str, Any]:
@@ -38,7 +39,7 @@ def holder(lease: Mapping[str, Any]) -> str | None:
     A lease of this host is void as soon as its process is gone, one of another host when it
     expires.
     """
-    if not lease:
+    if not lease.keys() >= _KEYS:
         return None
     name = f"host {lease['host']}, pid {lease['pid']}"
     if lease["host"] != socket.gethostname():

@@ -5,7 +5,7 @@ The only place where the tuner paints. A plan costs milliseconds and no device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from amp_tuner.amp.environment import to_environment
@@ -15,12 +15,16 @@ from amp_tuner.errors import InputError, Problem
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, EffectiveGraph, Setting
 from amp_tuner.rewrite.effective import effective_graph
+from amp_tuner.rewrite.minimal import fewest_moves, least_changing_first
 from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
 from amp_tuner.rewrite.tunable import legalise, tunable_op_types
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.text import did_you_mean
 from amp_tuner.worker.protocol import Candidate
+
+#: How the notice begins that tells of another conversion than was predicted.
+UNPREDICTED = "the real pass converted another graph than was predicted"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,17 @@ class Painter:
         )
         return Plan(legal, lists, effective, candidate)
 
+    def shortest(self, setting: Setting) -> Setting:
+        """The setting with the fewest moves that is found to paint what this legal one does."""
+        level = setting.level
+        return replace(
+            setting, moves=fewest_moves(self.graph, self.rules.lists, setting.moves, level)
+        )
+
+    def least_changing_first(self, setting: Setting) -> tuple[str, ...]:
+        """The moved op types; first those whose move changes the fewest type attributes."""
+        return least_changing_first(self.graph, self.rules.lists, setting.moves, setting.level)
+
 
 @dataclass(frozen=True)
 class Planner:
@@ -97,6 +112,16 @@ class Planner:
         if setting.data_type == FLOAT32:
             return Plan(setting, AmpLists(), FLOAT32_GRAPH, Candidate(FLOAT32))
         return self.painters[setting.data_type].plan(setting, served=self.served)
+
+    def without(self, setting: Setting, op_type: str) -> Plan:
+        """The plan of a 16-bit setting without one of its moves, and none that are idle then.
+
+        Raises:
+            RewriteError: the pass itself fails without it.
+        """
+        moves = {moved: place for moved, place in setting.moves.items() if moved != op_type}
+        smaller = self.plan(replace(setting, moves=moves)).setting
+        return self.plan(self.painters[setting.data_type].shortest(smaller))
 
     def space(self, op_types: str | tuple[str, ...], proposed: tuple[str, ...]) -> SearchSpace:
         """The search space: ``auto`` op types, or the ones that the user named.
@@ -150,6 +175,11 @@ class Planner:
                 problems.append(Problem(where, message))
         if problems:
             raise InputError(problems)
+
+
+def unpredicted(differences: Sequence[str]) -> str:
+    """The notice about a graph that is not the predicted one; names where it differs."""
+    return f"{UNPREDICTED}: {'; '.join(differences)}"
 
 
 def check_moves(given: Mapping[str, Mapping[str, str]], present: frozenset[str]) -> None:

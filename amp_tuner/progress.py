@@ -18,6 +18,8 @@ class Progress:
         measured: settings measured, anchors included (what ``search.trials`` counts).
         trials: how many there will be at most.
         cached: proposals that were told a known result.
+        refused: proposals that the pass itself fails on.
+        quarantined: proposals of a setting that ended the worker twice.
         failed: trials that failed.
         spent_s: wall-clock seconds of all runs of the study so far.
         left_s: an estimate of what is left; None before the first trial.
@@ -28,6 +30,8 @@ class Progress:
     measured: int
     trials: int
     cached: int
+    refused: int
+    quarantined: int
     failed: int
     spent_s: float
     left_s: float | None

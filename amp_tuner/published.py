@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
 from amp_tuner.folder import RunFolder
 from amp_tuner.results.points import point_name, read_front
+from amp_tuner.stored import StoredBaseline, StoredStudy, read_stored
 
 NAMED = ("best", "knee", "fastest", "safest")
 
@@ -53,15 +53,19 @@ def study_of(
     Raises:
         InputError: every problem of the study here: files that are not where they were, say.
     """
-    held = json.loads(folder.identity.read_text(encoding="utf-8"))
-    plain = held["config"]
+    held = read_stored(folder.identity, StoredStudy)
+    plain = dict(held.config)
     for name, values in (changes or {}).items():
-        section = {**plain.get(name, {}), **values}
+        section = {**_mapping(plain.get(name)), **values}
         plain[name] = {key: value for key, value in section.items() if value is not None}
-    return check_study(plain, Path(held["study_file"]))
+    return check_study(plain, Path(held.study_file))
 
 
-def baseline_onednn(folder: RunFolder) -> bool:
-    """The state of oneDNN's switch under which the study's baseline ran."""
-    path = folder.root / "baseline.json"
-    return bool(json.loads(path.read_text(encoding="utf-8"))["onednn"])
+def baseline_states(folder: RunFolder) -> dict[str, bool]:
+    """The state of the runtime's switch, by its name, under which the study's baseline ran."""
+    return read_stored(folder.root / "baseline.json", StoredBaseline).states()
+
+
+def _mapping(section: Any) -> Mapping[str, Any]:
+    """A section; what is none is left to the checks of the whole."""
+    return section if isinstance(section, Mapping) else {}

@@ -7,7 +7,7 @@ baseline time divided by candidate time (above 1 is faster), intervals are 95 %.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 from amp_tuner.amp.lists import AmpLists
@@ -15,6 +15,16 @@ from amp_tuner.amp.lists import AmpLists
 FLOAT32 = "float32"
 #: Levels that a pass accepts besides its lists.
 LEVELS = ("default", "treat_infer_as_deny", "tensor_cores_only", "unsafe_force_all")
+#: Runtimes that measure our own rewrite: what is deployed is the baked model.
+BAKED = ("engine", "xla")
+#: How a trial can end; each is counted apart.
+MEASURED, CACHED, REFUSED, QUARANTINED, FAILED = OUTCOMES = (
+    "measured",
+    "cached",
+    "refused",
+    "quarantined",
+    "failed",
+)
 
 
 @dataclass(frozen=True)
@@ -26,12 +36,15 @@ class Setting:
         moves: op type to destination list, sorted by op type; empty is the default lists.
         level: one of LEVELS.
         onednn: TensorFlow's process-wide oneDNN switch; None where the runtime has none.
+        tf32: whether float32 products may be rounded as TF32 does (runtime ``xla``); None where
+            the runtime has no such switch.
     """
 
     data_type: str
     moves: Mapping[str, str] = field(default_factory=dict)
     level: str = "default"
     onednn: bool | None = None
+    tf32: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
@@ -43,6 +56,11 @@ class Setting:
         return cls(**value)
 
 
+def baseline_name(setting: Setting) -> str:
+    """What a setting's speed-up is over, as people call it."""
+    return "TF32" if setting.tf32 else "FP32"
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its 95 % interval."""
@@ -50,6 +68,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def inverse(self) -> Interval:
+        """Of one over it, where it is above 0."""
+        return Interval(1 / self.value, 1 / self.high, 1 / self.low)
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,8 @@ class Timing:
         throughput: samples per second, per side.
         drift: largest relative move of the baseline between neighbouring pairs.
         notices: what a reader must know (drifting baseline, too noisy for 1 %).
+        inputs: the distinct ``batches`` that both sides cycle through, and their ``bytes``: few
+            bytes stay in a cache, which flatters the faster side.
     """
 
     speedup: Interval
@@ -94,6 +118,7 @@ class Timing:
     throughput: Mapping[str, float]
     drift: float
     notices: tuple[str, ...] = ()
+    inputs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,6 +184,8 @@ class Measurement:
         timing: None where accuracy ended it early.
         notices: what a reader must know.
         machine: its state just before the measurement (load, governor, turbo, flags of the CPU).
+        build_s: seconds of the steps before anything was timed, where they are known: ``lower``,
+            ``compile``.
     """
 
     effective: EffectiveGraph
@@ -166,10 +193,12 @@ class Measurement:
     timing: Timing | None
     notices: tuple[str, ...] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
+    build_s: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
-        return asdict(self)
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Measurement:
@@ -181,7 +210,17 @@ class Measurement:
             None if timing is None else _timing(timing),
             tuple(value["notices"]),
             value.get("machine", {}),
+            value.get("build_s", {}),
         )
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as JSON objects; in a tenth of ``asdict``'s time, which copies every number."""
+    if is_dataclass(value):
+        return {name: _plain(item) for name, item in vars(value).items()}
+    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _accuracy(value: Mapping[str, Any]) -> Accuracy:
@@ -234,9 +273,19 @@ class Trial:
         """Whether it has a speed-up: a trial that failed or that accuracy ended early has none."""
         return self.measurement is not None and self.measurement.timing is not None
 
+    @property
+    def outcome(self) -> str:
+        """One of OUTCOMES: how it ended."""
+        if self.cached_from is not None:
+            return CACHED
+        if self.measurement is not None:
+            return MEASURED
+        kind, _, _ = (self.cause or "").partition(": ")
+        return kind if kind in (REFUSED, QUARANTINED) else FAILED
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; the inverse of :meth:`from_json`."""
-        return {**asdict(self), "setting": self.setting.to_json()}
+        return {**_plain(self), "setting": self.setting.to_json()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Trial:
@@ -251,6 +300,26 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """The setting that a minimal one stands for, and why it may.
+
+    Attributes:
+        number: its trial.
+        moves: its moves.
+        graph_id: its effective graph. Where it is the minimal one's too, the moves that were
+            dropped do nothing, and nothing had to be compared.
+        speed: the minimal setting's speed as a share of this one's, paired.
+        p_worse: one-sided probability of the paired test of their accuracy; None where none fits.
+    """
+
+    number: int
+    moves: Mapping[str, str]
+    graph_id: str
+    speed: Interval | None = None
+    p_worse: float | None = None
+
+
+@dataclass(frozen=True)
 class Point:
     """One published setting with all that is needed to deploy and to check it.
 
@@ -258,7 +327,7 @@ class Point:
         study: the study's name.
         number: the trial's.
         runtime, device: where it was measured (``engine``, ``cpu``).
-        setting: data type, moves, level, oneDNN.
+        setting: data type, moves, level, oneDNN, TF32.
         family: whose variables apply: ``tensorflow`` or ``itex``.
         rules: the rule set, version included; empty for FP32.
         lists: the full lists; all empty for FP32.
@@ -268,6 +337,8 @@ class Point:
         accuracy: of the published measurement.
         search_accuracy: the score that the search saw.
         latency_ms: per side, percentile label to milliseconds.
+        runs, throughput: timed runs and samples per second, per side.
+        stop_reason: why timing ended (``narrow``, ``time``); None where it was never timed.
         effective: the effective graph.
         tied_with: numbers of points that cannot be told apart from this one.
         model_digest, data_digest: of the files.
@@ -275,6 +346,7 @@ class Point:
         batch_size: samples per run.
         software, hardware: facts, flat.
         notices: what a reader must know.
+        minimised_from: the setting that it stands for; None where that is itself.
     """
 
     study: str
@@ -300,3 +372,7 @@ class Point:
     software: Mapping[str, Any]
     hardware: Mapping[str, Any]
     notices: tuple[str, ...] = ()
+    minimised_from: Origin | None = None
+    runs: Mapping[str, int] = field(default_factory=dict)
+    throughput: Mapping[str, float] = field(default_factory=dict)
+    stop_reason: str | None = None

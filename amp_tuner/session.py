@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amp_tuner.amp.rules import RuleSet
-from amp_tuner.bench import Bench, model_source, starter
+from amp_tuner.bench import Bench
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import DataSet, open_data
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import digest
 from amp_tuner.judge.accuracy import check_metric
 from amp_tuner.planning import Planner
+from amp_tuner.records import BAKED, Setting
+from amp_tuner.search.anchors import default_anchor
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.worker.client import WorkerClient
+from amp_tuner.switches import Switch, first_state, switch_of
 from amp_tuner.worker.protocol import LoadedModel
+from amp_tuner.workers import Worker, model_source, starter
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,17 @@ class Session:
         """The rule sets, in the order of the study's data types."""
         return tuple(painter.rules for painter in self.planner.painters.values())
 
-    def onednn(self, data_type: str) -> bool:
-        """The state of oneDNN's switch that a data type runs under."""
+    @property
+    def switch(self) -> Switch:
+        """The switch under which FP32 has several forms."""
+        return self.bench.switch
+
+    def switched(self, setting: Setting) -> Setting:
+        """The setting under the state of the switch that its data type runs under."""
         # Stock TensorFlow's BF16 pass exists only with oneDNN on.
-        needs_it = self.config.target.runtime == "tensorflow" and data_type == "bfloat16"
-        return needs_it or self.bench.baseline_onednn
+        runtime, data_type = self.config.target.runtime, setting.data_type
+        needs_it = runtime == "tensorflow" and data_type == "bfloat16"
+        return self.switch.put(setting, needs_it or self.bench.baseline_state)
 
     def identity(self) -> dict[str, Any]:
         """What must not change when the study is resumed."""
@@ -76,19 +87,26 @@ def open_session(config: StudyConfig, work: Path) -> Session:
         TargetError: the target cannot run the FP32 model.
     """
     start = starter(config, work)
-    worker = start(True)
+    state = first_state(config.target)
+    worker = start(state)
     try:
         software = worker.hello()
-        loaded = _load(worker, config)
+        switch = switch_of(config.target, software)
+        target = config.target
+        with _told("loaded the model"):
+            loaded = worker.load(model_source(config), None, target.runtime, target.device)
         data = open_data(config, loaded, work)
         check_metric(config.accuracy, loaded.outputs, data.labels)
     except BaseException:
         worker.close()
         raise
-    bench = Bench(config, start, data, loaded, work)
+    bench = Bench(config, start, data, loaded, work, switch)
     try:
-        bench.adopt(True, worker)
-        planner = Planner.of(bench.describe(), served=config.target.runtime != "engine")
+        bench.adopt(state, worker)
+        planner = Planner.of(bench.describe(), served=config.target.runtime not in BAKED)
+        defaults = (default_anchor(data_type).setting for data_type in planner.painters)
+        with _told("prepared default AMP"):
+            worker.prepare(planner.plan(setting).candidate for setting in defaults)
         op_types = config.search.op_types
         space = planner.space(op_types, tuple(config.search.lists))
     except BaseException:
@@ -108,15 +126,16 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     )
 
 
-def _load(worker: WorkerClient, config: StudyConfig) -> LoadedModel:
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Makes a worker's failure the target's."""
     try:
-        target = config.target
-        return worker.load(model_source(config), None, target.runtime, target.device)
+        yield
     except WorkerFailure as failure:
-        message = f"the worker failed while it loaded the model: {failure.cause}"
+        message = f"the worker failed while it {what}: {failure.cause}"
         raise TargetError(f"{message}\n{failure.last_words}".strip()) from failure
 
 
-def _dropped(worker: WorkerClient) -> tuple[str, ...]:
+def _dropped(worker: Worker) -> tuple[str, ...]:
     names = worker.dropped_variables
     return (f"kept from the worker's environment: {', '.join(names)}",) if names else ()

@@ -12,6 +12,16 @@ def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+def printable(text: str) -> str:
+    """``text`` without what moves a terminal's cursor or changes its colours or its title.
+
+    Line breaks and tabs stay; other control characters stand as Python writes them in a string.
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text
+    )
+
+
 def one_line(text: str) -> str:
     """``text`` on one line: what cannot be printed, line breaks included, becomes a space.
 

@@ -17,16 +17,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from amp_tuner.amp.environment import to_environment
-from amp_tuner.bench import TIE, UNPREDICTED
 from amp_tuner.errors import RewriteError, WorkerFailure
+from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.measure.hardware import hardware_facts
-from amp_tuner.planning import Plan
+from amp_tuner.planning import UNPREDICTED, Plan
 from amp_tuner.records import FLOAT32, Accuracy, Interval, Measurement, Point
 from amp_tuner.session import Session
 
 VALID, STALE, ELSEWHERE = "valid", "stale", "other hardware or software"
 #: Facts whose change makes figures incomparable. Free memory, load and kernel builds come and go.
-_SOFTWARE = ("tensorflow", "python", "numpy", "cuda_build", "devices")
+_SOFTWARE = (
+    "tensorflow",
+    "itex",
+    "python",
+    "numpy",
+    "cuda_build",
+    "devices",
+    "jax",
+    "jaxlib",
+    "device_kind",
+    "platform_version",
+    "xla_options",
+)
 _HARDWARE = (
     "cpu",
     "cpu_flags",
@@ -87,7 +99,10 @@ def model_check(point: Point, found: str) -> Check:
 
 
 def verify(
-    session: Session, point: Point, baseline_onednn: bool, phase: Callable[[str], None]
+    session: Session,
+    point: Point,
+    baseline_states: Mapping[str, bool],
+    phase: Callable[[str], None],
 ) -> Verdict:
     """Compares a point with what is found on this machine.
 
@@ -95,13 +110,14 @@ def verify(
         session: the study's, opened in the deployment's environment: with its runtime,
             interpreter, threads and batch size.
         point: what was published.
-        baseline_onednn: oneDNN's switch under which the study's FP32 baseline ran.
+        baseline_states: of switches, by name, under which the study's FP32 baseline ran.
         phase: told what is being done.
 
     Raises:
         TargetError: the target cannot run the FP32 model.
     """
-    session.bench.baseline_onednn = baseline_onednn
+    if session.switch.field in baseline_states:
+        session.bench.baseline_state = baseline_states[session.switch.field]
     checks = [model_check(point, session.model_digest), *_facts(session, point)]
     phase("painting")
     try:
@@ -185,7 +201,7 @@ def _measure(session: Session, plan: Plan) -> Measurement:
 
 def certainly_slower(published: Interval, here: Interval) -> bool:
     """Whether even the fast end of what was found is slower than published, by more than a tie."""
-    return here.high * (1 + TIE) < published.low
+    return here.high * (1 + TIME_TIE) < published.low
 
 
 def _accuracy(published: Accuracy, here: Accuracy) -> Check:

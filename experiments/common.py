@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from amp_tuner.bench import model_source, starter
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data import open_data
@@ -23,6 +22,7 @@ from amp_tuner.measure.timing import TimingRules
 from amp_tuner.records import FLOAT32
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
+from amp_tuner.workers import model_source, starter
 
 ROOT = Path(__file__).parents[1]
 #: Ignored by git.

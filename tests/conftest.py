@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.launch import launch
+from amp_tuner.worker.launch import launch, launch_xla
 from amp_tuner.worker.protocol import Threads
+from amp_tuner.worker.xla_client import XlaClient
 from tests import small_study
+from tests.environments import interpreter
 
 GIB = 2**30
 Launcher = Callable[..., WorkerClient]
@@ -69,6 +71,27 @@ def fresh_worker(tmp_path: Path) -> Iterator[Launcher]:
     yield start
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def xla_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XlaClient]:
+    """A worker that lowers with a runner that runs, on the CPU; a test must not end it."""
+    client = started_xla(tmp_path_factory.mktemp("xla"))
+    yield client
+    client.close()
+
+
+def started_xla(scratch: Path, *, python: str | None = None, device: str = "cpu") -> XlaClient:
+    """A worker of runtime ``xla`` with the limits that tests use; with JAX's environment."""
+    return launch_xla(
+        python or str(interpreter("jax")),
+        threads=Threads(intra_op=1, inter_op=1),
+        tf32=False,
+        worker_memory_bytes=int(1.5 * GIB),
+        scratch=scratch,
+        timeout_s=60,
+        device=device,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,9 @@ class Oracle:
         os.close(child_replies)
         self._requests = os.fdopen(requests, "w")
         self._replies = os.fdopen(replies, "r")
-        self.tensorflow = self._read()["tensorflow"]
+        hello = self._read()
+        self.tensorflow: str = hello["tensorflow"]
+        self.tuner_packages: list[str] = hello["tuner_packages"]
         self._older = python != sys.executable
 
     def _read(self) -> dict[str, Any]:

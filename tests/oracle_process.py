@@ -8,6 +8,7 @@ environment, the list variables are set for one request each.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import pathlib
@@ -25,7 +26,14 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.python.grappler import cluster as gcluster
 from tensorflow.python.grappler import tf_optimizer
 
-PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
+#: The variables that the process was started with.
+STARTED_WITH = dict(os.environ)
+
+
+def set_variables(environment):
+    """For one request: nothing is left of those for the requests before."""
+    os.environ.clear()
+    os.environ.update({**STARTED_WITH, **environment})
 
 
 def optimize(graph_def, fetches, optimizer, environment, gpu):
@@ -37,12 +45,11 @@ def optimize(graph_def, fetches, optimizer, environment, gpu):
     options.optimizers.append(optimizer)
     options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     options.min_graph_nodes = -1
+    # ITEX's would fuse what the pass made, where ITEX is installed.
+    options.use_plugin_optimizers = rewriter_config_pb2.RewriterConfig.OFF
     # It rejects whole models whose loops the pass has painted without their bodies.
     options.disable_tfg_optimizer = True
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        if name.endswith(("_ADD", "_REMOVE", "LEVEL", "LOG_PATH")):
-            del os.environ[name]
-    os.environ.update(environment)
+    set_variables(environment)
     return tf_optimizer.OptimizeGraph(
         config, meta, verbose=False, cluster=fake_gpu() if gpu else None
     )
@@ -69,13 +76,14 @@ def itex_dumps(graph_def, fetches, environment):
     options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     options.min_graph_nodes = -1
     with tempfile.TemporaryDirectory() as folder:
-        for name in [name for name in os.environ if name.startswith("ITEX_AUTO_MIXED")]:
-            del os.environ[name]
-        os.environ.update(environment)
-        os.environ.setdefault("ITEX_AUTO_MIXED_PRECISION", "1")
-        os.environ.setdefault("ITEX_AUTO_MIXED_PRECISION_DATA_TYPE", "BFLOAT16")
-        log = environment.get("ITEX_AUTO_MIXED_PRECISION_LOG_PATH", folder)
-        os.environ["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] = log + "/"
+        switches = {
+            "ITEX_AUTO_MIXED_PRECISION": "1",
+            "ITEX_AUTO_MIXED_PRECISION_DATA_TYPE": "BFLOAT16",
+            "ITEX_AUTO_MIXED_PRECISION_LOG_PATH": folder,
+            **environment,
+        }
+        switches["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] += "/"
+        set_variables(switches)
         tf_optimizer.OptimizeGraph(config, meta, verbose=False)
         found = {}
         for kind in ("preop", "AutoMixedPrecision"):
@@ -141,9 +149,16 @@ def encoded(graph_def):
     return base64.b64encode(graph_def.SerializeToString()).decode()
 
 
+def hello():
+    """The version, and what is here of all that the tuner needs beside TensorFlow and NumPy."""
+    needed = ("optuna", "pandas", "pydantic", "rich", "scipy", "sklearn", "yaml")
+    found = [name for name in needed if importlib.util.find_spec(name) is not None]
+    return {"tensorflow": tf.__version__, "tuner_packages": found}
+
+
 def main():
     with os.fdopen(int(sys.argv[1]), "r") as requests, os.fdopen(int(sys.argv[2]), "w") as replies:
-        replies.write(json.dumps({"tensorflow": tf.__version__}) + "\n")
+        replies.write(json.dumps(hello()) + "\n")
         replies.flush()
         for line in requests:
             replies.write(json.dumps(answer(json.loads(line))) + "\n")

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from amp_tuner.bench import Bench, model_source
+from amp_tuner.bench import STARTS, Bench
 from amp_tuner.config.load import load_study
 from amp_tuner.data import open_data
 from amp_tuner.errors import TargetError
+from amp_tuner.switches import ONEDNN, Switch
 from amp_tuner.worker.client import WorkerClient
+from amp_tuner.workers import model_source
 from tests import small_study
 from tests.conftest import Files, Launcher
 
@@ -31,14 +33,14 @@ def bench(
     data = open_data(config, loaded, tmp_path)
     monkeypatch.setattr(worker, "timeout_s", worker.timeout_s)
 
-    def make(starts: Starts) -> Bench:
-        def start(onednn: bool) -> WorkerClient:
+    def make(starts: Starts, switch: Switch = ONEDNN) -> Bench:
+        def start(state: bool) -> WorkerClient:
             result = starts.pop(0)
             if isinstance(result, TargetError):
                 raise result
             return result
 
-        return Bench(config, start, data, loaded, tmp_path)
+        return Bench(config, start, data, loaded, tmp_path, switch)
 
     return make
 
@@ -48,17 +50,30 @@ def test_a_live_worker_is_kept(bench: Callable[[Starts], Bench], worker: WorkerC
     assert measuring.worker(True) is measuring.worker(True)
 
 
-def test_a_worker_that_does_not_start_is_tried_once_more(
+def test_a_worker_that_does_not_start_is_tried_again(
     bench: Callable[[Starts], Bench], worker: WorkerClient
 ) -> None:
-    assert bench([TargetError("killed at its start"), worker]).worker(True) is worker
+    killed = [TargetError("killed at its start")] * (STARTS - 1)
+    assert bench([*killed, worker]).worker(True) is worker
 
 
-def test_a_target_that_starts_no_worker_twice_is_given_up(
+def test_a_target_that_starts_no_worker_again_and_again_is_given_up(
     bench: Callable[[Starts], Bench],
 ) -> None:
-    with pytest.raises(TargetError, match="again"):
-        bench([TargetError("once"), TargetError("again")]).worker(True)
+    starts: Starts = [TargetError(f"start {number}") for number in range(STARTS)]
+    with pytest.raises(TargetError, match=f"start {STARTS - 1}"):
+        bench(starts).worker(True)
+
+
+def test_a_worker_that_died_while_nobody_asked_is_replaced_and_costs_no_trial(
+    bench: Callable[[Starts], Bench], worker: WorkerClient, fresh_worker: Launcher
+) -> None:
+    idle = fresh_worker()
+    measuring = bench([idle, worker])
+    assert measuring.worker(True) is idle
+    os.kill(idle.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, idle.pid, os.WEXITED | os.WNOWAIT)
+    assert measuring.worker(True) is worker
 
 
 def test_a_worker_that_dies_under_fp32_is_the_targets_fault_and_is_replaced(
@@ -69,5 +84,29 @@ def test_a_worker_that_dies_under_fp32_is_the_targets_fault_and_is_replaced(
     measuring.worker(False)
     os.kill(dying.pid, signal.SIGKILL)
     with pytest.raises(TargetError, match="cannot run the FP32 model: SIGKILL"):
-        measuring.float32_pair()
+        measuring.float32()
     assert measuring.worker(False) is worker
+
+
+@pytest.mark.parametrize("baseline", [True, False])
+def test_where_the_study_chooses_the_baseline_speed_does_not(
+    bench: Callable[..., Bench], worker: WorkerClient, baseline: bool
+) -> None:
+    switch = Switch("tf32", (False, True), baseline, {False: "FP32", True: "TF32"})
+    measuring = bench([worker, worker], switch)
+    measured = measuring.float32()
+    assert measuring.baseline_state is baseline
+    timing = measured[baseline].timing
+    assert timing is not None
+    assert (timing.speedup.low, timing.speedup.high) == (1.0, 1.0)
+    assert set(measured) == {False, True}
+
+
+def test_a_target_without_a_switch_has_one_form_of_fp32(
+    bench: Callable[..., Bench], worker: WorkerClient
+) -> None:
+    measuring = bench([worker], Switch("tf32", (False,), False, {False: "FP32"}))
+    (measured,) = measuring.float32().values()
+    assert measured.timing is not None
+    assert measured.timing.speedup.value == 1.0
+    assert measured.timing.latency_ms["baseline"] == measured.timing.latency_ms["candidate"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,30 @@ def test_a_fresh_study_moves_the_old_one_aside(tmp_path: Path) -> None:
         assert move_aside(tmp_path / "run") == tmp_path / expected
     assert move_aside(tmp_path / "run") is None
     assert RunFolder(tmp_path / "run.1").identity.exists()
+
+
+def test_a_folder_that_was_replaced_under_its_tuner_is_noticed(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    _, lock = open_folder(root)
+    lock.check()
+    shutil.rmtree(root)
+    with pytest.raises(InputError, match="removed or replaced while this tuner"):
+        lock.check()
+    _, other = open_folder(root)
+    other.check()
+    with pytest.raises(InputError, match="another run may be under way there"):
+        lock.check()
+
+
+def test_half_files_of_a_killed_tuner_are_removed(tmp_path: Path) -> None:
+    folder, lock = open_folder(tmp_path / "run")
+    claim(folder, IDENTITY, {}, STUDY_FILE)
+    lock.release()
+    half = [folder.root / ".clock.json.05f1a2b3", folder.trials / ".0003.json.abc01234"]
+    kept = [folder.trials / "0002.json", folder.root / ".hidden"]
+    for path in (*half, *kept):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{")
+    open_folder(tmp_path / "run")[1].release()
+    assert not [path for path in half if path.exists()]
+    assert all(path.exists() for path in kept)

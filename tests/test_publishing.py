@@ -6,18 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from amp_tuner import contending
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.bench import Bench
 from amp_tuner.config.load import load_study
+from amp_tuner.contending import Standing, in_doubt, to_confirm, to_minimise
 from amp_tuner.data import open_data
 from amp_tuner.files import write_json
 from amp_tuner.folder import RunFolder
 from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
+from amp_tuner.minimal_settings import Attempt, Minimal, write_minimal
 from amp_tuner.planning import Planner
-from amp_tuner.publishing import Answer, answer_of, publish, standing, to_confirm
-from amp_tuner.records import FLOAT32_GRAPH, Accuracy, Interval, Measurement, Setting, Trial
+from amp_tuner.publishing import Answer, answer_of, publish
+from amp_tuner.records import FLOAT32_GRAPH, Accuracy, Interval, Measurement, Origin, Setting, Trial
 from amp_tuner.results.points import read_front
 from amp_tuner.session import Session
 from amp_tuner.worker.protocol import LoadedModel, TensorInfo
@@ -117,6 +121,14 @@ def trials(*others: Trial) -> dict[int, Trial]:
     return {**float32_trials(), **{one.number: one for one in others}}
 
 
+def standing(opened: Session, known: dict[int, Trial]) -> tuple[float | None, int]:
+    """The best speed-up and the size of the front, after one trial after the other."""
+    found = Standing(opened)
+    for one in known.values():
+        found.add(one)
+    return found.best, found.front
+
+
 DEFAULT = trial(2, Setting("bfloat16"), measured(0.8), anchor="default bfloat16")
 FAST = trial(3, Setting("float16", {"MatMul": "deny"}), measured(1.3, 0.01))
 FASTER = trial(4, Setting("bfloat16", {"MatMul": "deny"}), measured(1.5, 0.3, "misses"))
@@ -144,7 +156,7 @@ def test_the_front_the_references_and_nothing_else_is_measured_again(opened: Ses
 
 
 def test_the_fp32_that_is_the_baseline_is_measured_again(opened: Session) -> None:
-    opened.bench.baseline_onednn = False
+    opened.bench.baseline_state = False
     assert [one.number for one in to_confirm(opened, float32_trials())] == [0]
 
 
@@ -162,6 +174,25 @@ def test_before_anything_was_timed_there_is_no_answer(opened: Session, tmp_path:
 
 def test_the_standing_is_the_best_that_meets_the_goal_and_the_fronts_size(opened: Session) -> None:
     assert standing(opened, trials(FAST, FASTER, SLOW)) == (1.3, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_standing_kept_up_trial_by_trial_is_that_of_all_trials(
+    opened: Session, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    known = trials(DEFAULT)
+    for number in range(3, 60):
+        drop = float(abs(random.normal(0, 0.05)))
+        verdict = "meets" if drop < 0.05 else "misses"
+        figures = measured(float(random.lognormal(0, 0.3)), drop, verdict)
+        known[number] = trial(number, Setting("float16", {"Mul": "allow"}), figures)
+    front = contending.front_of(opened, contending._searched(opened, known))
+    assert front is not None
+    best, size = standing(opened, known)
+    assert size == len(front.members())
+    timing = None if front.best is None else known[front.best].measurement.timing  # type: ignore[union-attr]
+    assert best == (None if timing is None else timing.speedup.value)
 
 
 def test_figures_of_the_search_stand_in_until_all_is_confirmed(
@@ -257,15 +288,20 @@ def test_exports_of_a_best_that_no_longer_holds_are_removed(
     assert read_front(folder.pareto / "front.yaml").best is None
 
 
+def onednn(opened: Session, data_type: str) -> bool | None:
+    """The state of oneDNN's switch that a data type runs under."""
+    return opened.switched(Setting(data_type)).onednn
+
+
 @pytest.mark.parametrize("baseline", [True, False])
 def test_only_stock_tensorflows_bf16_insists_on_onednn(tmp_path: Path, baseline: bool) -> None:
     engine = session(tmp_path)
-    engine.bench.baseline_onednn = baseline
-    assert [engine.onednn(name) for name in ("float32", "bfloat16", "float16")] == [baseline] * 3
+    engine.bench.baseline_state = baseline
+    assert [onednn(engine, name) for name in ("float32", "bfloat16", "float16")] == [baseline] * 3
     stock = session(tmp_path, target={"runtime": "tensorflow"})
-    stock.bench.baseline_onednn = baseline
-    assert stock.onednn("bfloat16")
-    assert stock.onednn("float16") == baseline
+    stock.bench.baseline_state = baseline
+    assert onednn(stock, "bfloat16")
+    assert onednn(stock, "float16") == baseline
 
 
 def test_the_identity_holds_the_digests_of_model_and_data(opened: Session) -> None:
@@ -297,3 +333,87 @@ def test_what_is_in_doubt_is_measured_again_after_the_members(opened: Session) -
     timing = replace(TIMING, speedup=Interval(1.35, 1.0, 1.8))
     doubtful = replace(doubtful, measurement=replace(doubtful.measurement, timing=timing))
     assert [one.number for one in to_confirm(opened, trials(FAST, doubtful))] == [3, 1, 4]
+
+
+def timed(one: Trial, low: float, high: float, reason: str = "narrow") -> Trial:
+    """A trial with another interval of its speed-up."""
+    assert one.measurement is not None
+    timing = replace(TIMING, speedup=Interval((low + high) / 2, low, high), stop_reason=reason)
+    return replace(one, measurement=replace(one.measurement, timing=timing))
+
+
+def test_the_best_is_made_minimal_first_then_the_knee_and_the_rest_of_the_front(
+    opened: Session, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    middle = trial(8, Setting("bfloat16", {"Mul": "allow"}), measured(1.45, 0.02, "misses"))
+    known = trials(DEFAULT, FAST, FASTER, middle, UNTIMED)
+    assert to_minimise(opened, folder, known) == [3, 8, 4]
+    assert to_minimise(opened, folder, float32_trials()) == []
+    assert to_minimise(opened, folder, {7: CRASHED}) == []
+
+
+def test_what_stands_in_for_a_member_is_measured_again_wherever_it_is(opened: Session) -> None:
+    slow = replace(SLOW, measurement=measured(0.5))
+    assert 5 not in [one.number for one in to_confirm(opened, trials(FAST, slow))]
+    assert 5 in [one.number for one in to_confirm(opened, trials(FAST, slow), [5])]
+
+
+def test_a_doubtful_place_is_one_that_more_exact_figures_could_change(
+    opened: Session, tmp_path: Path
+) -> None:
+    """Trials 3 and 4 cannot be told apart; 5 was not measured again and may be as good."""
+    folder = RunFolder(tmp_path / "run")
+    twin = timed(replace(FAST, number=4), 1.2, 1.4, "time")
+    perhaps = timed(replace(FAST, number=5), 1.1, 1.4, "time")
+    known = trials(timed(FAST, 1.25, 1.35, "time"), twin, perhaps)
+    for number in (1, 3, 4):
+        confirm(folder, number, known[number].measurement)
+    assert in_doubt(opened, folder, known) == [5, 3, 4]
+
+
+def test_what_is_known_as_exactly_as_was_asked_for_or_failed_is_not_measured_once_more(
+    opened: Session, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    known = trials(timed(FAST, 1.25, 1.35), timed(replace(FAST, number=4), 1.2, 1.4, "time"))
+    confirm(folder, 1, known[1].measurement)
+    confirm(folder, 3, known[3].measurement)
+    confirm(folder, 4, None)
+    assert in_doubt(opened, folder, known) == []
+
+
+def test_a_certain_front_leaves_nothing_in_doubt(opened: Session, tmp_path: Path) -> None:
+    folder, known = RunFolder(tmp_path / "run"), trials(DEFAULT, FAST, FASTER)
+    for number in (1, 2, 3, 4):
+        confirm(folder, number, known[number].measurement)
+    assert in_doubt(opened, folder, known) == []
+
+
+def test_a_minimal_setting_is_published_in_the_place_of_the_one_it_stands_for(
+    opened: Session, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    substitute = trial(8, Setting("float16"), measured(1.295, 0.01), anchor="minimal of 3")
+    known = trials(DEFAULT, FAST, substitute)
+    against = Attempt(substitute.setting, FLOAT32_GRAPH, None, measured(1.0), 0.4)
+    minimal = Minimal(3, FAST.setting, (against,), replaced_by=8, ended=True)
+    known[3] = replace(known[3], effective=FLOAT32_GRAPH)
+    write_minimal(folder, minimal)
+    found = answer(opened, tmp_path, known)
+    assert 3 not in found.points
+    assert found.best is not None
+    assert found.best.number == 8
+    assert found.best.minimised_from == Origin(
+        3, {"MatMul": "deny"}, "float32", Interval(1.0, 0.99, 1.01), 0.4
+    )
+
+
+def test_a_setting_without_its_idle_moves_keeps_its_number(opened: Session, tmp_path: Path) -> None:
+    folder, known = RunFolder(tmp_path / "run"), trials(DEFAULT, FAST)
+    known[3] = replace(known[3], effective=FLOAT32_GRAPH)
+    write_minimal(folder, Minimal(3, replace(FAST.setting, moves={})))
+    best = answer(opened, tmp_path, known).best
+    assert best is not None
+    assert (best.number, best.setting.moves) == (3, {})
+    assert best.minimised_from == Origin(3, {"MatMul": "deny"}, "float32")

@@ -37,6 +37,18 @@ def dense(folder: Path, batch: int | None = None) -> ModelSource:
     return _save(folder, [tf.TensorSpec([batch, FEATURES], tf.float32, name="x")], run)
 
 
+def pictures(folder: Path) -> ModelSource:
+    """Convolution, ReLU and pooling of 8 x 8 x 1 pictures, then a MatMul and a Softmax."""
+
+    def run(weights: Any, image: Any) -> Any:
+        kernel = tf.reshape(weights[0], [4, 4, 1, 32])
+        found = tf.nn.relu(tf.nn.conv2d(image, kernel, 1, "SAME"))
+        pooled = tf.reduce_mean(tf.nn.avg_pool2d(found, 2, 2, "SAME"), [1, 2])
+        return {"y": tf.nn.softmax(pooled @ weights[1])}
+
+    return _save(folder, [tf.TensorSpec([None, 8, 8, 1], tf.float32, name="image")], run)
+
+
 def words(folder: Path) -> ModelSource:
     """Strings in, their upper case and their lengths out."""
 

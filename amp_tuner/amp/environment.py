@@ -33,6 +33,8 @@ _OTHERS = {
     TENSORFLOW: ("LEVEL", "LOG_PATH", "IGNORE_PERFORMANCE", "SIMULATE_GPU", "EMULATE_FP16"),
     ITEX: ("DATA_TYPE", "UNSAFE_FORCE_ALL", "LOG_PATH"),
 }
+#: Whose variables there are.
+FAMILIES = (TENSORFLOW, ITEX)
 #: What the passes read as a switch that is off, or on, in any case of letters.
 OFF, ON = ("0", "false"), ("1", "true")
 _SAFE_OP_TYPE = re.compile(r"[A-Za-z0-9_]+")
@@ -126,6 +128,17 @@ def switches(rules: RuleSet) -> tuple[str, ...]:
     return tuple(_PREFIX[TENSORFLOW] + name for name in ("SIMULATE_GPU", *own.get(rules.name, ())))
 
 
+def itex_switches(rules: RuleSet) -> dict[str, str]:
+    """The variables that switch ITEX's pass on for the data type of ``rules``."""
+    prefix = _PREFIX[ITEX]
+    return {prefix.rstrip("_"): "1", f"{prefix}DATA_TYPE": rules.data_type.upper()}
+
+
+def log_variable(family: str) -> str:
+    """The variable that names the folder, which must exist, for a pass's dumps."""
+    return f"{_PREFIX[family]}LOG_PATH"
+
+
 def list_variables(family: str) -> tuple[tuple[str, str, str], ...]:
     """Every variable that edits a list: (its name, the list, ``ADD`` or ``REMOVE``)."""
     return tuple(
@@ -134,6 +147,11 @@ def list_variables(family: str) -> tuple[tuple[str, str, str], ...]:
         for variable in variables
         for edit in ("ADD", "REMOVE")
     )
+
+
+def level_variable(family: str) -> str:
+    """The variable that sets the level, where the family has levels."""
+    return f"{_PREFIX[family]}LEVEL"
 
 
 def _items(value: str) -> set[str]:

@@ -7,6 +7,7 @@ moves against a runtime's default lists: one op type leaves the list it is in an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -15,6 +16,13 @@ from itertools import combinations
 LIST_NAMES = ("allow", "deny", "infer", "clear")
 #: Where a move can send an op type: a list, or no list at all.
 DESTINATIONS = ("allow", "infer", "clear", "deny", "none")
+#: TensorFlow's rule (``ValidateOpDef``); ops of its own passes begin with an underscore.
+_OP_TYPE = re.compile(r"_*[A-Z][A-Za-z0-9_]*(?:>[A-Z][A-Za-z0-9_]*)*")
+
+
+def is_op_type(name: str) -> bool:
+    """Whether TensorFlow could have an op type of that name: ``AvgPool``, ``Addons>Gelu``."""
+    return len(name) <= 1000 and _OP_TYPE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,14 @@ def _add_compare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--lists", type=Path, nargs="*", default=[], metavar="FILE", help=_LISTS_HELP
     )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        nargs="+",
+        metavar="N",
+        help="measure at each of these batch sizes, and show latency (at 1) and throughput (at "
+        "others) over FP32's (default: the study file's)",
+    )
 
 
 def _add_verify(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

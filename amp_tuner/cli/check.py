@@ -9,12 +9,20 @@ import tempfile
 import time
 from pathlib import Path
 
+from amp_tuner.amp.rules import ITEX
 from amp_tuner.cli.rows import compared_row
 from amp_tuner.cli.terminal import Row, comparison, duration, make_console, working
 from amp_tuner.comparing import Compared, compare, is_float32
 from amp_tuner.config.load import load_study
 from amp_tuner.errors import TargetError
 from amp_tuner.session import Session, open_session
+
+_ADVICE = "use another runtime or machine, or leave that data type out of target.data_types"
+#: Without it they end the process, by SIGABRT or SIGSEGV, whichever kernel comes first. Tried by
+#: limiting oneDNN's instructions: AVX512_CORE runs, AVX2 and its VNNI kinds abort.
+_ITEX_ADVICE = (
+    "use runtime engine or tensorflow, or another machine (ITEX's BF16 kernels need AVX-512)"
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
             session.bench.close()
     console.print(comparison(_sorted(rows), config.accuracy.metric))
     for compared in failed:
-        raise _cannot_run(compared)
+        raise _cannot_run(compared, config.target.runtime)
     _budget(session, seconds)
     return 0
 
@@ -76,10 +84,10 @@ def _sorted(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.data_type != "float32")
 
 
-def _cannot_run(compared: Compared) -> TargetError:
+def _cannot_run(compared: Compared, runtime: str) -> TargetError:
     message = (
-        f"{compared.name} does not run on this target ({compared.cause}); FP32 does: use another "
-        "runtime or machine, or leave that data type out of target.data_types"
+        f"{compared.name} does not run on this target ({compared.cause}), while FP32 does: "
+        f"{_ITEX_ADVICE if runtime == ITEX else _ADVICE}"
     )
     return TargetError(f"{message}\n{compared.last_words}".rstrip())
 

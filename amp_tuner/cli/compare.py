@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from amp_tuner.cli.rows import compared_row
-from amp_tuner.cli.terminal import comparison, make_console, working
-from amp_tuner.comparing import compare
+from rich.console import Console
+
+from amp_tuner.cli.rows import compared_row, relative_figures, relative_title
+from amp_tuner.cli.terminal import comparison, make_console, relative_table, working
+from amp_tuner.comparing import Compared, compare
 from amp_tuner.config.load import load_study
+from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
 from amp_tuner.planning import check_moves
 from amp_tuner.records import FLOAT32, Setting
@@ -27,6 +31,20 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     config = load_study(options.config)
     given = {path: read_lists(path) for path in options.lists}
+    columns = {}
+    for wanted in options.batch_size or [config.data.batch_size]:
+        at_size = load_study(options.config, overrides={"data.batch_size": wanted})
+        batch_size, compared = _compared(at_size, given, console)
+        columns[relative_title(batch_size)] = relative_figures(compared, batch_size)
+    if len(columns) > 1:
+        console.print(relative_table(columns))
+    return 0
+
+
+def _compared(
+    config: StudyConfig, given: Mapping[Path, Lists], console: Console
+) -> tuple[int, list[Compared]]:
+    """Measures and prints a table; gives the batch size, which a model may demand, and outcomes."""
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as work:
         with working(console, "starting a worker, loading the model"):
             session = open_session(config, Path(work))
@@ -38,13 +56,15 @@ def run(options: argparse.Namespace) -> int:
                 compared = list(compare(session, settings))
         finally:
             session.bench.close()
+    console.print(f"batches of {session.data.batch_size}")
     console.print(comparison([compared_row(one) for one in compared], config.accuracy.metric))
     for notice in session.notices:
         console.print(f"note: {notice}", markup=False)
-    return 0
+    console.print()
+    return session.data.batch_size, compared
 
 
-def _settings(session: Session, given: dict[Path, Lists]) -> dict[str, Setting]:
+def _settings(session: Session, given: Mapping[Path, Lists]) -> dict[str, Setting]:
     """One setting a file, or one a data type where the file names none."""
     settings = {}
     for path, lists in given.items():

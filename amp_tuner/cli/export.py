@@ -10,22 +10,23 @@ from pathlib import Path
 
 from amp_tuner.amp.environment import to_environment
 from amp_tuner.amp.rules import default_rules, rule_set
-from amp_tuner.bench import model_source
 from amp_tuner.cli.model_worker import loaded_worker
+from amp_tuner.cli.output import write_output
 from amp_tuner.cli.terminal import make_console, working
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
-from amp_tuner.files import digest, write_text
+from amp_tuner.files import digest
 from amp_tuner.folder import RunFolder
 from amp_tuner.planning import Painter
 from amp_tuner.published import point_file, study_of
-from amp_tuner.records import FLOAT32, Point
+from amp_tuner.records import BAKED, FLOAT32, Point
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import read_point
 from amp_tuner.results.python_snippet import python_text
 from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
+from amp_tuner.workers import model_source
 
 _KEY = "exported"
 
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None:
         sys.stdout.write(text)
     else:
-        write_text(options.output, text)
+        write_output("--output", options.output, text)
     return 0
 
 
@@ -62,8 +63,10 @@ def _settings_text(folder: RunFolder, point: Point, options: argparse.Namespace)
     if other:
         point = _predicted(folder, point, options.runtime)
     if options.format == "python":
-        return python_text(point, baked=point.runtime == "engine" and not other)
-    return environment_text(point, measured=point.runtime == point.family and not other)
+        return python_text(point, baked=point.runtime in BAKED and not other)
+    measured = point.runtime == point.family and not other
+    compiled = point.runtime == "xla" and not other
+    return environment_text(point, measured=measured, compiled=compiled)
 
 
 def _config(folder: RunFolder, point: Point) -> StudyConfig:
@@ -75,8 +78,12 @@ def _config(folder: RunFolder, point: Point) -> StudyConfig:
     return config
 
 
-def _worker(config: StudyConfig, device: str) -> AbstractContextManager[WorkerClient]:
-    return loaded_worker(model_source(config), config.target.python, device)
+def _worker(
+    config: StudyConfig, device: str, runtime: str = "engine"
+) -> AbstractContextManager[WorkerClient]:
+    # A runner's interpreter has JAX; what bakes and paints is TensorFlow.
+    python = None if config.target.runtime == "xla" else config.target.python
+    return loaded_worker(model_source(config), python, device, runtime)
 
 
 def _bake(folder: RunFolder, point: Point, output: Path) -> None:
@@ -86,7 +93,12 @@ def _bake(folder: RunFolder, point: Point, output: Path) -> None:
     setting = point.setting
     candidate = Candidate(setting.data_type, point.rules, point.lists, setting.level)
     console = make_console()
-    with working(console, "baking the model"), _worker(config, point.device) as worker:
+    # XLA has other kernels than TensorFlow, so the same lists give another graph.
+    runtime = point.runtime if point.runtime in BAKED else "engine"
+    with (
+        working(console, "baking the model"),
+        _worker(config, point.device, runtime) as worker,
+    ):
         worker.build(_KEY, candidate)
         worker.save(_KEY, output.absolute(), "saved_model")
     print(f"{output}: trial {point.number}, {setting.data_type}, weights folded")

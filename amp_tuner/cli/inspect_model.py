@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
-from typing import Any
 
 from amp_tuner.amp.levels import effective_lists
 from amp_tuner.amp.lists import AmpLists
@@ -14,15 +11,14 @@ from amp_tuner.amp.pass_logs import is_log_folder
 from amp_tuner.cli.inspect_text import show_explanation, show_moves, show_nodes, summary_lines
 from amp_tuner.cli.log_folder import opened_log
 from amp_tuner.cli.model_worker import check_op_types, model_worker, rules_and_lists
+from amp_tuner.cli.output import write_json_output, write_output
 from amp_tuner.cli.terminal import make_console, working
-from amp_tuner.files import write_json, write_text
 from amp_tuner.report.graph_page import graph_page
 from amp_tuner.rewrite.explain import Explanation, explain
 from amp_tuner.rewrite.moves import single_moves
 from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
-
-_TO_OUTPUT = Path("-")
+from amp_tuner.text import printable
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     if is_log_folder(options.model):
         with working(console, "reading the log"):
             rules, lists, level, graph, about = opened_log(options)
-        print(about, file=sys.stderr)
+        print(printable(about), file=sys.stderr)
     else:
         rules, lists, level = rules_and_lists(options)
         with working(console, "loading the model"), model_worker(options) as worker:
@@ -51,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
         _write_page(options, prepared, lists, level, explanation)
     if options.json is not None:
         content = {"format": 1, "rules": rules.identifier, **explanation.to_json()}
-        _write(options.json, content if moves is None else {**content, "moves": moves.to_json()})
+        if moves is not None:
+            content["moves"] = moves.to_json()
+        write_json_output("--json", options.json, content)
         return 0
     show_explanation(console, explanation, rules.identifier)
     if moves is not None:
@@ -80,12 +78,4 @@ def _write_page(
         lists=effective_lists(rules, lists, level),
         explanation=explanation,
     )
-    write_text(options.html, page)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    if path == _TO_OUTPUT:
-        json.dump(content, sys.stdout, indent=1)
-        print()
-    else:
-        write_json(path, content)
+    write_output("--html", options.html, page)

@@ -13,6 +13,7 @@ from types import FrameType
 
 from amp_tuner.cli.arguments import VERBS, parse
 from amp_tuner.errors import AmpTunerError, InputError, TargetError, WorkerFailure
+from amp_tuner.text import one_line, printable
 
 _INTERRUPTED = 130
 
@@ -40,15 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         count = len(error.problems)
         print(f"amp-tune: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
         for problem in error.problems:
-            print(f"  {problem}", file=sys.stderr)
+            print(f"  {one_line(str(problem))}", file=sys.stderr)
         return error.exit_code
     except WorkerFailure as failure:
         # Outside of a trial: while a model was read, described or baked.
-        print(f"amp-tune: the worker failed: {failure}", file=sys.stderr)
+        print(f"amp-tune: the worker failed: {printable(str(failure))}", file=sys.stderr)
         print(failure.last_words, file=sys.stderr)
         return TargetError.exit_code
     except AmpTunerError as error:
-        print(f"amp-tune: {error}", file=sys.stderr)
+        print(f"amp-tune: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output (head, less) is gone: nobody is left to tell.

@@ -17,6 +17,7 @@ from amp_tuner.errors import InputError, Problem
 from amp_tuner.planning import check_moves
 from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_lists
+from amp_tuner.text import one_line
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import ModelSource, Threads
@@ -44,15 +45,23 @@ def model_worker(options: argparse.Namespace) -> Iterator[WorkerClient]:
 
 
 @contextlib.contextmanager
-def loaded_worker(source: ModelSource, python: str | None, device: str) -> Iterator[WorkerClient]:
-    """A worker that has loaded ``source`` for runtime ``engine``, without data.
+def loaded_worker(
+    source: ModelSource, python: str | None, device: str, runtime: str = "engine"
+) -> Iterator[WorkerClient]:
+    """A worker that has loaded ``source`` without data.
+
+    Args:
+        source: the model.
+        python: an interpreter with TensorFlow; None: this one.
+        device: whose kernels and rules count.
+        runtime: one that rewrites the graph itself, ``engine`` or ``xla``.
 
     Raises:
         InputError: the model is wrong.
         TargetError: the interpreter is, or has no TensorFlow.
     """
     with empty_worker(python) as worker:
-        worker.load(source, None, "engine", device)
+        worker.load(source, None, runtime, device)
         yield worker
 
 
@@ -113,6 +122,6 @@ def check_op_types(options: argparse.Namespace, present: frozenset[str]) -> None
     if _is_environment(options):
         rules = rule_set(options.rules or DEFAULT_RULES)
         for warning in explain_environment(rules, read_environment(options.lists), present):
-            print(f"{options.lists}: {warning}", file=sys.stderr)
+            print(one_line(f"{options.lists}: {warning}"), file=sys.stderr)
     elif options.lists is not None:
         check_moves({str(options.lists): read_lists(options.lists).moves}, present)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amp_tuner.cli.terminal import Row
 from amp_tuner.comparing import Compared
-from amp_tuner.records import Measurement, Point
+from amp_tuner.records import Interval, Measurement, Point
 
 #: What a verdict says in a table.
 VERDICTS = {"meets": "meets", "misses": "misses", "uncertain": "not certain"}
@@ -21,6 +23,8 @@ def measured_row(name: str, data_type: str, measurement: Measurement) -> Row:
         nodes_16bit=measurement.effective.nodes_16bit,
         casts=measurement.effective.casts,
         remark=VERDICTS[accuracy.verdict],
+        latency_ms=None if timing is None else timing.latency_ms["candidate"].get("p50"),
+        throughput=None if timing is None else timing.throughput["candidate"],
     )
 
 
@@ -45,3 +49,21 @@ def compared_row(compared: Compared) -> Row:
     same, cause = compared.same_as, compared.cause
     remark = f"failed: {cause}" if same is None else f"same graph as {same}"
     return Row(compared.name, data_type, None, None, None, None, remark)
+
+
+def relative_title(batch_size: int) -> str:
+    """What is compared at a batch size: how soon one sample is done, or how many are."""
+    return "latency, batch of 1" if batch_size == 1 else f"throughput, batches of {batch_size}"
+
+
+def relative_figures(compared: Sequence[Compared], batch_size: int) -> dict[str, Interval]:
+    """Each setting's latency (below 1 is better) or throughput (above 1 is) over FP32's."""
+    figures: dict[str, Interval] = {}
+    for one in compared:
+        timing = None if one.measurement is None else one.measurement.timing
+        if one.same_as in figures:
+            figures[one.name] = figures[one.same_as]
+        elif timing is not None:
+            ratio = timing.speedup
+            figures[one.name] = ratio if batch_size > 1 else ratio.inverse()
+    return figures

@@ -10,25 +10,30 @@ from typing import Any
 
 from amp_tuner.cli.rows import point_row
 from amp_tuner.cli.terminal import Terminal, comparison, make_console
+from amp_tuner.clock import Clock
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.confirming import confirm
+from amp_tuner.confirming import read_confirmations
+from amp_tuner.ending import end
 from amp_tuner.errors import InputError
-from amp_tuner.folder import RunFolder, check_identity, claim, move_aside, open_folder
+from amp_tuner.files import private_files
+from amp_tuner.folder import Lock, RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.ladder import Stops
 from amp_tuner.measure.noise import noise_sentence
-from amp_tuner.publishing import Answer, answer_of, publish, to_confirm
+from amp_tuner.progress import Progress
+from amp_tuner.publishing import Answer, answer_of, publish
 from amp_tuner.records import FLOAT32, Accuracy, Timing
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.session import Session, open_session
-from amp_tuner.tuning import Tuning, read_trials
+from amp_tuner.tuning import Tuning
 
 _GOAL_MISSED = 1
 
 
+@private_files()
 def run(options: argparse.Namespace) -> int:
-    """Runs the verb.
+    """Runs the verb; what it writes may hold samples, so all of it is the user's alone.
 
     Raises:
         InputError: anything that is wrong with the user's input.
@@ -44,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     folder, lock = open_folder(config.output)
     console = make_console(quiet=options.quiet)
     try:
-        return _run(config, folder, Terminal(console))
+        return _run(config, folder, lock, Terminal(console))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -64,7 +69,9 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _run(config: StudyConfig, folder: RunFolder, terminal: Terminal) -> int:
+def _run(config: StudyConfig, folder: RunFolder, lock: Lock, terminal: Terminal) -> int:
+    # From here on: the time budget bounds what the user waits for.
+    clock = Clock(folder)
     with terminal:
         terminal.phase("starting a worker, loading the model")
         session = open_session(config, folder.work)
@@ -72,17 +79,24 @@ def _run(config: StudyConfig, folder: RunFolder, terminal: Terminal) -> int:
             resumed = claim(folder, session.identity(), config.to_plain(), config.study_file)
             for notice in session.notices:
                 terminal.notice(notice)
-            with contextlib.closing(EventLog(folder.events)) as log:
+            with (
+                contextlib.closing(EventLog(folder.events)) as log,
+                contextlib.closing(
+                    Tuning(session, folder, log, terminal, clock=clock, lock=lock)
+                ) as tuning,
+            ):
                 log.write("resumed" if resumed else "started", {"config": config.to_plain()})
-                answer = _tune(session, folder, log, terminal)
+                answer = _tune(session, folder, log, tuning, terminal)
+                counts = _counts(tuning.progress())
         finally:
             session.bench.close()
-    _show(answer, config, terminal, folder)
+    _show(answer, config, terminal, f"{counts}. Everything is in {folder.root}")
     return _GOAL_MISSED if answer.best is None else 0
 
 
-def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal) -> Answer:
-    tuning = Tuning(session, folder, log, terminal)
+def _tune(
+    session: Session, folder: RunFolder, log: EventLog, tuning: Tuning, terminal: Terminal
+) -> Answer:
     try:
         terminal.phase("measuring FP32")
         ended = tuning.run()
@@ -92,20 +106,20 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, terminal: Terminal
         for said in (stops.sentence(), noise_sentence(_timings(tuning))):
             if said is not None:
                 terminal.notice(said)
-        budget_s = session.config.search.time_budget_s
-
-        def enough() -> bool:
-            return budget_s is not None and tuning.clock.spent_s() > budget_s
-
-        confirm(session, folder, to_confirm(session, tuning.trials), terminal.phase, enough)
+        end(session, folder, log, tuning, terminal.phase)
     finally:
-        # Whatever ended it: what is known by now is published.
+        # Whatever ended it: what is known by now is published, if the folder is still this run's.
+        tuning.lock.check()
         answer = answer_of(session, folder, tuning.trials)
         if answer is not None:
             publish(folder, session.config.name, answer)
             log.write("published", {"best": answer.best and answer.best.number})
         tuning.clock.save()
     assert answer is not None
+    for number, outcome in read_confirmations(folder).items():
+        if isinstance(outcome, str):
+            log.write("not_confirmed", {"trial": number, "cause": outcome})
+            terminal.notice(f"trial {number} failed when it was measured again: {outcome}")
     return answer
 
 
@@ -125,13 +139,20 @@ def _timings(tuning: Tuning) -> Iterator[Timing]:
             yield timing
 
 
-def _show(answer: Answer, config: StudyConfig, terminal: Terminal, folder: RunFolder) -> None:
+def _counts(progress: Progress) -> str:
+    """Every proposal by what became of it; what none came to is left out, but failures."""
+    named = {
+        "measured": progress.measured,
+        "told the result of an equal graph": progress.cached,
+        "refused by the pass": progress.refused,
+        "quarantined": progress.quarantined,
+        "failed": progress.failed,
+    }
+    kept = {name: count for name, count in named.items() if count or name in ("measured", "failed")}
+    parts = ", ".join(f"{count} {name}" for name, count in kept.items())
+    return f"{sum(named.values())} proposals: {parts}"
+
+
+def _show(answer: Answer, config: StudyConfig, terminal: Terminal, counts: str) -> None:
     rows = [point_row(name, point) for name, point in answer.table]
-    trials = read_trials(folder)
-    cached = sum(trial.cached_from is not None for trial in trials)
-    failed = sum(trial.cause is not None and trial.cached_from is None for trial in trials)
-    counts = (
-        f"{len(trials)} proposals: {len(trials) - cached - failed} measured, {cached} told the "
-        f"result of an equal graph, {failed} failed. Everything is in {folder.root}"
-    )
     terminal.result(comparison(rows, config.accuracy.metric), (answer.conclusion, counts))

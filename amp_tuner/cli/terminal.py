@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from amp_tuner.progress import Progress
 from amp_tuner.records import Interval, Trial
+from amp_tuner.text import one_line
 from amp_tuner.verifying import VALID, Check
 
 _WIDTH_OF_FILES = 160
@@ -95,6 +96,8 @@ class Terminal:
             f"cached {progress.cached}",
             f"failed {progress.failed}",
         ]
+        if progress.quarantined:
+            parts.append(f"quarantined {progress.quarantined}")
         if progress.left_s is not None:
             parts.append(f"left {duration(progress.left_s)}")
         return " | ".join(parts)
@@ -124,6 +127,8 @@ class Row:
         nodes_16bit: nodes with a 16-bit type attribute.
         casts: Casts inserted.
         remark: ``meets``, ``misses``, or why there are no figures.
+        latency_ms: the median run of one batch.
+        throughput: samples per second.
     """
 
     name: str
@@ -133,6 +138,8 @@ class Row:
     nodes_16bit: int | None
     casts: int | None
     remark: str
+    latency_ms: float | None = None
+    throughput: float | None = None
 
 
 def comparison(rows: Sequence[Row], metric: str) -> Table:
@@ -142,18 +149,39 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
     table.add_column("data type", no_wrap=True)
     for title in ("speed-up", metric, "16-bit nodes", "casts"):
         table.add_column(title, justify="right")
+    times = any(row.throughput is not None for row in rows)
+    for title in ("latency, ms", "samples/s") if times else ():
+        table.add_column(title, justify="right")
     table.add_column("goal")
     for row in rows:
         table.add_row(
-            row.name,
+            Text(one_line(row.name)),
             row.data_type,
             "" if row.speedup is None else stacked(row.speedup, 3, "x"),
             "" if row.accuracy is None else stacked(row.accuracy, 6),
             "" if row.nodes_16bit is None else str(row.nodes_16bit),
             "" if row.casts is None else str(row.casts),
-            row.remark,
+            *((_number(row.latency_ms), _number(row.throughput)) if times else ()),
+            Text(one_line(row.remark)),
         )
     return table
+
+
+def relative_table(columns: Mapping[str, Mapping[str, Interval]]) -> Table:
+    """Figures over FP32's: by column's title, then by row's name."""
+    table = Table("normalised to FP32", box=None, pad_edge=False, header_style="bold")
+    for title in columns:
+        table.add_column(title, justify="right")
+    for name in dict.fromkeys(name for figures in columns.values() for name in figures):
+        cells = (figures.get(name) for figures in columns.values())
+        table.add_row(name, *("" if cell is None else stacked(cell, 3) for cell in cells))
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if value < 1000 else f"{value:,.0f}"
 
 
 def checks_table(checks: Sequence[Check]) -> Table:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from amp_tuner.cli.output import write_json_output
 from amp_tuner.cli.terminal import checks_table, make_console, working
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.errors import InputError
-from amp_tuner.files import digest, write_json
+from amp_tuner.files import digest
 from amp_tuner.folder import RunFolder
-from amp_tuner.published import baseline_onednn, point_file, study_of
+from amp_tuner.published import baseline_states, point_file, study_of
 from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.points import read_point
 from amp_tuner.session import open_session
@@ -34,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     folder = RunFolder(options.run)
     point = _point(folder, options.point)
     config = study_of(folder, _changes(options, point))
-    verdict = _verdict(config, point, baseline_onednn(folder))
+    verdict = _verdict(config, point, baseline_states(folder))
     console = make_console()
     console.print(verdict.sentence(), markup=False)
     console.print(checks_table(verdict.checks))
@@ -58,9 +56,13 @@ def _changes(options: argparse.Namespace, point: Point) -> dict[str, dict[str, A
     if options.threads is not None:
         target["threads"] = options.threads
     if options.runtime not in (None, point.runtime):
-        target.update(runtime=options.runtime, rules=None)
-        if point.setting.data_type != FLOAT32:
-            target["data_types"] = [point.setting.data_type]
+        # FP32 is verified beside whatever data types that runtime has.
+        data_type = point.setting.data_type
+        data_types = None if data_type == FLOAT32 else [data_type]
+        target.update(runtime=options.runtime, rules=None, data_types=data_types, baseline=None)
+        if point.runtime == "xla":
+            # The study's interpreter is the runner's, which has JAX.
+            target["python"] = options.python
     data = {"path": _absolute(options.data), "batch_size": options.batch_size}
     sections = {
         "target": target,
@@ -68,7 +70,7 @@ def _changes(options: argparse.Namespace, point: Point) -> dict[str, dict[str, A
         "data": data,
     }
     # An option that was not given changes nothing.
-    kept = ("rules",)
+    kept = ("rules", "data_types", "baseline", "python")
     return {
         name: {key: value for key, value in values.items() if value is not None or key in kept}
         for name, values in sections.items()
@@ -79,7 +81,7 @@ def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.absolute())
 
 
-def _verdict(config: StudyConfig, point: Point, onednn: bool) -> Verdict:
+def _verdict(config: StudyConfig, point: Point, baseline: dict[str, bool]) -> Verdict:
     changed = model_check(point, digest(config.model.path))
     if changed.answer != VALID:
         return Verdict((changed,))
@@ -89,7 +91,7 @@ def _verdict(config: StudyConfig, point: Point, onednn: bool) -> Verdict:
             session = open_session(config, Path(work))
         try:
             with working(console, "verifying"):
-                return verify(session, point, onednn, lambda _: None)
+                return verify(session, point, baseline, lambda _: None)
         finally:
             session.bench.close()
 
@@ -102,10 +104,4 @@ def _write(path: Path, point: Point, verdict: Verdict) -> None:
         "answer": verdict.answer,
         "checks": [asdict(check) for check in verdict.checks],
     }
-    if str(path) == "-":
-        json.dump(content, sys.stdout, indent=1)
-        print()
-    elif path.is_dir():
-        raise InputError.one("--json", f"{path} is a folder; name a file")
-    else:
-        write_json(path, content)
+    write_json_output("--json", path, content)

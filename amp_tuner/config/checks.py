@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from amp_tuner.amp.rules import default_rules, rule_set
+from amp_tuner.amp.rules import ITEX, TENSORFLOW, default_rules, rule_set
+from amp_tuner.config.fields import DataType
 from amp_tuner.config.model import (
     AccuracyConfig,
     DataConfig,
@@ -24,7 +25,7 @@ from amp_tuner.judge.metrics import DECIDING, Metric, find_metric
 
 #: What runs in this version, by key; other values that a study file may have are planned.
 AVAILABLE = {
-    "runtime": ("engine", "tensorflow"),
+    "runtime": ("engine", "tensorflow", "itex", "xla"),
     "device": ("cpu", "gpu"),
     "sampler": ("tpe", "nsga2", "gp", "random"),
 }
@@ -53,6 +54,14 @@ def filled_rules(target: TargetConfig) -> dict[str, str]:
     return {data_type: rules[data_type] for data_type in target.data_types}
 
 
+def filled_data_types(target: TargetConfig) -> tuple[DataType, ...]:
+    """``target.data_types``; where the file names none, only those that the runtime has."""
+    possible = default_rules(target.runtime, target.device)
+    if "data_types" in target.model_fields_set or not possible:
+        return target.data_types
+    return tuple(name for name in target.data_types if name in possible)
+
+
 def _availability(sections: Sections) -> Iterator[Problem]:
     values: list[tuple[str, str, str]] = []
     if sections.target is not None:
@@ -67,6 +76,10 @@ def _availability(sections: Sections) -> Iterator[Problem]:
                 f"allowed: {', '.join(AVAILABLE[key])}"
             )
             yield Problem(f"$.{section}.{key}", message)
+    target = sections.target
+    if target is not None and (target.runtime, target.device) == (ITEX, "gpu"):
+        message = "runtime itex on gpu is planned but not available in this version; allowed: cpu"
+        yield Problem("$.target.device", message)
 
 
 def _data_types(sections: Sections) -> Iterator[Problem]:
@@ -90,11 +103,13 @@ def _rules(sections: Sections) -> Iterator[Problem]:
     target = sections.target
     if target is None:
         return
-    if target.rules and target.runtime in ("tensorflow", "itex"):
-        message = (
-            f"runtime {target.runtime} has rules of its own, which cannot be changed; remove it"
-        )
-        yield Problem("$.target.rules", message)
+    if target.runtime in (TENSORFLOW, ITEX):
+        # A finished study's own file names them.
+        if not target.rules.items() <= default_rules(target.runtime, target.device).items():
+            message = (
+                f"runtime {target.runtime} has rules of its own, which cannot be changed; remove it"
+            )
+            yield Problem("$.target.rules", message)
         return
     for data_type, name in target.rules.items():
         yield from _rule(f"$.target.rules.{data_type}", target, data_type, name)
@@ -118,6 +133,17 @@ def _profile(sections: Sections) -> Iterator[Problem]:
     target = sections.target
     if target is not None and target.profile is not None and target.runtime != "roofline":
         yield Problem("$.target.profile", "only runtime roofline has a device profile; remove it")
+
+
+def _baseline(sections: Sections) -> Iterator[Problem]:
+    target = sections.target
+    if target is None or target.baseline is None:
+        return
+    if target.runtime != "xla":
+        message = "only runtime xla has a choice of FP32 baselines; remove it"
+        yield Problem("$.target.baseline", message)
+    elif target.baseline == "tf32" and target.device == "cpu":
+        yield Problem("$.target.baseline", "cpu has no tf32; allowed: fp32")
 
 
 def _data(sections: Sections) -> Iterator[Problem]:
@@ -204,6 +230,7 @@ CHECKS: tuple[Callable[[Sections], Iterator[Problem]], ...] = (
     _data_types,
     _rules,
     _profile,
+    _baseline,
     _data,
     _goal,
     _also,

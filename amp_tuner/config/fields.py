@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from amp_tuner.amp.lists import is_op_type
 from amp_tuner.config.quantities import parse_duration, parse_size
 from amp_tuner.judge.goal import GOAL_HINT, parse_goal
 from amp_tuner.judge.metrics import FUNCTION, find_metric, metric_names
@@ -105,7 +106,10 @@ def _op_types(value: Any) -> str | tuple[str, ...]:
         return "auto"
     if not isinstance(items, tuple) or not items:
         raise wrong("auto, or a list of op types")
-    return tuple(_text(item) for item in items)
+    wrong_items = [item for item in items if not isinstance(item, str) or not is_op_type(item)]
+    if wrong_items:
+        raise wrong("auto, or a list of op types, such as AvgPool")
+    return items
 
 
 def _planned_null(value: Any) -> None:

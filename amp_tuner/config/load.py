@@ -21,7 +21,7 @@ from amp_tuner.config.model import (
     TargetConfig,
 )
 from amp_tuner.config.problems import shown, translate
-from amp_tuner.config.yaml12 import MAX_BYTES, load_yaml
+from amp_tuner.config.yaml12 import read_yaml
 from amp_tuner.errors import InputError
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -42,7 +42,7 @@ def load_study(
     Raises:
         InputError: every problem that was found.
     """
-    raw = load_yaml(_read(path), str(path))
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise InputError.one("$", f"found {shown(raw)} in {path}; allowed: a mapping of keys")
     for key, value in (overrides or {}).items():
@@ -83,19 +83,6 @@ def check_study(raw: Mapping[Any, Any], path: Path, *, check_files: bool = True)
     )
 
 
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError.one(str(path), f"cannot be read: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"not UTF-8 text (byte {error.start})"
-        raise InputError.one(str(path), message) from error
-
-
 def _override(raw: dict[Any, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         section = raw.setdefault(key, {})
@@ -112,7 +99,7 @@ def _sections(raw: Mapping[Any, Any], folder: Path) -> checks.Sections:
     data = _section(DataConfig, raw.get("data", {}))
     return checks.Sections(
         model=model and model.model_copy(update={"path": _absolute(model.path, folder)}),
-        target=target and target.model_copy(update=_target_paths(target, folder)),
+        target=target and target.model_copy(update=_filled_target(target, folder)),
         data=data and data.model_copy(update={"path": data.path and _absolute(data.path, folder)}),
         accuracy=_section(AccuracyConfig, raw.get("accuracy", {})),
         search=_section(SearchConfig, raw.get("search", {})),
@@ -127,8 +114,8 @@ def _section(kind: type[AnySection], raw: Any) -> AnySection | None:
         return None
 
 
-def _target_paths(target: TargetConfig, folder: Path) -> dict[str, Any]:
-    update: dict[str, Any] = {}
+def _filled_target(target: TargetConfig, folder: Path) -> dict[str, Any]:
+    update: dict[str, Any] = {"data_types": checks.filled_data_types(target)}
     if target.profile is not None:
         update["profile"] = _absolute(target.profile, folder)
     if target.python is not None and "/" in target.python:

@@ -71,6 +71,7 @@ class TargetConfig(Section):
     )
     rules: dict[str, Text] = Field(default_factory=dict)
     profile: FilePath | None = None
+    baseline: Literal["fp32", "tf32"] | None = None
     python: Text | None = None
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,6 +30,7 @@ MAX_NODES = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _LONGEST_INT = 400
+_TOO_LARGE = f"the file is larger than {MAX_BYTES} bytes"
 
 
 class _CoreLoader(Reader, Scanner, Parser, Composer, BaseResolver):
@@ -58,6 +60,26 @@ _add_resolver(
 )
 
 
+def read_yaml(path: Path) -> Any:
+    """The one document in a file; see :func:`load_yaml`.
+
+    Raises:
+        InputError: it cannot be read, is larger than MAX_BYTES, no UTF-8, or no plain YAML.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError.one(str(path), f"cannot be read: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise InputError.one(str(path), _TOO_LARGE)
+    try:
+        return load_yaml(content.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 text (byte {error.start})"
+        raise InputError.one(str(path), message) from error
+
+
 def load_yaml(text: str, where: str) -> Any:
     """The one document in ``text`` as dicts, lists, strings, numbers, booleans and None.
 
@@ -70,7 +92,7 @@ def load_yaml(text: str, where: str) -> Any:
             schema, nesting deeper than MAX_DEPTH, or more than MAX_NODES nodes.
     """
     if len(text) > MAX_BYTES:
-        raise InputError.one(where, f"the file is larger than {MAX_BYTES} bytes")
+        raise InputError.one(where, _TOO_LARGE)
     try:
         _check_depth(text, where)
         root = _CoreLoader(text).get_single_node()

@@ -10,12 +10,12 @@ import numpy as np
 from amp_tuner.config.model import AccuracyConfig
 from amp_tuner.errors import InputError, Problem, WorkerFailure
 from amp_tuner.functions import FunctionRunner, score_function
+from amp_tuner.judge import paired
 from amp_tuner.judge.estimates import Estimate, Pair, estimate
 from amp_tuner.judge.goal import check_baseline
 from amp_tuner.judge.intervals import jackknife
 from amp_tuner.judge.metrics import Metric, find_metric
 from amp_tuner.judge.outputs import Array, all_finite, label_problems, value_problems
-from amp_tuner.judge.paired import paired_test
 from amp_tuner.judge.scores import score
 from amp_tuner.records import Accuracy, Interval
 from amp_tuner.text import did_you_mean
@@ -146,10 +146,23 @@ def judge(
         drop = Interval(*(bound / found.baseline for bound in (drop.value, drop.low, drop.high)))
     accuracy = _accuracy(config, found.score, drop, reference, candidate, labels)
     metric = _metrics(config)[0]
-    tested = paired_test(Pair(metric, reference, candidate, labels, config.threshold))
+    tested = paired.paired_test(Pair(metric, reference, candidate, labels, config.threshold))
     if tested is None:
         return accuracy
     return replace(accuracy, paired_test=tested.name, p_worse=tested.p_worse)
+
+
+def p_worse_than(
+    config: AccuracyConfig,
+    reference: Array,
+    original: Array,
+    candidate: Array,
+    labels: Array | None,
+) -> float | None:
+    """The paired test of one candidate against another, ``original``; see ``judge.paired``."""
+    metric = _metrics(config)[0]
+    pair = Pair(metric, reference, candidate, labels, config.threshold)
+    return paired.p_worse_than(original, pair)
 
 
 def _estimate(

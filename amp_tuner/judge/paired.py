@@ -1,4 +1,4 @@
-"""Exact tests of whether a candidate is worse than FP32 on the very same samples.
+"""Exact tests of whether one candidate is worse than FP32, or another, on the very same samples.
 
 They ask about any loss at all, not about a loss beyond the goal: what the goal allows is judged by
 the interval of the drop (:mod:`amp_tuner.judge.estimates`).
@@ -6,14 +6,15 @@ the interval of the drop (:mod:`amp_tuner.judge.estimates`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binomtest, wilcoxon
+from scipy.stats import binomtest, norm, wilcoxon
 
-from amp_tuner.judge.estimates import Pair, loss_column
-from amp_tuner.judge.outputs import Floats, class_labels, decisions, score_rows
-from amp_tuner.judge.scores import right
+from amp_tuner.judge.estimates import Pair, estimate, loss_column
+from amp_tuner.judge.outputs import Array, Floats, class_labels, decisions, score_rows
+from amp_tuner.judge.scores import agreement_of_samples, noise_columns, right
+from amp_tuner.records import Interval
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,48 @@ def paired_test(pair: Pair) -> PairedTest | None:
         worse_by = loss_column(pair, pair.candidate) - loss_column(pair, pair.reference)
         return _wilcoxon(worse_by)
     return None
+
+
+def p_worse_than(original: Array, pair: Pair) -> float | None:
+    """How probable so bad a result is if the candidate is as good as another one; one-sided.
+
+    * metrics with labels: the test of :func:`paired_test` with the other candidate in FP32's
+      place; for ``auc`` DeLong's (1988) test of two correlated areas.
+    * agreement: McNemar's exact test on the samples where one of them alone decides as FP32 does
+      (Wilcoxon's on shares where a sample has several decisions).
+    * sqnr: Wilcoxon's signed-rank test of the noise in each sample.
+
+    Args:
+        original: the other candidate's outputs, of the pair's shape.
+        pair: FP32's outputs and the candidate's.
+
+    Returns:
+        None for a user's own function.
+    """
+    outputs = (original, pair.candidate)
+    if pair.metric.family == "agreement":
+        first, second = (
+            agreement_of_samples(output, pair.reference, pair.threshold) for output in outputs
+        )
+        if bool(np.isin([first, second], (0, 1)).all()):
+            return _mcnemar(first == 1, second == 1).p_worse
+        return _wilcoxon(first - second).p_worse
+    if pair.metric.family == "sqnr":
+        first, second = (noise_columns(output, pair.reference)[:, 1] for output in outputs)
+        return _wilcoxon(second - first).p_worse
+    against = replace(pair, reference=original)
+    if pair.metric.family == "auc":
+        return _normal(estimate(against).loss)
+    tested = paired_test(against)
+    return None if tested is None else tested.p_worse
+
+
+def _normal(loss: Interval) -> float:
+    """Of a loss whose 95 % interval is a normal one."""
+    width = loss.high - loss.low
+    if width == 0:
+        return 0.0 if loss.value > 0 else 1.0
+    return float(norm.sf(loss.value / width * 2 * norm.ppf(0.975)))
 
 
 def _mcnemar(reference: np.ndarray, candidate: np.ndarray) -> PairedTest:

@@ -9,11 +9,10 @@ from amp_tuner.records import Interval, Timing
 
 def turned(timing: Timing) -> Timing:
     """The same measurement seen from the other side."""
-    speedup = timing.speedup
     sides = {"baseline": "candidate", "candidate": "baseline"}
     return replace(
         timing,
-        speedup=Interval(1 / speedup.value, 1 / speedup.high, 1 / speedup.low),
+        speedup=timing.speedup.inverse(),
         blocks=tuple(replace(block, side=sides[block.side]) for block in timing.blocks),
         latency_ms={sides[side]: value for side, value in timing.latency_ms.items()},
         runs={sides[side]: value for side, value in timing.runs.items()},

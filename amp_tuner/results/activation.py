@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from amp_tuner.amp.environment import family_variables
+from amp_tuner.amp.environment import family_variables, itex_switches
 from amp_tuner.amp.rules import ITEX, rule_set
 from amp_tuner.records import FLOAT32, Point
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+XLA_VARIABLES = {"XLA_FLAGS": "--xla_allow_excess_precision=false"}
 _TF_PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
 _ITEX_PREFIX = "ITEX_AUTO_MIXED_PRECISION"
 
@@ -55,9 +56,8 @@ def activation(point: Point) -> Activation:
         return Activation(unset, variables, None)
     rules = rule_set(point.rules)
     if rules.family == ITEX:
-        variables[_ITEX_PREFIX] = "1"
-        variables[f"{_ITEX_PREFIX}_DATA_TYPE"] = rules.data_type.upper()
-        return Activation(unset, {**variables, **point.environment}, None)
+        switches = itex_switches(rules)
+        return Activation(unset, {**variables, **switches, **point.environment}, None)
     option = _OPTIONS[rules.device, rules.data_type]
     if option == "auto_mixed_precision_onednn_bfloat16":
         # Without oneDNN this pass does not exist, and its name is ignored without a word.
@@ -66,6 +66,19 @@ def activation(point: Point) -> Activation:
         # By default it wraps FP32 kernels in casts and computes nothing in 16 bits.
         variables[f"{_TF_PREFIX}EMULATE_FP16"] = "0"
     return Activation(unset, {**variables, **point.environment}, option)
+
+
+def baked_activation(point: Point) -> Activation:
+    """What the process that serves ``point``'s baked model needs.
+
+    The family's pass must not rewrite again what is baked already: its variables are removed. XLA
+    must not keep more precision than the graph asks for, as it did not when it was measured.
+
+    Raises:
+        InputError: the point names a rule set that is not known.
+    """
+    variables = XLA_VARIABLES if point.runtime == "xla" else onednn_switch(point)
+    return Activation(activation(point).unset, variables, None)
 
 
 def onednn_switch(point: Point) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amp_tuner.records import FLOAT32, Interval, Point
+from amp_tuner.records import FLOAT32, Interval, Point, baseline_name
 from amp_tuner.text import one_line
 
 FORMAT = 1
@@ -24,7 +24,7 @@ def certificate(point: Point) -> list[str]:
         f"format: {FORMAT}",
         f"study {point.study}, point {point.number}: {_described(point)}",
         f"moves: {moves or 'none'}",
-        f"speed-up over FP32: {_speedup(point.speedup)}",
+        f"speed-up over {baseline_name(setting)}: {_speedup(point.speedup)}",
         f"{accuracy.metric}: {figures}; drop against FP32 {_figures(accuracy.drop)}",
         f"effective graph {point.effective.graph_id}: {graph}",
         f"measured with runtime {point.runtime} on {point.device}, {batches}",
@@ -39,7 +39,7 @@ def certificate(point: Point) -> list[str]:
 
 def _described(point: Point) -> str:
     if point.setting.data_type == FLOAT32:
-        return "FP32, nothing is converted"
+        return f"{baseline_name(point.setting)}, nothing is converted"
     level = "" if point.setting.level == "default" else f", level {point.setting.level}"
     return f"{point.setting.data_type}, rules {point.rules}{level}"
 

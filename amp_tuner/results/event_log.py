@@ -1,14 +1,13 @@
 """``log.jsonl``: what happened, one JSON object a line, written as it happens.
 
-Each line is one write to the operating system, so a killed tuner loses nothing and leaves at most
-one torn line at the end; it is cut off when the log is opened again, and skipped by readers.
+A killed tuner loses nothing and leaves at most one torn line at the end; it is cut off when the log
+is opened again, and skipped by readers. A log that has grown is put aside (``log.1.jsonl`` is the
+newest of those, the oldest goes), so ``tail -F`` follows it and a long study never fills a disk.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +15,13 @@ from types import MappingProxyType
 from typing import Any
 
 from amp_tuner.errors import InputError
+from amp_tuner.lines import LineFile
 
 FORMAT = 1
+#: A log is put aside before it grows beyond this.
+ROTATED_BYTES = 16 * 2**20
+#: So many older ones are kept.
+KEPT = 3
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -32,12 +36,18 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _cut_torn_line(path)
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._path = path
+        self._file = LineFile(path)
 
-    def write(self, event: str, facts: Mapping[str, Any] = _NOTHING) -> None:
+    def write(
+        self, event: str, facts: Mapping[str, Any] = _NOTHING, *, durable: bool = False
+    ) -> None:
         """Adds one line: format, time (ISO 8601 with offset), ``event``, then ``facts``.
+
+        Args:
+            event: its name.
+            facts: plain values.
+            durable: the line survives a power cut once this returns.
 
         Raises:
             ValueError: a fact is not JSON (NaN and Inf are not).
@@ -45,28 +55,41 @@ class EventLog:
         """
         head = {"format": FORMAT, "time": datetime.now().astimezone().isoformat(), "event": event}
         line = f"{json.dumps({**head, **facts}, allow_nan=False)}\n".encode()
-        size = os.fstat(self._handle).st_size
-        try:
-            written = os.write(self._handle, line)
-            if written < len(line):
-                os.write(self._handle, line[written:])
-        except OSError:
-            os.ftruncate(self._handle, size)
-            raise
+        if self._file.size_bytes() + len(line) > ROTATED_BYTES:
+            self._rotate()
+        self._file.append(line, durable=durable)
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for number in range(KEPT, 0, -1):
+            newer = _older(self._path, number - 1)
+            if newer.exists():
+                newer.replace(_older(self._path, number))
+        self._file = LineFile(self._path)
 
     def close(self) -> None:
         """Closes the file; calling it again does nothing."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._file.close()
+
+
+def _older(path: Path, number: int) -> Path:
+    """``log.1.jsonl`` for number 1; 0 is the log itself."""
+    return path if number == 0 else path.with_suffix(f".{number}{path.suffix}")
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """The events of a log, oldest first; a torn last line is left out.
+    """The events of a log and of the older ones beside it, oldest first; no torn last line.
 
     Raises:
         InputError: a line before the last is not an event, or is of a newer format.
     """
+    for number in range(KEPT, -1, -1):
+        file = _older(path, number)
+        if number == 0 or file.exists():
+            yield from _events_of(file)
+
+
+def _events_of(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -83,18 +106,3 @@ def _event(line: bytes, where: str) -> dict[str, Any]:
         found = event.get("format") if isinstance(event, dict) else line[:40]
         raise InputError.one(where, f"format {found!r} is unknown; this amp-tune reads {FORMAT}")
     return event
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Leaves only whole lines, reading backwards: a log may be long."""
-    with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 4096)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        file.truncate(end)

@@ -6,23 +6,28 @@ level and data type are then read.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from amp_tuner.amp.lists import DESTINATIONS, AmpLists
-from amp_tuner.config.yaml12 import load_yaml
+from amp_tuner.amp.environment import FAMILIES, level_variable, list_variables
+from amp_tuner.amp.lists import DESTINATIONS, LIST_NAMES, is_op_type
+from amp_tuner.config.problems import shown
+from amp_tuner.config.yaml12 import read_yaml
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import write_text
-from amp_tuner.judge.front import Entry, Front
-from amp_tuner.records import LEVELS, Accuracy, EffectiveGraph, Interval, Point, Setting
+from amp_tuner.judge.front import Front
+from amp_tuner.records import LEVELS, Point
+from amp_tuner.stored import checked
 from amp_tuner.text import did_you_mean
 
 FORMAT = 1
+_LIST_VALUE = re.compile(r"[A-Za-z0-9_>,]*")
 DATA_TYPES = ("float32", "bfloat16", "float16")
 #: What a file of lists that a user wrote may hold; a point's file holds more.
 _LIST_KEYS = ("format", "moves", "level", "data_type")
@@ -33,6 +38,7 @@ _POINT_KEYS = (
     "runtime",
     "device",
     "onednn",
+    "tf32",
     "family",
     "rules",
     "lists",
@@ -40,6 +46,9 @@ _POINT_KEYS = (
     "speedup",
     "accuracy",
     "latency_ms",
+    "runs",
+    "throughput",
+    "stop_reason",
     "nodes_16bit",
     "casts",
     "graph_id",
@@ -51,6 +60,7 @@ _POINT_KEYS = (
     "software",
     "hardware",
     "notices",
+    "minimised_from",
 )
 
 
@@ -92,10 +102,15 @@ def read_point(path: Path) -> Point:
     content = _read(path, _POINT_KEYS)
     _lists_of(path, content)
     try:
-        return _point_from_plain(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        text = json.dumps(_nested(content))
+    except (KeyError, TypeError, AttributeError) as error:
         message = f"not a whole point: {type(error).__name__}: {error}"
         raise InputError.one(str(path), message) from error
+    point = checked(text, Point, str(path))
+    problems = [Problem(str(path), problem) for problem in _what_a_pass_refuses(point)]
+    if problems:
+        raise InputError(problems)
+    return point
 
 
 def read_lists(path: Path) -> Lists:
@@ -137,21 +152,8 @@ def read_front(path: Path) -> Front:
         InputError: not such a file, or of a newer format.
     """
     content = _read(path, ("format", "study", "best", "knee", "fastest", "safest", "points"))
-    try:
-        entries = tuple(
-            Entry(
-                number=entry["number"],
-                member=entry["member"],
-                reference=entry["reference"],
-                tied_with=tuple(entry["tied_with"]),
-            )
-            for entry in content["points"]
-        )
-        named = {name: content[name] for name in ("best", "knee", "fastest", "safest")}
-    except (KeyError, TypeError) as error:
-        message = f"not a whole front: {type(error).__name__}: {error}"
-        raise InputError.one(str(path), message) from error
-    return Front(entries, **named)
+    text = json.dumps({**content, "entries": content.get("points")})
+    return checked(text, Front, str(path))
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -161,10 +163,7 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def _read(path: Path, allowed: tuple[str, ...]) -> dict[str, Any]:
     where = str(path)
-    try:
-        content = load_yaml(path.read_text(encoding="utf-8"), where)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError.one(where, f"cannot be read: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError.one(where, f"expected a mapping, found {type(content).__name__}")
     found = content.get("format", FORMAT)
@@ -191,7 +190,10 @@ def _lists_of(path: Path, content: Mapping[str, Any]) -> Lists:
         problems.append(Problem(f"{where}: moves", f"expected {allowed}, found {moves!r}"))
         moves = {}
     for op_type, place in moves.items():
-        if not isinstance(op_type, str) or place not in DESTINATIONS:
+        if not isinstance(op_type, str) or not is_op_type(op_type):
+            message = f"found {shown(op_type)}; allowed: op types, such as AvgPool"
+            problems.append(Problem(f"{where}: moves", message))
+        elif place not in DESTINATIONS:
             hint = did_you_mean(str(place), DESTINATIONS)
             message = f"found {place!r}{hint}; allowed: {', '.join(DESTINATIONS)}"
             problems.append(Problem(f"{where}: moves.{op_type}", message))
@@ -218,6 +220,7 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
         "data_type": setting.data_type,
         "level": setting.level,
         "onednn": setting.onednn,
+        "tf32": setting.tf32,
         "family": point.family,
         "rules": point.rules,
         "moves": dict(sorted(setting.moves.items())),
@@ -238,6 +241,9 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
             "search_time": point.search_accuracy,
         },
         "latency_ms": {side: dict(figures) for side, figures in point.latency_ms.items()},
+        "runs": dict(point.runs),
+        "throughput": dict(point.throughput),
+        "stop_reason": point.stop_reason,
         **asdict(point.effective),
         "tied_with": list(point.tied_with),
         "model_digest": point.model_digest,
@@ -247,48 +253,47 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
         "software": dict(point.software),
         "hardware": dict(point.hardware),
         "notices": list(point.notices),
+        "minimised_from": point.minimised_from and asdict(point.minimised_from),
     }
 
 
-def _point_from_plain(plain: Mapping[str, Any]) -> Point:
+def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`_point_to_plain` gave, in the shape of a :class:`Point`; types are as found."""
+    # Files of before there was runtime xla know nothing of its switch.
+    plain = {"tf32": None, **plain}
     speedup, accuracy = plain["speedup"], plain["accuracy"]
-    if not all(isinstance(value, str) for value in plain["environment"].values()):
-        raise TypeError(f"environment holds what is not text: {plain['environment']}")
-    return Point(
-        study=plain["study"],
-        number=plain["number"],
-        runtime=plain["runtime"],
-        device=plain["device"],
-        setting=Setting(plain["data_type"], plain["moves"], plain["level"], plain["onednn"]),
-        family=plain["family"],
-        rules=plain["rules"],
-        lists=AmpLists.from_json(plain["lists"]),
-        environment=plain["environment"],
-        speedup=speedup and _interval(speedup),
-        search_speedup=speedup and speedup["search_time"],
-        accuracy=Accuracy(
-            metric=accuracy["metric"],
-            score=_interval(accuracy),
-            drop=Interval(accuracy["drop"], accuracy["drop_low"], accuracy["drop_high"]),
-            verdict=accuracy["verdict"],
-            samples=accuracy["samples"],
-            also=accuracy["also"],
-            paired_test=accuracy.get("paired_test"),
-            p_worse=accuracy.get("p_worse"),
-        ),
-        search_accuracy=accuracy["search_time"],
-        latency_ms=plain["latency_ms"],
-        effective=EffectiveGraph(plain["graph_id"], plain["nodes_16bit"], plain["casts"]),
-        tied_with=tuple(plain["tied_with"]),
-        model_digest=plain["model_digest"],
-        data_digest=plain["data_digest"],
-        threads=plain["threads"],
-        batch_size=plain["batch_size"],
-        software=plain["software"],
-        hardware=plain["hardware"],
-        notices=tuple(plain["notices"]),
-    )
+    own = ("data_type", "moves", "level", "onednn", "tf32")
+    graph = ("graph_id", "nodes_16bit", "casts")
+    return {
+        **{key: value for key, value in plain.items() if key not in (*own, *graph, "format")},
+        "setting": {key: plain[key] for key in own},
+        "effective": {key: plain[key] for key in graph},
+        "search_speedup": speedup and speedup["search_time"],
+        "accuracy": {
+            **accuracy,
+            "score": accuracy,
+            "drop": {
+                "value": accuracy["drop"],
+                "low": accuracy["drop_low"],
+                "high": accuracy["drop_high"],
+            },
+        },
+        "search_accuracy": accuracy["search_time"],
+    }
 
 
-def _interval(plain: Mapping[str, float]) -> Interval:
-    return Interval(plain["value"], plain["low"], plain["high"])
+def _what_a_pass_refuses(point: Point) -> Iterator[str]:
+    """What could do more in a process than set a pass's lists."""
+    if point.family not in FAMILIES:
+        yield f"family: found {shown(point.family)}; allowed: {', '.join(FAMILIES)}"
+        return
+    for name in LIST_NAMES:
+        for op_type in getattr(point.lists, name):
+            if not is_op_type(op_type):
+                yield f"lists.{name}: found {shown(op_type)}; allowed: op types, such as AvgPool"
+    allowed = {name for name, _, _ in list_variables(point.family)}
+    for name, value in point.environment.items():
+        if name not in allowed | {level_variable(point.family)}:
+            yield f"environment: found {shown(name)}; allowed: variables of a pass's lists"
+        elif not _LIST_VALUE.fullmatch(value):
+            yield f"environment.{name}: found {shown(value)}; allowed: op types and commas"

@@ -1,16 +1,24 @@
 """``best.py``: a module that makes the program that imports it run a published point.
 
 For runtimes whose own pass rewrites the graph it has ``apply()``, to be called before TensorFlow is
-imported, and ``session_config()``. For runtime ``engine`` it has ``load()``, which loads the baked
-SavedModel beside it. The text needs nothing of this package.
+imported: for stock TensorFlow with variables and an option (and a ``session_config()``), for ITEX
+with its Python API. For runtime ``engine`` it has ``load()``, which loads the baked SavedModel
+beside it; for runtime ``xla`` it has ``compiled()`` too. The text needs nothing of this package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from amp_tuner.records import Point
-from amp_tuner.results.activation import Activation, activation, onednn_switch
+from amp_tuner.amp.environment import family_variables, itex_switches
+from amp_tuner.amp.rules import ITEX, rule_set
+from amp_tuner.records import FLOAT32, Point
+from amp_tuner.results.activation import (
+    Activation,
+    activation,
+    baked_activation,
+    onednn_switch,
+)
 from amp_tuner.results.certificate import certificate
 
 _HEAD = '''"""A setting found by amp-tune, ready to use. See the comments for what was measured.
@@ -80,6 +88,25 @@ def session_config():
     return config
 '''
 
+# Its fields win over variables, which apply() has removed: never both.
+_ITEX_API = """
+    import intel_extension_for_tensorflow as itex
+
+    config = itex.get_config()
+    config.graph_options.auto_mixed_precision = itex.{switch}
+    options = config.graph_options.auto_mixed_precision_options
+    options.Clear()
+    for name, value in FIELDS.items():
+        setattr(options, name, value)
+    itex.set_config(config)
+
+
+#: Fields of itex.AutoMixedPrecisionOptions.
+FIELDS = {{
+{fields}
+}}
+"""
+
 _LOAD = '''
 
 def load():
@@ -92,14 +119,43 @@ def load():
     return tf.saved_model.load(str(folder))
 '''
 
+_COMPILED = '''
+
+def compiled():
+    """The baked model as XLA runs it: a function of keyword arguments, compiled at its first call.
+
+    Each shape of the inputs is compiled anew.
+    """
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution({tf32})
+    model = load()
+    (serve,) = model.signatures.values()
+
+    @tf.function(jit_compile=True)
+    def run(**inputs):
+        return serve(**inputs)
+
+    run.model = model  # its weights live as long as the function
+    return run
+'''
+_USAGE_OF_BAKED = (
+    "load() gives the baked SavedModel, which needs no variables. apply() is optional."
+)
+_USAGE_OF_COMPILED = (
+    "compiled() gives the baked SavedModel under tf.function(jit_compile=True). Call apply()\n"
+    "before anything imports TensorFlow: it sets XLA's flags as they were measured."
+)
+
 
 def python_text(point: Point, *, baked: bool) -> str:
     """The module's source.
 
     Args:
         point: what to run.
-        baked: with ``load()`` for the baked model, which is what runtime ``engine`` measures; else
-            with ``apply()``, which has the family's own pass rewrite the graph.
+        baked: with ``load()`` for the baked model, which is what runtime ``engine`` measures, and
+            for runtime ``xla`` with ``compiled()``; else with ``apply()``, which has the family's
+            own pass rewrite the graph.
 
     Raises:
         InputError: the point names a rule set that is not known.
@@ -107,12 +163,15 @@ def python_text(point: Point, *, baked: bool) -> str:
     if baked:
         return _baked(point)
     how = activation(point)
+    itex = point.family == ITEX
     text = _head(
         point,
-        how,
+        Activation(how.unset, onednn_switch(point), None) if itex else how,
         usage="Call apply() before anything imports TensorFlow.",
         promise="Sets the variables and switches the pass on, in this process.",
     )
+    if itex:
+        return text + _itex_api(point)
     if how.option is None:
         return text
     private = how.option == "auto_mixed_precision_cpu"
@@ -120,17 +179,31 @@ def python_text(point: Point, *, baked: bool) -> str:
     return text + body.format(option=how.option) + _SESSION_CONFIG.format(option=how.option)
 
 
+def _itex_api(point: Point) -> str:
+    """The pass's switch and fields; ITEX calls the fields as the variables, in lower case."""
+    if point.setting.data_type == FLOAT32:
+        return _ITEX_API.format(switch="OFF", fields="")
+    switch, *_ = family_variables(ITEX)
+    variables = {**itex_switches(rule_set(point.rules)), **point.environment}
+    fields = {
+        name.removeprefix(f"{switch}_").lower(): value
+        for name, value in variables.items()
+        if name != switch
+    }
+    return _ITEX_API.format(switch="ON", fields=_dictionary(fields))
+
+
 def _baked(point: Point) -> str:
-    # The pass must not rewrite again what is baked already: its variables are removed.
-    how = Activation(activation(point).unset, onednn_switch(point), None)
+    compiled = point.runtime == "xla"
+    usage = _USAGE_OF_COMPILED if compiled else _USAGE_OF_BAKED
     text = _head(
         point,
-        how,
-        usage="load() gives the baked SavedModel, which needs no variables. apply() is optional.",
+        baked_activation(point),
+        usage=usage,
         promise="Sets TensorFlow's process-wide switches as they were measured (for the speed).",
         imports="import pathlib\n",
     )
-    return text + _LOAD
+    return text + (_LOAD + _COMPILED.format(tf32=bool(point.setting.tf32)) if compiled else _LOAD)
 
 
 def _head(point: Point, how: Activation, *, usage: str, promise: str, imports: str = "") -> str:

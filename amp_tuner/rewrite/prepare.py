@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -47,7 +46,9 @@ class PreparedGraph:
         op_of: index into ``op_types`` of each vertex's node; int64, shape (vertices,).
         fanin, fanout: of each vertex: distinct sources, targets; the artificial edges of
             TensorLists included.
-        candidate_fanin, candidate_fanout: the same, but only the candidates (see there).
+        neighbours: both.
+        candidate_fanin, candidate_fanout, candidate_neighbours: the same, but only the candidates
+            (see there).
         pair_source, pair_target: every source and target once; int64, shape (pairs,).
         float32: its type is float32; bool, shape (vertices,), as all below.
         processable, forceable, quantized: of its node.
@@ -70,8 +71,10 @@ class PreparedGraph:
     op_of: NDArray[np.int64]
     fanin: Neighbours = field(repr=False)
     fanout: Neighbours = field(repr=False)
+    neighbours: Rows = field(repr=False)
     candidate_fanin: Rows = field(repr=False)
     candidate_fanout: Rows = field(repr=False)
+    candidate_neighbours: Rows = field(repr=False)
     pair_source: NDArray[np.int64] = field(repr=False)
     pair_target: NDArray[np.int64] = field(repr=False)
     float32: NDArray[np.bool_] = field(repr=False)
@@ -92,21 +95,6 @@ class PreparedGraph:
     edge_source: NDArray[np.int64] = field(repr=False)
     edge_target: NDArray[np.int64] = field(repr=False)
 
-    @cached_property
-    def neighbours(self) -> Neighbours:
-        """Of each vertex: sources and targets."""
-        source, target = self.pair_source, self.pair_target
-        at, there = np.concatenate((source, target)), np.concatenate((target, source))
-        return neighbours_of(at, there, self.vertices)
-
-    @cached_property
-    def candidate_neighbours(self) -> Rows:
-        """The same, but only the candidates."""
-        source, target = self.pair_source, self.pair_target
-        at, there = np.concatenate((source, target)), np.concatenate((target, source))
-        fit = self.candidate[there]
-        return neighbours_of(at[fit], there[fit], self.vertices).rows()
-
     @property
     def vertices(self) -> int:
         """How many vertices there are."""
@@ -123,69 +111,88 @@ def prepare(graph: TypedGraph, rules: RuleSet) -> PreparedGraph:
     if graph.rules != rules.identifier:
         raise InputError.one("rules", f"graph described for {graph.rules}, not {rules.identifier}")
     vertices = len(graph.vertices)
-    edges: Any = _columns(graph.edges, 4)
-    source, target = distinct_pairs(edges[0], edges[2], vertices)
+    op_types = tuple(sorted({node.op for node in graph.nodes}))
+    node_of = _column(graph.vertices, "node", np.int64)
+    op_of = _numbers(graph, op_types)[node_of]
+    edge_source, edge_target = (_column(graph.edges, end, np.int64) for end in ("source", "target"))
+    source, target = distinct_pairs(edge_source, edge_target, vertices)
     fanin, fanout = neighbours_of(target, source, vertices), neighbours_of(source, target, vertices)
-    tensor_lists = find_tensor_lists(graph, fanin, fanout)
+    of_lists = _vertices_of(op_of, [op for op in op_types if "TensorList" in op], op_types)
+    tensor_lists = find_tensor_lists(graph, of_lists, fanin, fanout)
     if tensor_lists.edges:
-        added = _columns(tensor_lists.edges, 2)
+        added = np.array(tensor_lists.edges, dtype=np.int64).T
         source, target = distinct_pairs(
             np.concatenate((source, added[0])), np.concatenate((target, added[1])), vertices
         )
         fanin = neighbours_of(target, source, vertices)
         fanout = neighbours_of(source, target, vertices)
-    tests = _tests(graph, rules)
+    tests = _tests(graph, rules, node_of)
     enters, leaves = tests["candidate"][target], tests["candidate"][source]
-    op_types = tuple(sorted({node.op for node in graph.nodes}))
-    position = {op_type: index for index, op_type in enumerate(op_types)}
-    op_of_node = np.array([position[node.op] for node in graph.nodes], dtype=np.int64)
-    most = int(edges[1].max(initial=0)) + 1
+    candidate_fanin = neighbours_of(target[leaves], source[leaves], vertices)
+    candidate_fanout = neighbours_of(source[enters], target[enters], vertices)
+    iterations, casts = (
+        _readers(_vertices_of(op_of, [op_type], op_types), edge_source, edge_target)
+        for op_type in ("NextIteration", "Cast")
+    )
     return PreparedGraph(
         graph=graph,
         rules=rules,
         op_types=op_types,
-        op_of=op_of_node[_nodes(graph)],
+        op_of=op_of,
         fanin=fanin,
         fanout=fanout,
-        candidate_fanin=neighbours_of(target[leaves], source[leaves], vertices).rows(),
-        candidate_fanout=neighbours_of(source[enters], target[enters], vertices).rows(),
+        neighbours=Rows(fanin, fanout),
+        candidate_fanin=Rows(candidate_fanin),
+        candidate_fanout=Rows(candidate_fanout),
+        candidate_neighbours=Rows(candidate_fanin, candidate_fanout),
         pair_source=source,
         pair_target=target,
         **tests,
         tensor_lists=tensor_lists,
-        loops=_loops(graph),
-        casts=_casts(graph),
-        edge_port=np.unique(edges[0] * most + edges[1], return_inverse=True)[1].reshape(-1),
-        edge_source=edges[0],
-        edge_target=edges[2],
+        loops=_loops(graph, iterations),
+        casts=_casts(graph, casts),
+        edge_port=_edge_ports(graph, edge_source),
+        edge_source=edge_source,
+        edge_target=edge_target,
     )
 
 
-def _columns(rows: Sequence[Sequence[int]], width: int) -> NDArray[np.int64]:
-    """Rows of whole numbers as columns; shape (width, rows)."""
-    flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=width * len(rows))
-    return np.ascontiguousarray(flat.reshape(-1, width).T)
+def _numbers(graph: TypedGraph, op_types: Sequence[str]) -> NDArray[np.int64]:
+    """The place of each node's op type among ``op_types``; shape (nodes,)."""
+    places = {op_type: place for place, op_type in enumerate(op_types)}
+    return np.array([places[node.op] for node in graph.nodes], dtype=np.int64)
 
 
-def _nodes(graph: TypedGraph) -> NDArray[np.int64]:
-    """The node of each vertex."""
-    nodes = (vertex.node for vertex in graph.vertices)
-    return np.fromiter(nodes, dtype=np.int64, count=len(graph.vertices))
+def _vertices_of(
+    op_of: NDArray[np.int64], chosen: Iterable[str], op_types: Sequence[str]
+) -> list[int]:
+    """The vertices of nodes of these op types."""
+    numbers = [place for place, op_type in enumerate(op_types) if op_type in chosen]
+    found: list[int] = np.isin(op_of, numbers).nonzero()[0].tolist()
+    return found
 
 
-def _tests(graph: TypedGraph, rules: RuleSet) -> dict[str, NDArray[np.bool_]]:
+def _column(rows: Sequence[Any], name: str, dtype: Any) -> NDArray[Any]:
+    """One field of all rows; shape (rows,)."""
+    return np.fromiter(map(attrgetter(name), rows), dtype=dtype, count=len(rows))
+
+
+def _tests(
+    graph: TypedGraph, rules: RuleSet, node_of: NDArray[np.int64]
+) -> dict[str, NDArray[np.bool_]]:
     """The passes' tests, for every vertex."""
-    of = _nodes(graph)
     float32 = _flags(vertex.dtype == "float32" for vertex in graph.vertices)
-    type_ok = _flags(vertex.type_ok for vertex in graph.vertices)
-    supports = type_ok & _flags(vertex.kernel_ok for vertex in graph.vertices)
-    processable = _flags(node.processable for node in graph.nodes)[of]
-    quantized = _flags(node.quantized for node in graph.nodes)[of]
+    type_ok = _column(graph.vertices, "type_ok", np.bool_)
+    supports = type_ok & _column(graph.vertices, "kernel_ok", np.bool_)
+    processable, forceable, quantized, reads_variable = (
+        _column(graph.nodes, name, np.bool_)[node_of]
+        for name in ("processable", "forceable", "quantized", "reads_variable")
+    )
     candidate = processable & float32 & supports
     return {
         "float32": float32,
         "processable": processable,
-        "forceable": _flags(node.forceable for node in graph.nodes)[of],
+        "forceable": forceable,
         "quantized": quantized,
         "fixed": _flags(not vertex.attribute for vertex in graph.vertices),
         "supports": supports,
@@ -193,7 +200,7 @@ def _tests(graph: TypedGraph, rules: RuleSet) -> dict[str, NDArray[np.bool_]]:
         "candidate": candidate,
         "after_allow": processable & float32 & (supports if rules.infer_needs_kernel else type_ok),
         "stays_allowed": ~quantized & (supports if rules.allow_needs_kernel else type_ok),
-        "spreads": candidate & ~_flags(node.reads_variable for node in graph.nodes)[of],
+        "spreads": candidate & ~reads_variable,
     }
 
 
@@ -201,37 +208,44 @@ def _flags(values: Any) -> NDArray[np.bool_]:
     return np.fromiter(values, dtype=np.bool_)
 
 
-def _loops(graph: TypedGraph) -> tuple[Loop, ...]:
+def _edge_ports(graph: TypedGraph, edge_source: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for the output port of each edge, from 0 up."""
+    port = _column(graph.edges, "source_port", np.int64)
+    most = int(port.max(initial=0)) + 1
+    return np.unique(edge_source * most + port, return_inverse=True)[1].reshape(-1)
+
+
+def _readers(
+    vertices: Sequence[int], edge_source: NDArray[np.int64], edge_target: NDArray[np.int64]
+) -> dict[int, list[int]]:
+    """The vertices that read each of these, by consuming node and port."""
+    found: dict[int, list[int]] = {vertex: [] for vertex in vertices}
+    read = np.isin(edge_source, vertices)
+    for vertex, reader in zip(edge_source[read].tolist(), edge_target[read].tolist()):
+        found[vertex].append(reader)
+    return found
+
+
+def _loops(graph: TypedGraph, iterations: Mapping[int, Sequence[int]]) -> tuple[Loop, ...]:
     """Every NextIteration with what it feeds, in node order."""
-    fed: dict[int, list[int]] = {
-        position: []
-        for position, vertex in enumerate(graph.vertices)
-        if vertex.attribute == "T" and graph.nodes[vertex.node].op == "NextIteration"
-    }
-    for edge in graph.edges:
-        if edge.source in fed:
-            fed[edge.source].append(edge.target)
     return tuple(
         Loop(next_iteration, tuple(targets), _intruder(graph, targets))
-        for next_iteration, targets in fed.items()
+        for next_iteration, targets in iterations.items()
     )
 
 
-def _intruder(graph: TypedGraph, targets: list[int]) -> Optional[str]:
+def _intruder(graph: TypedGraph, targets: Sequence[int]) -> Optional[str]:
     ops = (graph.nodes[graph.vertices[target].node].op for target in targets)
     return next((op for op in ops if op != "Merge"), None)
 
 
-def _casts(graph: TypedGraph) -> tuple[tuple[int, tuple[int, ...]], ...]:
+def _casts(
+    graph: TypedGraph, casts: Mapping[int, Sequence[int]]
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
     """Every Cast to float32 that somebody consumes, with its consumers' vertices."""
-    consumers: dict[int, list[int]] = {
-        position: []
-        for position, vertex in enumerate(graph.vertices)
-        if vertex.attribute == "DstT"
-        and vertex.dtype == "float32"
-        and graph.nodes[vertex.node].op == "Cast"
-    }
-    for edge in graph.edges:
-        if edge.source in consumers:
-            consumers[edge.source].append(edge.target)
-    return tuple((cast, tuple(targets)) for cast, targets in consumers.items() if targets)
+    # Only what it casts to has readers: DstT, never SrcT.
+    return tuple(
+        (cast, tuple(targets))
+        for cast, targets in casts.items()
+        if targets and graph.vertices[cast].dtype == "float32"
+    )

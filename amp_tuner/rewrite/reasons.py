@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from amp_tuner.amp.lists import AmpLists
     from amp_tuner.graph.typed_graph import TypedNode
-    from amp_tuner.rewrite.neighbours import Neighbours
+    from amp_tuner.rewrite.neighbours import Network
     from amp_tuner.rewrite.prepare import PreparedGraph
 
 #: Numbers of the steps; lists of TensorLists are matched twice.
@@ -301,7 +301,7 @@ class Reasons:
         return blockers
 
     def _ways(
-        self, roots: Iterable[int], neighbours: Neighbours, enterable: NDArray[np.bool_]
+        self, roots: Iterable[int], neighbours: Network, enterable: NDArray[np.bool_]
     ) -> dict[int, Way]:
         """The nearest root of every vertex that is reached through ``enterable``."""
         free = bytearray(enterable.tobytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amp_tuner.errors import RewriteError
@@ -48,22 +49,32 @@ class TensorLists:
     edges: tuple[tuple[int, int], ...]
 
 
-def find_tensor_lists(graph: TypedGraph, fanin: Neighbours, fanout: Neighbours) -> TensorLists:
-    """The TensorLists of ``graph``, given the neighbours of each vertex.
+def find_tensor_lists(
+    graph: TypedGraph, vertices: Sequence[int], fanin: Neighbours, fanout: Neighbours
+) -> TensorLists:
+    """The TensorLists of ``graph``.
+
+    Args:
+        graph: the graph.
+        vertices: those of ops whose name contains ``TensorList``, in their order.
+        fanin: the neighbours before each vertex.
+        fanout: those after it.
 
     Raises:
         RewriteError: the real pass would abort: a writer of a float32 list holds another type.
     """
-    data = _data_vertices(graph)
-    handles = {
-        vertex.node: position
-        for position, vertex in enumerate(graph.vertices)
-        if vertex.node in data and not vertex.attribute and vertex.dtype == "variant"
-    }
+    data: dict[int, int] = {}
+    handles: dict[int, int] = {}
+    for position in vertices:
+        vertex = graph.vertices[position]
+        if vertex.attribute and vertex.element < 0 and vertex.dtype == "float32":
+            data.setdefault(vertex.node, position)
+        elif not vertex.attribute and vertex.dtype == "variant":
+            handles[vertex.node] = position
     clusters, unsafe, edges = [], [], []
     seen: set[int] = set()
     for node, handle in handles.items():
-        if handle in seen or not graph.nodes[node].processable:
+        if node not in data or handle in seen or not graph.nodes[node].processable:
             continue
         reached = _connected(handle, fanin, fanout)
         seen |= reached
@@ -80,17 +91,6 @@ def find_tensor_lists(graph: TypedGraph, fanin: Neighbours, fanout: Neighbours) 
             if graph.nodes[reader].op in _READERS:
                 edges += _edges_into(graph, reader, handles[reader], data, fanin)
     return TensorLists(tuple(clusters), tuple(unsafe), tuple(edges))
-
-
-def _data_vertices(graph: TypedGraph) -> dict[int, int]:
-    """Node to the vertex of what its list holds: its first single, open type that is float32."""
-    found: dict[int, int] = {}
-    for position, vertex in enumerate(graph.vertices):
-        if "TensorList" not in graph.nodes[vertex.node].op or vertex.node in found:
-            continue
-        if vertex.attribute and vertex.element < 0 and vertex.dtype == "float32":
-            found[vertex.node] = position
-    return found
 
 
 def _connected(start: int, fanin: Neighbours, fanout: Neighbours) -> set[int]:

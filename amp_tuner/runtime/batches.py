@@ -54,6 +54,15 @@ class Batches:
         """The distinct batches that timing cycles through, made once."""
         return self._timing
 
+    @property
+    def timing_bytes(self) -> int:
+        """Bytes of those batches; of strings, their own."""
+        return sum(
+            sum(map(len, array.flat)) if array.dtype.kind == "O" else array.nbytes
+            for feed in self._timing
+            for array in feed
+        )
+
     def feeds(self, start: int, stop: int) -> Iterator[tuple[Feed, int]]:
         """Batches over samples [start, stop) in order, each with its number of real samples.
 
@@ -81,7 +90,8 @@ def _load_arrays(source: DataSource, inputs: Sequence[TensorInfo]) -> tuple[Arra
             raise InputError.one(
                 source.path, f"no array for input {', '.join(missing)}; arrays: {sorted(file)}"
             )
-        return tuple(file[source.inputs[info.name]] for info in inputs)
+        # With the suffix: another member may have the name without it.
+        return tuple(file[f"{source.inputs[info.name]}.npy"] for info in inputs)
 
 
 def _strings(array: Array) -> Array:

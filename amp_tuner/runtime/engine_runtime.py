@@ -16,6 +16,7 @@ from amp_tuner.rewrite.prepare import PreparedGraph, prepare
 from amp_tuner.runtime.batches import Feed
 from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.graph_changes import changed_type_attributes, weight_bytes
+from amp_tuner.runtime.kernels import KernelTable
 from amp_tuner.runtime.loader import FrozenModel, ServedModel, load_model
 from amp_tuner.runtime.loader_graph import all_nodes
 from amp_tuner.runtime.pass_dumps import write_dump
@@ -48,11 +49,8 @@ class EngineRuntime:
         self._prepared: dict[str, PreparedGraph] = {}
         self.loaded = loaded_model(self._frozen, self._frozen.graph_def)
 
-    def describe(
-        self, rules: Sequence[str], feed: Optional[Feed], batch_size: Optional[int]
-    ) -> dict[str, Any]:
+    def describe(self, rules: Sequence[str], batch_size: Optional[int]) -> dict[str, Any]:
         """Typed graphs of the frozen graph, as JSON, by rule set name."""
-        del feed
         graphs = {name: self._prepared_for(rule_set(name)).graph for name in rules}
         if batch_size is not None:
             graphs = {
@@ -113,9 +111,14 @@ class EngineRuntime:
         """The graph as flat arrays: describing it costs far more than painting it."""
         if rules.identifier not in self._prepared:
             device = DEFAULT_DEVICES[self._device]
-            graph = describe(self._frozen.graph_def, rules, self._frozen.preserved(), device)
+            preserved = self._frozen.preserved()
+            graph = describe(self._frozen.graph_def, rules, preserved, device, self._kernels())
             self._prepared[rules.identifier] = prepare(graph, rules)
         return self._prepared[rules.identifier]
+
+    def _kernels(self) -> Optional[KernelTable]:
+        """Which kernels the rewritten graph may use; None: those of the rule set's device."""
+        return None
 
 
 def check_data_type(candidate: Candidate, of_rules: str) -> None:

@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -17,17 +17,20 @@ import tensorflow as tf
 from amp_tuner.errors import InputError, TargetError
 from amp_tuner.runtime.batches import Batches, Feed, write_arrays
 from amp_tuner.runtime.engine_runtime import EngineRuntime
+from amp_tuner.runtime.itex_runtime import ItexRuntime, itex_version
 from amp_tuner.runtime.pass_dumps import describe_dump
 from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
 from amp_tuner.runtime.stock_runtime import StockRuntime
+from amp_tuner.runtime.xla_runtime import XlaRuntime
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
 
 RUNTIMES: Mapping[str, Callable[[ModelSource, str, Threads, str], Runtime]] = {
     "engine": EngineRuntime,
     "tensorflow": StockRuntime,
+    "itex": ItexRuntime,
+    "xla": XlaRuntime,
 }
 DEVICES = ("cpu", "gpu")
-
 
 #: So many differences from the predicted graph are named.
 _NAMED_DIFFERENCES = 10
@@ -61,6 +64,7 @@ class ModelHost:
             "executable": sys.executable,
             "tensorflow": tf.__version__,
             "numpy": np.__version__,
+            "itex": itex_version(),
             "devices": sorted({device.device_type for device in tf.config.list_physical_devices()}),
             "cuda_build": tf.test.is_built_with_cuda(),
         }
@@ -108,6 +112,11 @@ class ModelHost:
         loaded = opened.runtime.loaded
         if data is not None:
             self._data = Batches(data, loaded.inputs, loaded.fixed_batch)
+            loaded = replace(
+                loaded,
+                timing_batches=len(self._data.timing),
+                timing_bytes=self._data.timing_bytes,
+            )
         # TensorFlow's third of a million objects stay: collections after a drop need not see them.
         gc.collect()
         gc.freeze()
@@ -115,7 +124,7 @@ class ModelHost:
 
     def describe(self, rules: Sequence[str], batch_size: Optional[int] = None) -> dict[str, Any]:
         """Typed graphs as JSON, by rule set name; with shapes where there is a ``batch_size``."""
-        return self._runtime.describe(rules, self._first_feed, batch_size)
+        return self._runtime.describe(rules, batch_size)
 
     def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
         """Makes and runs a session; see WorkerClient.build."""
@@ -127,10 +136,20 @@ class ModelHost:
         self._candidates[key] = candidate
         return {
             "seconds": time.perf_counter() - started_s,
+            "steps_s": {},
             "type_attributes_16bit": built.type_attributes_16bit,
             "graph_matches": not built.differences,
             "differences": list(built.differences[:_NAMED_DIFFERENCES]),
         }
+
+    def lower(self, candidate: Candidate, *, tf32: bool, stablehlo: str) -> dict[str, Any]:
+        """The artifact of a setting; see ``XlaRuntime.lower``."""
+        runtime = self._runtime
+        if not isinstance(runtime, XlaRuntime):
+            raise TargetError("only a model that was loaded for runtime xla is lowered")
+        started_s = time.perf_counter()
+        lowered = runtime.lower(candidate, self._first_feed, tf32=tf32, stablehlo=stablehlo)
+        return {**lowered, "seconds": time.perf_counter() - started_s}
 
     def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:
         """Writes outputs of samples; returns the seconds that inference took."""
@@ -185,5 +204,19 @@ def _check_target(runtime: str, device: str) -> None:
         raise TargetError(f"runtime {runtime} is not available; allowed: {', '.join(RUNTIMES)}")
     if device not in DEVICES:
         raise TargetError(f"device {device} is not available; allowed: {', '.join(DEVICES)}")
-    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
+    if runtime == "itex":
+        _check_itex(device)
+    if device == "gpu" and runtime != "xla" and not tf.config.list_physical_devices("GPU"):
         raise TargetError(f"TensorFlow {tf.__version__} under {sys.executable} sees no GPU")
+
+
+def _check_itex(device: str) -> None:
+    """Raises TargetError where this interpreter has no ITEX that can be measured."""
+    if device != "cpu":
+        raise TargetError(f"runtime itex on {device} is not available; allowed: cpu")
+    if itex_version() is None:
+        raise TargetError(
+            f"{sys.executable} has no ITEX: runtime itex needs an interpreter with "
+            "intel-extension-for-tensorflow 2.15 (it comes with TensorFlow 2.15); name it in "
+            "target.python"
+        )

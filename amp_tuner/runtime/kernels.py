@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Callable, Optional
@@ -22,6 +22,7 @@ from amp_tuner.amp.rules import ITEX, RuleSet
 
 _CUDA_TABLE = Path(__file__).parent.parent / "amp" / "data" / "kernels-tf-cuda-2.15.json"
 _DEFAULT = "DEFAULT"
+_XLA = "XLA_CPU_JIT"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,27 @@ def kernel_table(rules: RuleSet) -> KernelTable:
 def registered_kernels(which: str) -> KernelTable:
     """The kernels that are registered in this process; ``which`` says whose, for the reader."""
     return KernelTable(f"TensorFlow {tf.__version__}, {which}", _kernels_of)
+
+
+def xla_table() -> KernelTable:
+    """What XLA compiles, whatever device a node is on: its types are the same on all of them."""
+    return KernelTable(f"TensorFlow {tf.__version__}, XLA", xla_kernels)
+
+
+@cache
+def _register_xla() -> None:
+    """XLA's kernels are registered with the first function that it compiles."""
+    tf.function(tf.identity, jit_compile=True)(tf.zeros(()))
+
+
+@cache
+def xla_kernels(op: str) -> tuple[Kernel, ...]:
+    """XLA's kernels of an op type, each for any device."""
+    _register_xla()
+    found = tf_kernels.get_registered_kernels_for_op(op).kernel
+    return tuple(
+        replace(_kernel(kernel), device=_DEFAULT) for kernel in found if kernel.device_type == _XLA
+    )
 
 
 @cache

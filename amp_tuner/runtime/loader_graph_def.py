@@ -9,6 +9,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from amp_tuner.errors import InputError, Problem
+from amp_tuner.runtime.graph_faults import cycles, unreadable_names
 from amp_tuner.runtime.loader_freeze import FILLING_OPS, TABLE_OPS, check_state
 from amp_tuner.runtime.loader_graph import (
     broken_constants,
@@ -25,6 +26,7 @@ from amp_tuner.runtime.loader_graph import (
     without_swollen,
 )
 from amp_tuner.runtime.loader_model import FrozenModel
+from amp_tuner.runtime.model_names import wrong_names
 from amp_tuner.runtime.unsafe import unsafe_nodes
 from amp_tuner.text import did_you_mean
 from amp_tuner.worker.protocol import ModelSource, TensorInfo
@@ -82,7 +84,8 @@ def _parsed(path: str) -> tf.compat.v1.GraphDef:
         graph_def.ParseFromString(data)
     except DecodeError as error:
         found = "text" if _is_text(data) else "truncated or broken data"
-        raise InputError.one(path, f"holds {found}; {allowed}") from error
+        problems = unreadable_names(data) or [f"holds {found}; {allowed}"]
+        raise InputError(Problem(path, problem) for problem in problems) from error
     if not graph_def.node:
         raise InputError.one(path, f"holds no nodes; {allowed}")
     return graph_def
@@ -99,7 +102,16 @@ def _check(graph_def: tf.compat.v1.GraphDef, source: ModelSource) -> None:
     """All checks that need no graph, at once."""
     nodes = by_name(graph_def.node)
     wanted = [node_name(name) for name in source.fetches]
-    problems = unknown_ops(graph_def) + dangling(graph_def) + broken_constants(graph_def)
+    problems = wrong_names(graph_def)
+    if problems:
+        # Before any other message names a node.
+        raise InputError(Problem(source.path, problem) for problem in problems)
+    problems = [
+        *unknown_ops(graph_def),
+        *dangling(graph_def),
+        *cycles(graph_def),
+        *broken_constants(graph_def),
+    ]
     if not source.allow_unsafe:
         runs = wanted or [name for name in nodes if name not in _consumed(graph_def)]
         problems += unsafe_nodes(graph_def, runs)

@@ -12,6 +12,7 @@ import importlib.util
 import io
 import json
 import zipfile
+import zlib
 from typing import Any
 
 import h5py
@@ -19,7 +20,12 @@ import tensorflow as tf
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.runtime.loader_graph import first_line
-from amp_tuner.runtime.unsafe_keras import unsafe_archive_names, unsafe_hdf5, unsafe_keras_config
+from amp_tuner.runtime.unsafe_keras import (
+    pickled_members,
+    unsafe_archive,
+    unsafe_hdf5,
+    unsafe_keras_config,
+)
 from amp_tuner.worker.protocol import ModelSource
 
 SIGNATURE = "serving_default"
@@ -35,6 +41,11 @@ _KERAS_ERRORS = (
     TypeError,
     ValueError,
     tf.errors.OpError,
+)
+#: What reading an archive or an HDF5 file raises where it is damaged, or made to look so.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, OSError),
+    *(RuntimeError, ValueError),
 )
 
 
@@ -78,9 +89,13 @@ def _check(source: ModelSource) -> None:
             f"a Keras file has no signature {source.signature!r}; allowed is {SIGNATURE!r}"
         )
     read = _archive_config if source.path.endswith(".keras") else _hdf5_config
-    config, outside = read(source.path)
-    if not source.allow_unsafe:
-        problems += unsafe_keras_config(config) + outside
+    try:
+        config, outside = read(source.path)
+        if not source.allow_unsafe:
+            problems += unsafe_keras_config(config) + outside
+    except RecursionError as error:
+        text = "its configuration is nested too deeply to be a model's"
+        raise InputError.one(source.path, text) from error
     if problems:
         raise InputError(Problem(source.path, problem) for problem in problems)
 
@@ -89,15 +104,17 @@ def _archive_config(path: str) -> tuple[Any, list[str]]:
     """The configuration in a ``.keras`` archive, and what in it lies in other files."""
     try:
         with zipfile.ZipFile(path) as archive:
-            problems = unsafe_archive_names(archive.namelist())
+            problems = unsafe_archive(archive)
             if problems:
                 raise InputError(Problem(path, problem) for problem in problems)
             config = json.loads(archive.read("config.json"))
-            outside = []
+            outside = pickled_members(archive.namelist())
             for name in filter(lambda name: name.endswith(".h5"), archive.namelist()):
                 with archive.open(name) as member, h5py.File(member, "r") as file:
                     outside += unsafe_hdf5(file)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except RecursionError:
+        raise
+    except _BROKEN as error:
         text = f"is no .keras archive, or a broken one: {first_line(error)}"
         raise InputError.one(path, text) from error
     if isinstance(config, dict):
@@ -110,7 +127,7 @@ def _hdf5_config(path: str) -> tuple[Any, list[str]]:
     try:
         with h5py.File(path, "r") as file:
             text, outside = file.attrs.get("model_config"), unsafe_hdf5(file)
-    except OSError as error:
+    except _BROKEN as error:
         raise InputError.one(
             path, f"is no HDF5 file, or a broken one: {first_line(error)}"
         ) from error

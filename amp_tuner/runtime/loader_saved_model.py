@@ -12,16 +12,19 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from amp_tuner.errors import InputError, Problem
+from amp_tuner.runtime.file_names import leads_out
 from amp_tuner.runtime.loader_freeze import freeze
 from amp_tuner.runtime.loader_graph import (
     check_message_size,
     cpu_session,
     first_line,
     node_name,
+    tensor_name,
     unknown_ops,
 )
 from amp_tuner.runtime.loader_model import FrozenModel, ServedModel
-from amp_tuner.runtime.unsafe import unsafe_nodes
+from amp_tuner.runtime.model_names import wrong_names, wrong_words
+from amp_tuner.runtime.unsafe import Loader, unsafe_nodes
 from amp_tuner.text import did_you_mean
 from amp_tuner.worker.protocol import ModelSource, TensorInfo
 
@@ -119,15 +122,16 @@ def load_saved_model(
 def _checked_signature(source: ModelSource, folder: str) -> _Signature:
     """The signature that is asked for, after all checks that need no session."""
     meta_graph = _serving_graph(_parsed(folder), source.path)
+    problems = wrong_names(meta_graph.graph_def) + list(_wrong_words(meta_graph))
+    if problems:
+        # Before any other message names a node.
+        raise InputError(Problem(source.path, problem) for problem in problems)
     problems = list(_signature_problems(meta_graph, source))
     problems += unknown_ops(meta_graph.graph_def)
+    problems += _asset_problems(meta_graph)
     if not source.allow_unsafe:
-        problems += unsafe_nodes(
-            meta_graph.graph_def,
-            _running_nodes(meta_graph, source.signature),
-            node_name(meta_graph.saver_def.restore_op_name),
-            has_assets=bool(meta_graph.asset_file_def),
-        )
+        outputs = _tensors(meta_graph, source.signature)
+        problems += unsafe_nodes(meta_graph.graph_def, outputs, _loader(meta_graph))
     if problems:
         raise InputError(Problem(source.path, problem) for problem in problems)
     chosen = meta_graph.signature_def[source.signature]
@@ -192,19 +196,41 @@ def _signature_problems(meta_graph: Any, source: ModelSource) -> Iterator[str]:
         yield f"signature {source.signature!r} has no outputs"
 
 
-def _running_nodes(meta_graph: Any, signature: str) -> list[str]:
-    """Names of the nodes that loading and running a signature ask for, restoring aside."""
-    keys = (signature, _INIT_SIGNATURE)
-    tensors = [
-        tensor.name
-        for key in keys
-        if key in meta_graph.signature_def
-        for tensor in meta_graph.signature_def[key].outputs.values()
-    ]
+def _loader(meta_graph: Any) -> Loader:
+    """What TensorFlow runs and feeds when it loads a SavedModel."""
+    initial = _tensors(meta_graph, _INIT_SIGNATURE)
     for key in _INIT_COLLECTIONS:
         if key in meta_graph.collection_def:
-            tensors += meta_graph.collection_def[key].node_list.value
-    return [node_name(name) for name in tensors]
+            named = meta_graph.collection_def[key].node_list.value
+            initial += [node_name(name) for name in named]
+    return Loader(
+        initial=tuple(initial),
+        restore_op=node_name(meta_graph.saver_def.restore_op_name),
+        checkpoint=tensor_name(meta_graph.saver_def.filename_tensor_name),
+        assets=tuple(tensor_name(asset.tensor_info.name) for asset in meta_graph.asset_file_def),
+    )
+
+
+def _tensors(meta_graph: Any, signature: str) -> list[str]:
+    """Names of the nodes that running a signature asks for; none where there is no such one."""
+    if signature not in meta_graph.signature_def:
+        return []
+    outputs = meta_graph.signature_def[signature].outputs.values()
+    return [node_name(tensor.name) for tensor in outputs]
+
+
+def _wrong_words(meta_graph: Any) -> Iterator[str]:
+    yield from wrong_words("signature", meta_graph.signature_def)
+    for signature in meta_graph.signature_def.values():
+        yield from wrong_words("argument", signature.inputs)
+        yield from wrong_words("output", signature.outputs)
+
+
+def _asset_problems(meta_graph: Any) -> Iterator[str]:
+    for asset in meta_graph.asset_file_def:
+        if leads_out(asset.filename):
+            text = f"the asset {asset.filename!r} leads out of the model's folder"
+            yield f"{text}, which is never allowed"
 
 
 def _tensor_info(name: str, tensor: Any) -> TensorInfo:

@@ -258,6 +258,15 @@ def write_checkpoint(variables: WeightVariables, weights: OutsideWeights, prefix
             session.run(step)
 
 
+def read_weight(node: node_def_pb2.NodeDef, weights: OutsideWeights) -> Any:
+    """The array that a stand-in stands for, in the stand-in's type."""
+    with tf.Graph().as_default() as graph:
+        name, data_type = node.attr[ATTRIBUTE].s.decode(), node.attr["dtype"].type
+        value = _value(name, tf.as_dtype(data_type), weights)
+    with cpu_session(graph) as session:
+        return session.run(value)
+
+
 def _value(name: str, data_type: tf.DType, weights: OutsideWeights) -> tf.Tensor:
     """A weight in ``data_type``; rounded by the Cast that a rewritten graph would run."""
     stored = weights.data_types[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -21,16 +21,21 @@ from amp_tuner.amp.pass_logs import (
     lists_to_text,
 )
 from amp_tuner.amp.rules import TENSORFLOW, RuleSet, rule_set, rule_sets_of
-from amp_tuner.errors import InputError
+from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import whole_file, write_text
+from amp_tuner.graph.typed_graph import Shapes, TypedGraph
 from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.devices import parse_device
 from amp_tuner.runtime.graph_changes import changed_type_attributes
+from amp_tuner.runtime.graph_faults import unreadable_names
 from amp_tuner.runtime.graph_inputs import producer
+from amp_tuner.runtime.model_names import wrong_names
 from amp_tuner.runtime.shapes import with_shapes
+from amp_tuner.runtime.unsafe import unsafe_nodes
 
 _CAST_NAMES = {"CastToBf16": "bfloat16", "CastToFp16": "float16"}
-_CAST_SUFFIX = "-AutoMixedPrecision"
+#: How the names of the passes' own Casts end.
+CAST_SUFFIX = "-AutoMixedPrecision"
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,12 @@ def _read(files: LogFiles) -> PassDump:
 
 def _graph_def(path: Path) -> graph_pb2.GraphDef:
     graph_def = graph_pb2.GraphDef()
+    data = path.read_bytes()
     try:
-        graph_def.ParseFromString(path.read_bytes())
+        graph_def.ParseFromString(data)
     except DecodeError as error:
-        raise InputError.one(str(path), "is truncated or no GraphDef") from error
+        problems = unreadable_names(data) or ["is truncated or no GraphDef"]
+        raise InputError(Problem(str(path), problem) for problem in problems) from error
     return graph_def
 
 
@@ -101,10 +108,11 @@ def write_dump(
     item = MAIN_ITEM if family == TENSORFLOW else ""
     files = LogFiles(folder, item, int(time.time() * 1000))
     for path, graph_def in ((files.before, before), (files.after, after)):
-        with whole_file(path) as file:
+        with whole_file(path, shared=True) as file:
             file.write(graph_def.SerializeToString())
-        write_text(path.with_suffix(".pb.txt"), text_format.MessageToString(graph_def))
-    write_text(files.lists, lists_to_text(lists))
+        text = text_format.MessageToString(graph_def)
+        write_text(path.with_suffix(".pb.txt"), text, shared=True)
+    write_text(files.lists, lists_to_text(lists), shared=True)
     return files
 
 
@@ -135,10 +143,13 @@ def describe_dump(
     if not dumps:
         raise InputError.one(str(folder), "holds no graphdef_preop_*.pb of a pass")
     dump = max(dumps, key=lambda one: len(one.before.node))
+    wrong = wrong_names(dump.before)
+    if wrong:
+        raise InputError(Problem(str(dump.files.before), problem) for problem in wrong)
     chosen = _rules_of(dump) if rules is None else rule_set(rules)
     graph = describe(dump.before, chosen, _preserved(dump.before, fetches))
     if batch_size is not None:
-        graph = with_shapes(graph, dump.before, batch_size)
+        graph = _with_shapes(graph, dump.before, batch_size)
     changed = None
     if dump.after is not None:
         found = changed_type_attributes(dump.before, dump.after)
@@ -151,6 +162,14 @@ def describe_dump(
         "file": dump.files.before.name,
         "runs": len(dumps),
     }
+
+
+def _with_shapes(graph: TypedGraph, graph_def: graph_pb2.GraphDef, batch_size: int) -> TypedGraph:
+    """``graph`` with shapes, unless it touches files: TensorFlow would, to find a shape."""
+    unsafe = unsafe_nodes(graph_def, [node.name for node in graph_def.node])
+    if unsafe:
+        return replace(graph, shapes=Shapes(None, {}, unsafe[0].partition(";")[0]))
+    return with_shapes(graph, graph_def, batch_size)
 
 
 def _preserved(graph_def: graph_pb2.GraphDef, fetches: Collection[str]) -> set[str]:
@@ -183,7 +202,7 @@ def _rules_of(dump: PassDump) -> RuleSet:
 def _data_type(after: Optional[graph_pb2.GraphDef]) -> Optional[str]:
     """The 16-bit type that the pass's own Casts name."""
     for node in after.node if after is not None else ():
-        if node.name.endswith(_CAST_SUFFIX):
+        if node.name.endswith(CAST_SUFFIX):
             for part, data_type in _CAST_NAMES.items():
                 if part in node.name:
                     return data_type

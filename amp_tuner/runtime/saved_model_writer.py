@@ -52,7 +52,7 @@ def write_saved_model(graph_def: tf.compat.v1.GraphDef, frozen: FrozenModel, pat
 
 def write_graph_def(graph_def: tf.compat.v1.GraphDef, path: Path) -> None:
     """Writes a frozen GraphDef as ``.pb``, whole or not at all."""
-    with whole_file(path) as file:
+    with whole_file(path, shared=True) as file:
         file.write(graph_def.SerializeToString(deterministic=True))
 
 

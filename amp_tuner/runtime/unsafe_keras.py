@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import builtins
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 from typing import Any, Optional
 
 import h5py
 
+from amp_tuner.runtime.file_names import leads_out
+
+_SMALL_BYTES = 1 << 26
+_DENSEST = 50
+_LARGEST_CONFIG_BYTES = 1 << 26
 _ALLOW = "; set allow_unsafe: true if you trust the model"
 
 #: Layers that run code or load files of the author's choice.
@@ -25,13 +30,15 @@ _UNSAFE_LAYERS = {
     "FlaxLayer": "runs code that the file carries",
     "TFSMLayer": "loads another model from a path",
 }
-_KERAS_MODULE = re.compile(r"(builtins|(tf_)?keras(\..*)?)\Z", re.DOTALL)
+_KERAS_MODULE = re.compile(r"(builtins|(tf_)?keras(\.\w+)*)\Z", re.ASCII)
 #: Where Keras keeps what a configuration may name as a function.
 _KERAS_FUNCTIONS = re.compile(
     r"(tf_)?keras\.(src\.)?(activations|constraints|initializers|losses|metrics|ops|regularizers)\b"
 )
 #: Classes have such names; what else a module holds under ``class_name`` would be called.
 _CLASS_NAME = re.compile(r"(\w+>)?_?[A-Z]\w*\Z|__[a-z_]+__\Z", re.ASCII)
+#: Arguments of lookup layers and of Keras 2's feature columns that may name a file.
+_FILE_KEYS = ("vocabulary", "vocabulary_file")
 _PLAIN_TYPES = frozenset({"bool", "dict", "float", "int", "list", "set", "slice", "str", "tuple"})
 #: Keras 2 layers that call a part of TensorFlow by its name, while the file is opened.
 _TENSORFLOW_LAYERS = frozenset({"ClassMethod", "InstanceMethod", "SlicingOpLambda", "TFOpLambda"})
@@ -59,19 +66,39 @@ unique unstack where zeros zeros_like
 )
 
 
-def unsafe_archive_names(names: Iterable[str]) -> list[str]:
-    """One text for each member of a ``.keras`` archive that would land outside its folder."""
-    return [
-        f"the archive's member {name!r} leads out of its folder, which is never allowed"
-        for name in names
-        if leads_out(name)
+def unsafe_archive(archive: zipfile.ZipFile) -> list[str]:
+    """One text for each member of a ``.keras`` archive that is never allowed.
+
+    It would land outside its folder, or takes far more memory than the archive's size tells.
+    """
+    problems = [
+        f"the archive's member {info.filename!r} leads out of its folder, which is never allowed"
+        for info in archive.infolist()
+        if leads_out(info.filename)
     ]
+    # What Keras writes is not compressed at all; a bomb of zeros is, a thousandfold.
+    unpacked_bytes = sum(info.file_size for info in archive.infolist())
+    packed_bytes = sum(info.compress_size for info in archive.infolist())
+    if unpacked_bytes > max(_SMALL_BYTES, _DENSEST * packed_bytes):
+        problems.append(
+            f"the archive's {packed_bytes} bytes unpack to {unpacked_bytes}; allowed are "
+            f"{_DENSEST} times as many"
+        )
+    configs = [info.file_size for info in archive.infolist() if info.filename.endswith(".json")]
+    if max(configs, default=0) > _LARGEST_CONFIG_BYTES:
+        problems.append(
+            f"its configuration has {max(configs)} bytes; allowed are {_LARGEST_CONFIG_BYTES}"
+        )
+    return problems
 
 
-def leads_out(name: str) -> bool:
-    """Whether a relative file name could name something outside of its folder."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or bool(re.match(r"[A-Za-z]:", name))
+def pickled_members(names: Iterable[str]) -> list[str]:
+    """One text for each member that Keras 2 would unpickle."""
+    return [
+        f"the archive's member {name!r} may hold pickled objects, which is refused{_ALLOW}"
+        for name in names
+        if name.endswith((".npz", ".npy", ".pkl", ".pickle"))
+    ]
 
 
 def unsafe_hdf5(file: h5py.File) -> list[str]:
@@ -124,8 +151,9 @@ def _keras_problems(value: Any, layer: str) -> Iterator[str]:
 
 def _object_problems(value: dict[str, Any], layer: str) -> Iterator[str]:
     """What is wrong with one object of a configuration, its parts aside."""
-    if isinstance(value.get("vocabulary"), str):
-        yield f"{layer} reads its vocabulary from the file {value['vocabulary']!r}, refused"
+    for key in _FILE_KEYS:
+        if isinstance(value.get(key), str):
+            yield f"{layer} reads its vocabulary from the file {value[key]!r}, refused"
     kind = value.get("class_name")
     if kind is None:
         return
@@ -150,6 +178,11 @@ def _class_problem(value: dict[str, Any], kind: Any) -> Optional[str]:
         return None if _is_keras_function(value) else refused
     if not isinstance(kind, str) or not (_CLASS_NAME.match(kind) or kind in _PLAIN_TYPES):
         return f"has the class_name {kind!r}, which is no class and is refused"
+    for key in ("registered_name", "spec_name"):
+        # Where the module has no class_name, Keras takes this one.
+        other = value.get(key, kind)
+        if other is not None and not (isinstance(other, str) and _CLASS_NAME.match(other)):
+            return f"has the {key} {other!r}, which is no class and is refused"
     if isinstance(module, str) and not _KERAS_MODULE.match(module):
         named = f"{module}.{kind}"
         return f"imports {named!r}, which is refused; allowed are Keras' own"

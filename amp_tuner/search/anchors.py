@@ -1,7 +1,7 @@
 """The settings that every study tries first.
 
-FP32 with oneDNN off and on (the faster one is the baseline), each data type's default lists, all
-op types that may go to 16 bits, and, where the pass has that level, everything forced.
+FP32 in each of its forms (one is the baseline), each data type's default lists, all op types
+that may go to 16 bits, and, where the pass has that level, everything forced.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from amp_tuner.amp.rules import RuleSet
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.search.space import SearchSpace
+from amp_tuner.switches import Switch
 
 _FORCE = "unsafe_force_all"
 
@@ -30,10 +31,9 @@ class Anchor:
     reference: bool
 
 
-def float32_anchor(onednn: bool) -> Anchor:
-    """FP32 under one state of TensorFlow's oneDNN switch."""
-    name = f"FP32, oneDNN {'on' if onednn else 'off'}"
-    return Anchor(name, Setting(FLOAT32, onednn=onednn), reference=True)
+def float32_anchor(switch: Switch, state: bool) -> Anchor:
+    """FP32 under one state of the target's switch."""
+    return Anchor(switch.names[state], switch.put(Setting(FLOAT32), state), reference=True)
 
 
 def default_anchor(data_type: str) -> Anchor:
@@ -41,9 +41,9 @@ def default_anchor(data_type: str) -> Anchor:
     return Anchor(f"default {data_type}", Setting(data_type), reference=True)
 
 
-def anchors(space: SearchSpace, rules: tuple[RuleSet, ...]) -> tuple[Anchor, ...]:
+def anchors(space: SearchSpace, rules: tuple[RuleSet, ...], switch: Switch) -> tuple[Anchor, ...]:
     """Every anchor of a study, in the order in which they run."""
-    found = [float32_anchor(onednn=False), float32_anchor(onednn=True)]
+    found = [float32_anchor(switch, state) for state in switch.states]
     found += [default_anchor(rule.data_type) for rule in rules]
     for rule in rules:
         moves = {

@@ -2,35 +2,74 @@
 
 A sampler is made anew for each proposal, seeded from the study's seed and the number of finished
 trials: a resumed study proposes what an uninterrupted one would have proposed.
+
+TPE is shown the newest and the best trials (:mod:`amp_tuner.search.history`), and is told the
+search space, which Optuna's own finds out by looking at every trial. The others see every trial.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
 
 from amp_tuner.errors import InputError
 
-
-def _tpe(seed: int) -> BaseSampler:
-    # Optuna's default is independent TPE when a study has two objectives; list moves interact
-    # (Casts stand between neighbours), so the multivariate form is asked for by name.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return TPESampler(seed=seed, multivariate=True)
+Space = Mapping[str, BaseDistribution]
 
 
-def _nsga2(seed: int) -> BaseSampler:
+class _Shown:
+    """A study of which some trials are shown; everything else is the study's own."""
+
+    def __init__(self, study: Study, trials: Sequence[FrozenTrial]) -> None:
+        self._study = study
+        self._trials = trials
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(self, *, states: Container[TrialState], **_: Any) -> list[FrozenTrial]:
+        return [trial for trial in self._trials if trial.state in states]
+
+
+class ShownTPE(TPESampler):
+    """Optuna's multivariate TPE over a known space, learning from the trials that it is shown."""
+
+    def __init__(self, seed: int, space: Space, trials: Sequence[FrozenTrial]) -> None:
+        # Optuna's default is independent TPE when a study has two objectives; list moves interact
+        # (Casts stand between neighbours), so the multivariate form is asked for by name.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            super().__init__(seed=seed, multivariate=True)
+        self._space = space
+        self._trials = trials
+
+    def infer_relative_search_space(self, *_: Any) -> dict[str, BaseDistribution]:
+        """The whole space, in Optuna's order; a single choice needs no sampler."""
+        return {name: one for name, one in sorted(self._space.items()) if not one.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of all parameters, or nothing while there are too few trials."""
+        shown = cast("Study", _Shown(study, self._trials))
+        return super().sample_relative(shown, trial, search_space)
+
+
+def _nsga2(seed: int, *_: Any) -> BaseSampler:
     # Optuna's population of 50 is a random search at a night's number of trials.
     return NSGAIISampler(seed=seed, population_size=20)
 
 
-def _random(seed: int) -> BaseSampler:
+def _random(seed: int, *_: Any) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
@@ -45,27 +84,31 @@ def check_sampler(name: str) -> None:
         raise InputError.one("$.search.sampler", message)
 
 
-def _gp(seed: int) -> BaseSampler:
+def _gp(seed: int, *_: Any) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return GPSampler(seed=seed)
 
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": _tpe,
+SAMPLERS: dict[str, Callable[[int, Space, Sequence[FrozenTrial]], BaseSampler]] = {
+    "tpe": ShownTPE,
     "nsga2": _nsga2,
     "random": _random,
     "gp": _gp,
 }
 
 
-def make_sampler(name: str, seed: int, finished: int) -> BaseSampler:
+def make_sampler(
+    name: str, seed: int, finished: int, space: Space, trials: Sequence[FrozenTrial]
+) -> BaseSampler:
     """The sampler for the next proposal.
 
     Args:
         name: one of SAMPLERS.
         seed: the study's seed.
         finished: trials finished so far, interrupted ones not counted.
+        space: every parameter.
+        trials: what TPE is shown.
     """
     mixed = np.random.SeedSequence([seed, finished]).generate_state(1)[0]
-    return SAMPLERS[name](int(mixed))
+    return SAMPLERS[name](int(mixed), space, trials)

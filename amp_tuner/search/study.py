@@ -1,14 +1,13 @@
 """Ask and tell on Optuna, so that a kill at any moment loses at most the trial in flight.
 
-Optuna's journal (one file, append only) is the storage: multivariate TPE on SQLite costs 0.2 to
-0.3 s a proposal with twenty parameters, on the journal 0.03 to 0.06 s, and a kill in the middle of
-a write leaves a torn last line, which is cut off when the study is opened again. The journal holds
-what the sampler needs; what was measured stands in ``trials/``, written before Optuna is told.
+Optuna's journal (one file, append only) is the storage. What a method changes is on the disk when
+it returns, but for a proposal that nothing was done about yet. The journal holds what the sampler
+needs; what was measured stands in ``trials/``, written before Optuna is told.
 """
 
 from __future__ import annotations
 
-import contextlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from amp_tuner.errors import InputError
+from amp_tuner.search.history import History
+from amp_tuner.search.journal import Journal
 from amp_tuner.search.samplers import make_sampler
 from amp_tuner.search.space import SearchSpace
 
@@ -27,8 +28,11 @@ from amp_tuner.search.space import SearchSpace
 #: for samplers that fit a model. It violates the constraint, and samplers rank it by that.
 NEVER_TIMED = 1.0
 
+#: What Optuna raises for a journal that it did not write.
+_BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
 _ANCHOR = "anchor"
-_RETRY_OF = "retry_of"
+_BEGUN = "begun"
 _INTERRUPTED = "interrupted"
 _LEASE = "lease"
 
@@ -41,13 +45,11 @@ class Proposal:
         number: the trial's number.
         parameters: as :class:`SearchSpace` encodes them.
         anchor: the anchor's name, where it is one.
-        retry_of: the interrupted trial that this one repeats, if any.
     """
 
     number: int
     parameters: Mapping[str, str]
     anchor: str | None
-    retry_of: int | None
 
 
 @dataclass(frozen=True)
@@ -65,46 +67,70 @@ class Objectives:
     violation: float
 
 
-def repair_journal(path: Path) -> int:
-    """Cuts a torn last line off a journal and removes a dead writer's lock.
+@dataclass(frozen=True)
+class Running:
+    """A trial without an end.
 
-    Only for the holder of the output folder's lock: nobody else may be writing.
-
-    Returns:
-        The number of bytes cut off.
+    Attributes:
+        lease: who runs it and until when.
+        begun: what :meth:`TuningStudy.begin` was told; None where nothing had begun to run.
     """
-    with contextlib.suppress(FileNotFoundError):
-        path.with_name(path.name + ".lock").unlink()
-    if not path.exists():
-        return 0
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("rb+") as file:
-            file.truncate(whole)
-    return len(content) - whole
+
+    lease: Mapping[str, Any]
+    begun: Mapping[str, Any] | None
 
 
 class TuningStudy:
-    """One study: two objectives, the accuracy goal as a constraint."""
+    """One study: two objectives, the accuracy goal as a constraint.
+
+    Only for the holder of the output folder's lock: nobody else may be writing.
+
+    Attributes:
+        cut_bytes: how much of a torn line was cut off the journal.
+
+    Raises:
+        InputError: the journal is broken.
+    """
 
     def __init__(self, path: Path, name: str, space: SearchSpace, sampler: str, seed: int) -> None:
-        self._space = space
         self._sampler = sampler
         self._seed = seed
+        self._space: dict[str, BaseDistribution] = {
+            name: CategoricalDistribution(choices) for name, choices in space.choices().items()
+        }
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
-        self._study = optuna.create_study(
-            storage=JournalStorage(backend),
-            study_name=name,
-            directions=["maximize", "minimize"],
-            load_if_exists=True,
-        )
+        self._journal = Journal(path)
+        self.cut_bytes = self._journal.cut_bytes
+        try:
+            self._study = optuna.create_study(
+                storage=JournalStorage(self._journal),
+                study_name=name,
+                directions=["maximize", "minimize"],
+                load_if_exists=True,
+            )
+            trials = self._study.get_trials(deepcopy=False)
+        except _BROKEN as error:
+            message = f"broken, or not written by amp-tune: {type(error).__name__}: {error}"
+            raise InputError.one(str(path), message) from error
+        self._journal.flush()
         self._live: dict[int, Trial] = {}
+        self._waiting = 0
+        #: Trials that count for the sampler's seed: all that ended but the interrupted ones.
+        self._finished = 0
+        self._history = History()
+        for trial in trials:
+            self._waiting += trial.state == TrialState.WAITING
+            if trial.state.is_finished():
+                self._ended(trial)
 
     def enqueue(self, parameters: Mapping[str, str], anchor: str) -> None:
         """Puts a setting at the end of what is tried before the sampler is asked."""
-        self._study.enqueue_trial(dict(parameters), user_attrs={_ANCHOR: anchor})
+        self._enqueue(parameters, {_ANCHOR: anchor})
+        self._journal.flush()
+
+    def _enqueue(self, parameters: Mapping[str, str], attributes: dict[str, Any]) -> None:
+        self._study.enqueue_trial(dict(parameters), user_attrs=attributes)
+        self._waiting += 1
 
     def anchors(self) -> frozenset[str]:
         """Names of the anchors that the study has had, waiting ones included."""
@@ -116,25 +142,41 @@ class TuningStudy:
 
     def waiting(self) -> int:
         """Settings that are tried before the sampler is asked."""
-        return len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        return self._waiting
 
     def ask(self, lease: Mapping[str, Any], *, at_random: bool = False) -> Proposal:
         """The next setting: a waiting one, else the sampler's.
+
+        A proposal is on the disk after the next :meth:`begin` or :meth:`keep`: before that, a kill
+        undoes it, and the same is proposed again.
 
         Args:
             lease: who runs it and until when; kept with the trial.
             at_random: ask the random sampler this time (the study's keeps proposing known graphs).
         """
         name = "random" if at_random else self._sampler
-        self._study.sampler = make_sampler(name, self._seed, self._finished())
-        trial = self._study.ask(fixed_distributions=self._distributions())
+        self._study.sampler = make_sampler(
+            name, self._seed, self._finished, self._space, self._history.trials()
+        )
+        trial = self._study.ask(fixed_distributions=self._space)
+        self._waiting = max(0, self._waiting - 1)
         trial.set_user_attr(_LEASE, dict(lease))
         self._live[trial.number] = trial
-        return self._proposal(trial.number, trial.params, trial.user_attrs)
+        return Proposal(trial.number, dict(trial.params), trial.user_attrs.get(_ANCHOR))
+
+    def keep(self) -> None:
+        """Writes proposals down; before anything else is written about them."""
+        self._journal.flush()
+
+    def begin(self, number: int, what: Mapping[str, Any]) -> None:
+        """Writes down what is about to run; it survives a power cut."""
+        self._trial(number).set_user_attr(_BEGUN, dict(what))
+        self._journal.flush()
 
     def renew(self, number: int, lease: Mapping[str, Any]) -> None:
         """Renews the lease of a running trial."""
         self._trial(number).set_user_attr(_LEASE, dict(lease))
+        self._journal.flush()
 
     def tell(self, number: int, objectives: Objectives, facts: Mapping[str, Any]) -> None:
         """A trial that has a result, measured or cached.
@@ -149,89 +191,65 @@ class TuningStudy:
             trial.set_user_attr(key, value)
         trial.set_constraint("accuracy", objectives.violation)
         self._study.tell(trial, [objectives.speedup, objectives.drop])
-        self._live.pop(number, None)
+        self._told(number)
 
     def tell_failed(self, number: int, cause: str) -> None:
         """A trial that failed, with its cause."""
         trial = self._trial(number)
         trial.set_user_attr("cause", cause)
         self._study.tell(trial, state=TrialState.FAIL)
-        self._live.pop(number, None)
+        self._told(number)
 
-    def running(self) -> dict[int, Mapping[str, Any]]:
-        """Trials without an end, by number, with their leases."""
+    def _told(self, number: int) -> None:
+        self._journal.flush()
+        # Looked up by its id: going through all trials takes a millisecond for a few thousand.
+        trial_id = self._live.pop(number)._trial_id  # noqa: SLF001
+        self._ended(self._study._storage.get_trial(trial_id))  # noqa: SLF001
+
+    def _ended(self, trial: FrozenTrial) -> None:
+        # The journal makes objects of its own for each trial's space: 40 KiB with thirty op types.
+        trial.distributions = self._space
+        trial.params = {name: sys.intern(value) for name, value in trial.params.items()}
+        kept = (_ANCHOR, _INTERRUPTED)
+        trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
+        if _INTERRUPTED not in trial.user_attrs:
+            self._finished += 1
+        if trial.state == TrialState.COMPLETE:
+            self._history.add(trial)
+
+    def running(self) -> dict[int, Running]:
+        """Trials without an end, by number."""
         return {
-            trial.number: trial.user_attrs.get(_LEASE, {})
+            trial.number: Running(trial.user_attrs.get(_LEASE, {}), trial.user_attrs.get(_BEGUN))
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         }
 
-    def worn_out(self, number: int) -> Proposal | None:
-        """A running trial that already is a repetition; None for any other."""
-        attributes, parameters = self._trial(number).user_attrs, self._parameters(number)
-        if _RETRY_OF not in attributes or not self._is_whole(parameters):
-            return None
-        return self._proposal(number, parameters, attributes)
-
-    def sweep(self, number: int, *, excused: bool = False) -> bool:
-        """Ends a trial whose tuner is gone, and puts it up for one repetition.
-
-        Args:
-            number: the running trial.
-            excused: the user interrupted it, so the repetition is not its last chance.
+    def sweep(self, number: int) -> bool:
+        """Ends a trial whose tuner is gone or was interrupted, and puts it up for repetition.
 
         Returns:
-            Whether it will be tried again (an interrupted repetition is not, unless excused).
+            Whether it will be tried again: not if the kill came while it was being proposed.
         """
-        trial = self._trial(number)
-        again = excused or _RETRY_OF not in trial.user_attrs
-        parameters = self._parameters(number)
-        whole = self._is_whole(parameters)
-        if again and whole:
-            kept = (_ANCHOR, _RETRY_OF) if excused else (_ANCHOR,)
-            attributes = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
-            if not excused:
-                attributes[_RETRY_OF] = number
-            self._study.enqueue_trial(dict(parameters), user_attrs=attributes)
-        trial.set_user_attr(_INTERRUPTED, value=True)
-        self.tell_failed(number, "interrupted")
-        return again and whole
-
-    def _parameters(self, number: int) -> Mapping[str, str]:
+        trial = self._frozen(number)
         # A kill in the middle of ask leaves only some parameters: those of a waiting trial stand
         # elsewhere too, and the sampler proposes its own anew (its seed counts finished trials).
-        trial = self._frozen(number)
         parameters: Mapping[str, str] = trial.system_attrs.get("fixed_params", trial.params)
-        return parameters
+        whole = parameters.keys() == self._space.keys()
+        if whole:
+            attributes = {key: value for key, value in trial.user_attrs.items() if key == _ANCHOR}
+            self._enqueue(parameters, attributes)
+        self._trial(number).set_user_attr(_INTERRUPTED, value=True)
+        self.tell_failed(number, "interrupted")
+        return whole
 
-    def _is_whole(self, parameters: Mapping[str, str]) -> bool:
-        return parameters.keys() == self._space.choices().keys()
-
-    def _finished(self) -> int:
-        """Trials that count for the sampler's seed: all that ended but the interrupted ones."""
-        return sum(
-            trial.state.is_finished() and _INTERRUPTED not in trial.user_attrs
-            for trial in self._study.get_trials(deepcopy=False)
-        )
+    def close(self) -> None:
+        """Closes the journal."""
+        self._journal.close()
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:
-            frozen = self._frozen(number)
-            self._live[number] = Trial(self._study, frozen._trial_id)  # noqa: SLF001
+            self._live[number] = Trial(self._study, self._frozen(number)._trial_id)  # noqa: SLF001
         return self._live[number]
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
-
-    def _distributions(self) -> dict[str, BaseDistribution]:
-        return {
-            name: CategoricalDistribution(choices)
-            for name, choices in self._space.choices().items()
-        }
-
-    @staticmethod
-    def _proposal(
-        number: int, parameters: Mapping[str, str], attributes: Mapping[str, Any]
-    ) -> Proposal:
-        return Proposal(
-            number, dict(parameters), attributes.get(_ANCHOR), attributes.get(_RETRY_OF)
-        )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from amp_tuner.errors import InputError, Problem, TargetError, WorkerFailure
 from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.worker.conversation import Conversation, run_times_s, seconds
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
-from amp_tuner.worker.supervisor import WorkerProcess
 
 
 class WorkerClient:
@@ -21,48 +20,53 @@ class WorkerClient:
     InputError (the user's model, data or setting is wrong) or TargetError (cannot be done here).
 
     Attributes:
-        timeout_s: seconds that a request may take before the worker is killed; may be changed
-            between requests.
         threads: what each session of this worker runs with.
         dropped_variables: names of the tuner's environment that were kept from the worker.
     """
 
     def __init__(
         self,
-        process: WorkerProcess,
+        conversation: Conversation,
         *,
         threads: Threads,
         scratch: Path,
-        timeout_s: float,
         dropped_variables: tuple[str, ...],
     ) -> None:
-        self._process = process
+        self._conversation = conversation
         self._scratch = scratch
-        self._last_id = 0
         self.threads = threads
-        self.timeout_s = timeout_s
         self.dropped_variables = dropped_variables
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds that a request may take before the worker is killed; may be changed."""
+        return self._conversation.timeout_s
+
+    @timeout_s.setter
+    def timeout_s(self, seconds: float) -> None:
+        self._conversation.timeout_s = seconds
 
     @property
     def pid(self) -> int:
         """The worker's process id, which is its process group's too."""
-        return self._process.pid
+        return self._conversation.process.pid
 
     @property
     def alive(self) -> bool:
         """Whether the worker can be asked; False after a fatal failure and after close()."""
-        return self._process.alive
+        return self._conversation.process.alive
 
     def hello(self) -> dict[str, Any]:
         """Facts about the target's software: python, executable, tensorflow, numpy, devices."""
-        return self._ask("hello")
+        return self._conversation.ask("hello", dict)
 
     def load(
         self, model: ModelSource, data: DataSource | None, runtime: str, device: str
     ) -> LoadedModel:
         """Loads a model; loading the same again with other data keeps the model."""
-        answer = self._ask(
+        return self._conversation.ask(
             "load",
+            LoadedModel.from_json,
             model=model.to_json(),
             data=None if data is None else asdict(data),
             runtime=runtime,
@@ -70,7 +74,6 @@ class WorkerClient:
             threads=asdict(self.threads),
             scratch=str(self._scratch),
         )
-        return LoadedModel.from_json(answer)
 
     def describe(
         self, rules: Sequence[str], batch_size: int | None = None
@@ -81,18 +84,35 @@ class WorkerClient:
             rules: names of rule sets.
             batch_size: also infer shapes, with this where an input's first dimension is free.
         """
-        answer = self._ask("describe", rules=list(rules), batch_size=batch_size)
-        return {name: TypedGraph.from_json(graph) for name, graph in answer["graphs"].items()}
+        request = {"rules": list(rules), "batch_size": batch_size}
+        return self._conversation.ask("describe", _graphs, **request)
+
+    def prepare(self, candidates: Iterable[Candidate]) -> None:
+        """Finds out whether settings can be built at all; here every setting can be tried."""
 
     def build(self, key: str, candidate: Candidate) -> dict[str, Any]:
         """Makes a session for a setting and runs it once (with data; else only makes it).
 
         Returns:
-            ``seconds`` it took, ``type_attributes_16bit`` in the graph that runs,
-            ``graph_matches``: whether that is what our own rewrite gives, ``differences``: the
-            first ten texts on where it is not.
+            ``seconds`` it took, ``steps_s``: those of its steps that are known,
+            ``type_attributes_16bit`` in the graph that runs, ``graph_matches``: whether that is
+            what our own rewrite gives, ``differences``: the first ten texts on where it is not.
         """
-        return self._ask("build", key=key, candidate=candidate.to_json())
+        return self._conversation.ask("build", dict, key=key, candidate=candidate.to_json())
+
+    def lower(self, candidate: Candidate, *, tf32: bool, stablehlo: str) -> dict[str, Any]:
+        """Writes a setting as an artifact for a runner, with a model loaded for runtime ``xla``.
+
+        Args:
+            candidate: the setting.
+            tf32: whether float32 products may be rounded as TF32 does.
+            stablehlo: the newest version that the runner reads.
+
+        Returns:
+            ``manifest``: the artifact's path, ``seconds`` it took, ``type_attributes_16bit``.
+        """
+        request = {"candidate": candidate.to_json(), "tf32": tf32, "stablehlo": stablehlo}
+        return self._conversation.ask("lower", _lowered, **request)
 
     def outputs(
         self, key: str, start: int, stop: int, path: Path, names: Sequence[str]
@@ -102,18 +122,17 @@ class WorkerClient:
         Returns:
             ``seconds`` that inference took.
         """
-        return self._ask(
-            "outputs", key=key, start=start, stop=stop, path=str(path), names=list(names)
-        )
+        wanted = {"start": start, "stop": stop, "path": str(path), "names": list(names)}
+        return {"seconds": self._conversation.ask("outputs", seconds, key=key, **wanted)}
 
     def block(self, key: str, first_batch: int, runs: int) -> tuple[float, ...]:
         """Seconds of each of ``runs`` runs, cycling through the timing batches."""
-        answer = self._ask("block", key=key, first_batch=first_batch, runs=runs)
-        return tuple(answer["run_s"])
+        request = {"key": key, "first_batch": first_batch, "runs": runs}
+        return self._conversation.ask("block", run_times_s, **request)
 
     def drop(self, key: str) -> None:
         """Closes a setting's session and frees what it held."""
-        self._ask("drop", key=key)
+        self._conversation.ask("drop", dict, key=key)
 
     def save(self, key: str, path: Path, form: str, *, fold_weights: bool = True) -> None:
         """Writes a built setting's rewritten graph, whole or not at all.
@@ -125,7 +144,8 @@ class WorkerClient:
                 pass's run, added to a folder).
             fold_weights: store painted weights in 16 bits.
         """
-        self._ask("save", key=key, path=str(path), form=form, fold_weights=fold_weights)
+        request = {"key": key, "path": str(path), "form": form, "fold_weights": fold_weights}
+        self._conversation.ask("save", dict, **request)
 
     def read_log(
         self,
@@ -146,22 +166,23 @@ class WorkerClient:
             The graph, and ``rules`` (identifier), ``lists`` and ``changed`` (None where nothing
             was converted), ``file``, ``runs``.
         """
-        answer = self._ask(
+        return self._conversation.ask(
             "read_log",
+            _logged,
             path=str(folder),
             rules=rules,
             fetches=list(fetches),
             batch_size=batch_size,
         )
-        return TypedGraph.from_json(answer.pop("graph")), answer
 
     def last_words(self) -> str:
         """The last 4 KiB that the worker printed."""
-        return self._process.last_words()
+        return self._conversation.process.last_words()
 
     def close(self) -> None:
-        """Ends the worker and its process group."""
-        self._process.kill()
+        """Ends the worker and its process group, and removes what it wrote to its scratch."""
+        self._conversation.process.kill()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def __enter__(self) -> WorkerClient:
         return self
@@ -169,20 +190,14 @@ class WorkerClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, action: str, **arguments: Any) -> dict[str, Any]:
-        self._last_id += 1
-        request = {"id": self._last_id, "action": action, **arguments}
-        line = self._process.exchange(json.dumps(request).encode() + b"\n", self.timeout_s)
-        reply = json.loads(line)
-        if "error" in reply:
-            raise self._error(reply["error"])
-        answer: dict[str, Any] = reply["ok"]
-        return answer
 
-    def _error(self, error: dict[str, Any]) -> InputError | TargetError | WorkerFailure:
-        kind, message = error["kind"], error["message"]
-        if kind == "input":
-            return InputError(Problem(where, text) for where, text in error["problems"])
-        if kind == "target":
-            return TargetError(message)
-        return WorkerFailure(message, self._process.last_words(), fatal=False)
+def _graphs(answer: dict[str, Any]) -> dict[str, TypedGraph]:
+    return {name: TypedGraph.from_json(graph) for name, graph in answer["graphs"].items()}
+
+
+def _lowered(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "manifest": str(answer["manifest"]), "seconds": seconds(answer)}
+
+
+def _logged(answer: dict[str, Any]) -> tuple[TypedGraph, dict[str, Any]]:
+    return TypedGraph.from_json(answer.pop("graph")), answer

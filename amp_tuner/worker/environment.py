@@ -37,6 +37,7 @@ REPORTED_PREFIXES = (
     "KMP_",
     "GOMP_",
     "XLA_",
+    "JAX_",
     "CUDA_",
     "NVIDIA_",
     "CUDNN_",
@@ -68,7 +69,7 @@ def worker_environment(
         The environment, and the dropped names of the families that change what TensorFlow does,
         sorted; what a worker never reads anyway is dropped without a word.
     """
-    kept = {name: ambient[name] for name in KEPT if name in ambient}
+    kept = _kept(ambient)
     dropped = sorted(
         name
         for name in ambient
@@ -85,6 +86,26 @@ def worker_environment(
         "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_EMULATE_FP16": "0",
     }
     return {**kept, **ours, **_pools(threads)}, tuple(dropped)
+
+
+def runner_environment(ambient: Mapping[str, str], threads: Threads) -> dict[str, str]:
+    """The environment of a runner: nothing of XLA's or JAX's comes from outside.
+
+    Args:
+        ambient: the tuner's environment; what is dropped is what a worker drops.
+        threads: XLA's pool on the CPU has ``intra_op`` threads; it has no other.
+    """
+    ours = {
+        "PYTHONUTF8": "1",
+        # Two runners may share a device; by default each takes three quarters of its memory.
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    pool = {"NPROC": str(threads.intra_op)} if threads.intra_op else {}
+    return {**_kept(ambient), **ours, **pool}
+
+
+def _kept(ambient: Mapping[str, str]) -> dict[str, str]:
+    return {name: ambient[name] for name in KEPT if name in ambient}
 
 
 def _pools(threads: Threads) -> dict[str, str]:

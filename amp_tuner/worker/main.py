@@ -112,6 +112,12 @@ def build(worker: Worker, request: Answer) -> Answer:
     return worker.host.build(request["key"], Candidate.from_json(request["candidate"]))
 
 
+def lower(worker: Worker, request: Answer) -> Answer:
+    """A setting as an artifact for a runner."""
+    candidate = Candidate.from_json(request["candidate"])
+    return worker.host.lower(candidate, tf32=request["tf32"], stablehlo=request["stablehlo"])
+
+
 def outputs(worker: Worker, request: Answer) -> Answer:
     """Outputs of samples, into a file."""
     seconds = worker.host.outputs(
@@ -156,6 +162,7 @@ ACTIONS: Mapping[str, Callable[[Worker, Answer], Answer]] = {
     "load": load,
     "describe": describe,
     "build": build,
+    "lower": lower,
     "outputs": outputs,
     "block": block,
     "drop": drop,

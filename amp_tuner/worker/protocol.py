@@ -13,6 +13,9 @@ Arrays travel as ``.npz`` files (never pickled) whose paths are in the messages.
 here: exit code 3), ``failed`` (this setting failed: the trial's cause). A worker that dies
 closes the pipe; the tuner reads its exit status and its last words from what it printed.
 
+A runner (``amp_tuner/runner``) is started and speaks in the same way, with fewer actions: for
+runtime ``xla`` a worker lowers a setting to files (``lower``), which the runner builds and runs.
+
 This module runs on both sides: standard library only, Python 3.9.
 """
 
@@ -30,6 +33,7 @@ ACTIONS = (
     "load",
     "describe",
     "build",
+    "lower",
     "outputs",
     "block",
     "drop",
@@ -117,6 +121,8 @@ class LoadedModel:
         weight_bytes: bytes of its constants and variables.
         fixed_batch: the first dimension that the model itself demands, or None.
         notices: what the user should know, one sentence each.
+        timing_batches: distinct batches that timing cycles through; 0 without data.
+        timing_bytes: of their inputs.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -125,6 +131,8 @@ class LoadedModel:
     weight_bytes: int
     fixed_batch: Optional[int]
     notices: tuple[str, ...]
+    timing_batches: int = 0
+    timing_bytes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -140,6 +148,8 @@ class LoadedModel:
             value["weight_bytes"],
             value["fixed_batch"],
             tuple(value["notices"]),
+            value["timing_batches"],
+            value["timing_bytes"],
         )
 
 

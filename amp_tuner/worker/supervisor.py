@@ -20,13 +20,18 @@ from typing import IO
 
 import psutil
 
+from amp_tuner.disk import tree_bytes
 from amp_tuner.errors import WorkerFailure
+from amp_tuner.text import printable
 
 KEPT_OUTPUT_BYTES = 64 * 1024
 LAST_WORDS_BYTES = 4 * 1024
 MEMORY_WATCH_PERIOD_S = 0.05
+DISK_WATCH_PERIOD_S = 0.5
 #: How long a worker that has closed its pipe may take to be gone, before it is killed.
 EXIT_GRACE_S = 2.0
+#: The longest reply is the description of a graph: some 2 KiB a node.
+LONGEST_REPLY_BYTES = 1 << 30
 SETTLE_S = 0.5
 
 
@@ -66,7 +71,9 @@ class OutputTail:
                     break
             time.sleep(0.002)
         with self._lock:
-            return bytes(self._tail[-LAST_WORDS_BYTES:]).decode("utf-8", errors="replace")
+            end = bytes(self._tail[-LAST_WORDS_BYTES:])
+        # They are shown on terminals, and a model chooses what its kernels print.
+        return printable(end.decode("utf-8", errors="replace"))
 
     def close(self) -> None:
         """Takes the last of it; the end of the process group has closed the other side."""
@@ -87,6 +94,9 @@ class WorkerProcess:
         memory_bytes: resident memory past which the whole process group is killed.
         address_space_bytes: RLIMIT_AS, so that one huge allocation fails inside TensorFlow and
             the worker lives on; None for devices that reserve address space freely.
+        scratch: the folder of its own that the worker writes to.
+        disk_bytes: no file that it writes grows larger, and past so much in ``scratch`` the whole
+            process group is killed; None for no limit.
 
     Raises:
         OSError: the program cannot be started.
@@ -100,6 +110,8 @@ class WorkerProcess:
         *,
         memory_bytes: int,
         address_space_bytes: int | None,
+        scratch: Path,
+        disk_bytes: int | None = None,
     ) -> None:
         request_read, self._requests = os.pipe()
         self._replies, reply_write = os.pipe()
@@ -123,38 +135,62 @@ class WorkerProcess:
             os.close(request_read)
             os.close(reply_write)
         self.pid = self._popen.pid
-        self._limit(address_space_bytes)
+        self._limit(address_space_bytes, disk_bytes)
         assert self._popen.stdout is not None
         self._output = OutputTail(self._popen.stdout)
-        self._received = b""
+        self._received = bytearray()
         self._ending = threading.Lock()
         self._ended = threading.Event()
         self._memory_bytes = memory_bytes
+        self._scratch = scratch
+        self._disk_bytes = disk_bytes
         self._killed_for = ""
-        self._watch = threading.Thread(target=self._watch_memory, daemon=True)
+        self._timed_out = False
+        self._watch = threading.Thread(target=self._watch_limits, daemon=True)
         self._watch.start()
 
-    def _limit(self, address_space_bytes: int | None) -> None:
+    def _limit(self, address_space_bytes: int | None, file_bytes: int | None) -> None:
         # From outside: the interpreter cannot have mapped more than itself at this moment.
+        limits = {
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_AS: address_space_bytes,
+            resource.RLIMIT_FSIZE: file_bytes,
+        }
         with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))
-            if address_space_bytes is not None:
-                limit = (address_space_bytes, address_space_bytes)
-                resource.prlimit(self.pid, resource.RLIMIT_AS, limit)
+            for what, limit in limits.items():
+                if limit is not None:
+                    resource.prlimit(self.pid, what, (limit, limit))
 
-    def _watch_memory(self) -> None:
+    def _watch_limits(self) -> None:
+        looked = time.monotonic()
         try:
             process = psutil.Process(self.pid)
             while not self._ended.wait(MEMORY_WATCH_PERIOD_S):
                 if process.memory_info().rss > self._memory_bytes:
                     self._signal_group(f"memory above {self._memory_bytes / 2**30:.3g} GiB")
+                if time.monotonic() - looked > DISK_WATCH_PERIOD_S:
+                    looked = time.monotonic()
+                    self._check_disk()
         except psutil.NoSuchProcess:
             return
 
+    def _check_disk(self) -> None:
+        limit = self._disk_bytes
+        if limit is not None and tree_bytes(self._scratch) > limit:
+            self._signal_group(f"more than {limit / 2**30:.3g} GiB written (limits.disk)")
+
     @property
     def alive(self) -> bool:
-        """Whether requests can be sent."""
-        return not self._ended.is_set()
+        """Whether requests can be sent: False too for a worker that died while nobody asked."""
+        return not self._ended.is_set() and not self._has_exited()
+
+    def _has_exited(self) -> bool:
+        # Left to be reaped by kill(), so that its id stays its own until then.
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        try:
+            return os.waitid(os.P_PID, self.pid, options) is not None
+        except ChildProcessError:
+            return True
 
     def last_words(self) -> str:
         """The last 4 KiB that the worker printed."""
@@ -166,25 +202,43 @@ class WorkerProcess:
         Raises:
             WorkerFailure: always fatal: the worker died, or was killed past ``timeout_s``.
         """
-        if not self.alive:
+        if self._ended.is_set():
             raise self._failure()
         deadline = time.monotonic() + timeout_s
         try:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._requests, request)
-            while b"\n" not in self._received:
-                self._received += self._receive(deadline, timeout_s)
+            end = self._received.find(b"\n")
+            while end < 0:
+                chunk = self._receive(deadline, timeout_s)
+                within = chunk.find(b"\n")
+                end = within if within < 0 else len(self._received) + within
+                self._received += chunk
+                self._check_length(end)
         except BaseException:
             # After an interrupt the worker would answer a question that nobody asks any more.
             self.kill()
             raise
-        line, _, self._received = self._received.partition(b"\n")
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
         return line
+
+    def _check_length(self, end: int) -> None:
+        if end < 0 and len(self._received) > LONGEST_REPLY_BYTES:
+            self._received.clear()
+            raise self.broken(f"a reply of more than {LONGEST_REPLY_BYTES} bytes")
+
+    def broken(self, what: str) -> WorkerFailure:
+        """Ends a worker that did what no worker does; the failure to raise."""
+        self._signal_group(f"the worker broke the protocol: {what}")
+        self.kill()
+        return self._failure()
 
     def _receive(self, deadline: float, timeout_s: float) -> bytes:
         poll = select.poll()
         poll.register(self._replies, select.POLLIN)
         if not poll.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+            self._timed_out = True
             self._signal_group(f"timeout after {timeout_s:g} s")
         elif chunk := os.read(self._replies, 2**20):
             return chunk
@@ -196,17 +250,16 @@ class WorkerProcess:
     def _await_exit(self) -> None:
         """Lets a worker that has closed its pipe finish, so that its own exit status is seen."""
         deadline = time.monotonic() + EXIT_GRACE_S
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        while time.monotonic() < deadline and os.waitid(os.P_PID, self.pid, options) is None:
+        while time.monotonic() < deadline and not self._has_exited():
             time.sleep(0.005)
 
     def _failure(self) -> WorkerFailure:
         cause = self._killed_for or _exit_cause(self._popen.returncode)
-        return WorkerFailure(cause, self.last_words(), fatal=True)
+        return WorkerFailure(cause, self.last_words(), fatal=True, timed_out=self._timed_out)
 
     def kill(self) -> None:
         """Ends the whole process group and frees what it held; harmless if that was done."""
-        if not self.alive:
+        if self._ended.is_set():
             return
         self._signal_group("")
         with self._ending:
@@ -218,7 +271,7 @@ class WorkerProcess:
 
     def _signal_group(self, reason: str) -> None:
         with self._ending:
-            if self.alive:
+            if not self._ended.is_set():
                 self._killed_for = self._killed_for or reason
                 # Not yet reaped, so its id cannot name another group.
                 os.killpg(self.pid, signal.SIGKILL)

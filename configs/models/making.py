@@ -49,31 +49,51 @@ def check_digest(path: Path, sha256: str) -> None:
     Raises:
         ValueError: they differ.
     """
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = file_digest(path)
     if found != sha256:
         raise ValueError(f"{path} has SHA-256 {found}, expected is {sha256}")
 
 
-def run(script: Path, make: Callable[[Path, Path], None], model: Path, data: Path) -> None:
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run(
+    script: Path,
+    make: Callable[..., None],
+    model: Path,
+    data: Path,
+    files: Mapping[str, str] | None = None,
+) -> None:
     """The command line of a script that makes a model and data, unless they are made already.
 
     Args:
         script: the script itself.
-        make: makes the model and the data at the two paths that it is given.
+        make: makes the model and the data at the two paths that it is given; a file of an option
+            is an argument of that name, None where it was not given.
         model: where the model goes if the command line does not say.
         data: where the data go.
+        files: further options that each name a file, with their help.
     """
     parser = argparse.ArgumentParser(description=f"Makes {model.name} and {data.name}.")
     parser.add_argument("--output", type=Path, default=model)
     parser.add_argument("--data", type=Path, default=data)
+    for name, about in (files or {}).items():
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=about)
     arguments = parser.parse_args()
-    recipe = Recipe(script, {}, [arguments.output, arguments.data])
+    given: dict[str, Path | None] = {name: getattr(arguments, name) for name in files or {}}
+    for name, path in given.items():
+        if path is not None and not path.is_file():
+            parser.error(f"--{name}: no such file: {path}")
+    digests = {name: file_digest(path) for name, path in given.items() if path is not None}
+    recipe = Recipe(script, digests, [arguments.output, arguments.data])
     if recipe.is_made():
         print(f"{arguments.output} and {arguments.data} are made already")
         return
     for path in (arguments.output, arguments.data):
         path.parent.mkdir(parents=True, exist_ok=True)
-    make(arguments.output, arguments.data)
+    make(arguments.output, arguments.data, **given)
     recipe.made()
     print(f"wrote {arguments.output} and {arguments.data}")
 

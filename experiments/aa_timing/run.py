@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common import RESULTS, ROOT, Journal, Target, exact_share, print_machine, same_model_twice
 
-from amp_tuner.bench import TIE
+from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.measure.timing import time_pair
 
 CONDITIONS = ("quiet", "loaded")
@@ -122,13 +122,15 @@ def report(units: list[dict[str, Any]]) -> None:
     print("\n| rule | quiet | loaded |\n|---|---|---|")
     rules: dict[str, Callable[[dict[str, Any]], bool]] = {
         "paired, certain (low end above 1)": lambda unit: unit["paired"][1] > 1,
-        "paired, certain and no tie (low end above 1.01)": lambda unit: unit["paired"][1] > 1 + TIE,
+        "paired, certain and no tie (low end above 1.01)": lambda unit: (
+            unit["paired"][1] > 1 + TIME_TIE
+        ),
     }
     for name, words in (("mean", "10 warm-up + 20 runs, means"), ("one", "one call")):
         for baseline, when in (("once", "baseline once"), ("beside", "baseline each time")):
             rules[f"{words}, {when}: above 1"] = lambda unit, n=name, b=baseline: unit[n][b] > 1
             rules[f"{words}, {when}: above 1.01"] = lambda unit, n=name, b=baseline: (
-                unit[n][b] > 1 + TIE
+                unit[n][b] > 1 + TIME_TIE
             )
     for words, improved in rules.items():
         cells = []

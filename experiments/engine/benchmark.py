@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import gc
 import os
-import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 
 ROUNDS = 60
+GROWTH_ROUNDS = 15
 SMALL, LARGE = 10_000, 1_000_000
 RULES = rule_set("tf-cpu-bfloat16")
 
@@ -76,15 +77,18 @@ def seconds(call: Callable[[], object], repeats: int = 1) -> float:
 
 def paired_ratio(left: Callable[[], object], right: Callable[[], object], repeats: int) -> str:
     """Median of left's time over right's, round by round, with its interval."""
-    pairs = [(seconds(left), seconds(right, repeats)) for _ in range(ROUNDS)]
-    ratios = np.array([one / other for one, other in pairs])
+    left_s, right_s = zip(*((seconds(left), seconds(right, repeats)) for _ in range(ROUNDS)))
+    times = "{:.2f} ms / {:.2f} ms".format(*(1e3 * median(side) for side in (left_s, right_s)))
+    return f"{times} = {median_ratio(left_s, right_s)}"
+
+
+def median_ratio(left: Sequence[float], right: Sequence[float]) -> str:
+    """Median of the paired ratios, with its interval."""
+    ratios = np.array(left) / np.array(right)
     chance = np.random.default_rng(0)
-    medians = np.median(chance.choice(ratios, (2000, ROUNDS)), axis=1)
+    medians = np.median(chance.choice(ratios, (2000, ratios.size)), axis=1)
     low, high = np.quantile(medians, (0.025, 0.975))
-    times = (statistics.median(side) for side in zip(*pairs))
-    return "{:.2f} ms / {:.2f} ms = {:.2f} [{:.2f}, {:.2f}]".format(
-        *(1e3 * one for one in times), np.median(ratios), low, high
-    )
+    return f"{np.median(ratios):.2f} [{low:.2f}, {high:.2f}]"
 
 
 def tiled(graph: TypedGraph, nodes: int) -> TypedGraph:
@@ -105,36 +109,39 @@ def tiled(graph: TypedGraph, nodes: int) -> TypedGraph:
     return replace(graph, nodes=tuple(all_nodes), vertices=tuple(vertices), edges=tuple(edges))
 
 
+def microseconds(graph: TypedGraph, rules: RuleSet) -> tuple[float, float]:
+    """What preparing and painting once take, per node."""
+    started = time.perf_counter()
+    prepared = prepare(graph, rules)
+    ready = time.perf_counter()
+    paint(prepared, rules.lists)
+    scale = 1e6 / len(graph.nodes)
+    return scale * (ready - started), scale * (time.perf_counter() - ready)
+
+
 def growth(graph: TypedGraph, rules: RuleSet) -> None:
-    """Cost per node of preparing and painting, at SMALL and at LARGE nodes."""
-    per_node = {}
-    for nodes, rounds in ((SMALL, 15), (LARGE, 3)):
-        large = tiled(graph, nodes)
-        gc.collect()
-        times = []
-        for _ in range(rounds):
-            started = time.perf_counter()
-            prepared = prepare(large, rules)
-            ready = time.perf_counter()
-            paint(prepared, rules.lists)
-            times.append((ready - started, time.perf_counter() - ready))
-            del prepared
-        each = [1e6 * statistics.median(side) / len(large.nodes) for side in zip(*times)]
-        per_node[nodes] = sum(each)
-        print(
-            f"{len(large.nodes):,} nodes: prepare {each[0]:.2f} us, paint {each[1]:.2f} us a node",
-            flush=True,
-        )
-        del large
-    print(f"growth, {LARGE:,} against {SMALL:,} nodes: {per_node[LARGE] / per_node[SMALL]:.2f}")
+    """Cost per node of preparing and painting, at SMALL and at LARGE nodes in turn."""
+    small, large = tiled(graph, SMALL), tiled(graph, LARGE)
+    gc.collect()
+    seen: dict[str, list[tuple[float, float]]] = {"small": [], "large": []}
+    for _ in range(GROWTH_ROUNDS):
+        runs = [microseconds(small, rules) for _ in range(20)]
+        seen["small"].append((median(run[0] for run in runs), median(run[1] for run in runs)))
+        seen["large"].append(microseconds(large, rules))
+    for one, rounds in ((small, seen["small"]), (large, seen["large"])):
+        prepared, painted = (median(side) for side in zip(*rounds))
+        print(f"{len(one.nodes):,} nodes: prepare {prepared:.2f} us, paint {painted:.2f} us a node")
+    ratio = median_ratio(*([sum(one) for one in seen[size]] for size in ("large", "small")))
+    print(f"growth, {LARGE:,} against {SMALL:,} nodes: {ratio}")
 
 
 def memory(graph: TypedGraph, rules: RuleSet) -> None:
-    """Bytes a node of a typed graph with what is prepared of it."""
+    """Bytes a node of a typed graph with what is prepared of it and kept from painting it."""
     tracemalloc.start()
     large = tiled(graph, 100_000)
     typed = tracemalloc.get_traced_memory()[0]
     prepared = prepare(large, rules)
+    paint(prepared, rules.lists)
     both = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     count = len(prepared.graph.nodes)

@@ -30,7 +30,7 @@ from common import RESULTS, ROOT, Journal, exact_share, print_machine, ratio_of_
 
 from amp_tuner.amp.lists import DESTINATIONS
 from amp_tuner.config.load import load_study
-from amp_tuner.judge.dominated import speed_to_beat
+from amp_tuner.judge.dominated import SpeedToBeat
 from amp_tuner.judge.front import Contender, front_of
 from amp_tuner.planning import Plan
 from amp_tuner.records import FLOAT32_GRAPH, Measurement, Setting
@@ -46,30 +46,29 @@ def plans(session: Session, wanted: int, seed: int) -> Iterator[Plan]:
             return
         data_type = str(random.choice(session.space.data_types))
         moves = {op: str(random.choice(DESTINATIONS)) for op in session.space.op_types}
-        onednn = session.bench.baseline_onednn
-        plan = session.planner.plan(Setting(data_type, moves, onednn=onednn))
+        plan = session.planner.plan(session.switched(Setting(data_type, moves)))
         if plan.effective.graph_id not in seen:
             seen.add(plan.effective.graph_id)
             yield plan
 
 
-def measured(session: Session, plan: Plan, known: list[Measurement], *, ladder: bool) -> Any:
+def measured(session: Session, plan: Plan, known: SpeedToBeat, *, ladder: bool) -> Any:
     """The measurement, and the device seconds that it took."""
     before_s = session.bench.device_s
     found = session.bench.measure(
         plan,
         "search",
         always_timed=not ladder,
-        dominated_below=lambda accuracy: speed_to_beat(known, accuracy),
+        dominated_below=known.of,
     )
     return found, session.bench.device_s - before_s
 
 
 def run(session: Session, wanted: int, seed: int, journal: Journal) -> None:
-    known: dict[bool, list[Measurement]] = {True: [], False: []}
+    known = {True: SpeedToBeat(), False: SpeedToBeat()}
     for unit in journal.units:
         for ladder, of in known.items():
-            of.append(Measurement.from_json(unit[str(ladder)]["measurement"]))
+            of.add(Measurement.from_json(unit[str(ladder)]["measurement"]))
     for number, plan in enumerate(plans(session, wanted, seed)):
         if number < len(journal.units):
             continue
@@ -78,7 +77,7 @@ def run(session: Session, wanted: int, seed: int, journal: Journal) -> None:
         # In turn first and second: what is measured later finds warmer caches.
         for ladder in (True, False) if number % 2 else (False, True):
             found, device_s = measured(session, plan, known[ladder], ladder=ladder)
-            known[ladder].append(found)
+            known[ladder].add(found)
             unit[str(ladder)] = {"measurement": found.to_json(), "device_s": device_s}
         journal.add(unit)
         left_s = (wanted - 1 - number) * (time.monotonic() - began)

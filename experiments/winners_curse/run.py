@@ -162,7 +162,7 @@ def _measure(
         try:
             # Every study chose the same state of oneDNN: it is part of its settings.
             (onednn,) = {setting.onednn for setting in settings.values()}
-            session.bench.baseline_onednn = bool(onednn)
+            session.bench.baseline_state = bool(onednn)
             for position, (visit, graph_id) in enumerate(left, start=1):
                 measurement = session.bench.measure(
                     session.planner.plan(settings[graph_id]),

@@ -13,6 +13,7 @@ import pytest
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.conftest import Files
+from tests.rewrite.bad_graphs import broken
 
 
 @pytest.fixture
@@ -68,6 +69,16 @@ def test_everything_that_is_wrong_in_a_study_file_is_told_at_once(
     assert not (tmp_path / "run").exists()
 
 
+def test_no_message_reaches_the_terminal_as_more_than_text(
+    amp_tune: Command, write: Any, tmp_path: Path
+) -> None:
+    path = write(model={"path": "a\x1b[2Jb\nc"}, data={"a\x07b": 1})
+    ended = amp_tune("--config", path)
+    assert ended.code == 2
+    assert len(problems(ended.err)) == 2
+    assert ended.err.replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
@@ -84,7 +95,8 @@ def test_options_are_checked_like_the_file(
 
 
 def test_fp16_for_a_runtime_that_has_none(amp_tune: Command, write: Any) -> None:
-    ended = amp_tune("--config", write(target={"runtime": "itex"}))
+    target = {"runtime": "itex", "data_types": ["bfloat16", "float16"]}
+    ended = amp_tune("--config", write(target=target))
     assert ended.code == 2
     assert "itex on cpu has no float16 pass; allowed: bfloat16" in ended.err
 
@@ -215,6 +227,37 @@ def test_a_file_that_is_no_graph_is_one_clear_error(
     assert_no_study_in(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        ("unknown op", "(node 'Tanh3') is not known"),
+        ("too many inputs", "{{node Tanh3}}"),
+        ("too few inputs", "{{node Tanh3}}"),
+        ("missing attribute", "{{node Tanh3}}"),
+        ("dangling input", "node 'Tanh3' reads 'nobody'"),
+        ("dangling port", "Node 'Tanh3'"),
+        ("cycle", "'Relu2' reads 'Tanh3' reads 'Relu2'"),
+        ("itself", "'Tanh3' reads 'Tanh3'"),
+        ("duplicate name", "Node 'Tanh3' is not unique"),
+        ("no UTF-8", r"node 5 is called b'\xff\xfe\xfd\xfc\xfb'"),
+    ],
+)
+def test_a_broken_graph_is_refused_with_the_nodes_name_and_nothing_is_written(
+    quick: Command, tmp_path: Path, fault: str, named: str
+) -> None:
+    path, output = tmp_path / "broken.pb", tmp_path / "written"
+    data = broken(fault).SerializeToString()
+    if fault == "no UTF-8":
+        data = data.replace(b"Tanh3", b"\xff\xfe\xfd\xfc\xfb")
+    path.write_bytes(data)
+    words = ["--rules", "tf-cpu-bfloat16", "--log-path", tmp_path / "log"]
+    ended = quick("rewrite", path, *words, "--output", output)
+    assert ended.code == 2
+    (problem,) = problems(ended.err)
+    assert named in problem
+    assert [entry.name for entry in tmp_path.iterdir()] == ["broken.pb"]
+
+
 def test_a_folder_below_a_file_cannot_be_written(
     amp_tune: Command, write: Any, tmp_path: Path
 ) -> None:
@@ -304,6 +347,8 @@ def test_a_study_of_a_newer_version_is_refused(amp_tune: Command, finished: Path
         ("move: {MatMul: allow}", ["moves"]),
         ("moves: {MatMul: allow, MatMul: deny}", ["line 1", "MatMul"]),
         ("format: 99\nmoves: {}", ["99"]),
+        ("moves: {'$(touch pwned)': allow}", ["found '$(touch pwned)'; allowed: op types"]),
+        ('moves: {"a\\nb\\e[2J": allow}', [r"found 'a\nb\x1b[2J'; allowed: op types"]),
     ],
 )
 @pytest.mark.parametrize("verb", ["compare", "inspect", "rewrite"])
@@ -402,3 +447,32 @@ def test_export_of_a_model_that_has_changed_since(
     assert ended.code == 2
     assert "is not the model that was measured any more" in ended.err
     assert not (finished / "run" / "best").exists()
+
+
+@pytest.mark.parametrize("option", ["--html", "--json"])
+def test_a_page_that_cannot_be_written_is_told(
+    quick: Command, small: Files, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    for path, message in (
+        (tmp_path, f"{option}: {tmp_path} is a folder; name a file"),
+        (tmp_path / "file" / "x", f"{option}: cannot write to {tmp_path / 'file' / 'x'}"),
+    ):
+        ended = quick("inspect", small.model, option, path)
+        assert ended.code == 2
+        assert problems(ended.err)[0].startswith(message)
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_an_export_that_cannot_be_written_is_told(
+    amp_tune: Command, finished: Path, tmp_path: Path
+) -> None:
+    words = ["export", finished / "run", "--point", "knee", "--format", "env", "--output"]
+    ended = amp_tune(*words, tmp_path)
+    assert ended.code == 2
+    assert problems(ended.err) == [f"--output: {tmp_path} is a folder; name a file"]
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    assert amp_tune(*words, tmp_path / "link").code == 0
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "precious").read_text() == "precious"

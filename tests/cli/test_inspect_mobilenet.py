@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,11 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from tests.cli.conftest import Command
-from tests.oracle import ROOT, Oracle
+from tests.environments import interpreter
+from tests.oracle import Oracle
 
 pytestmark = pytest.mark.all_only
-RULES = ("--rules", "itex-cpu-bfloat16", "--default-device", "CPU")
+RULES = ("--rules", "itex-cpu-bfloat16")
 FREEZE = Path(__file__).with_name("freeze_mobilenet.py")
 EXPECTED = "stayed FP32 though they could be 16-bit: Mean (DENY), Softmax (no ALLOW op downstream)"
 
@@ -27,27 +28,24 @@ def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_of_the_frozen_model(quick: Command, mobilenet: Path) -> None:
-    ended = quick("inspect", mobilenet, *RULES)
+    ended = quick("inspect", mobilenet, *RULES, "--default-device", "CPU")
     assert ended.code == 0
     assert EXPECTED in ended.out.splitlines()
 
 
-def test_of_the_graph_that_itex_hands_to_its_pass(
+def test_of_the_log_folder_that_itex_leaves(
     amp_tune: Command, mobilenet: Path, tmp_path: Path
 ) -> None:
-    default = ROOT / ".environments" / "itex" / "bin" / "python"
-    python = Path(os.environ.get("AMP_TUNER_ITEX_PYTHON", default))
-    if not python.exists():
-        pytest.skip(f"NOT TESTED: no ITEX at {python} (AMP_TUNER_ITEX_PYTHON)")
-    given, handed = tmp_path / "frozen.pb", tmp_path / "before.pb"
+    python = interpreter("itex")
+    given, log = tmp_path / "frozen.pb", tmp_path / "log"
+    log.mkdir()
     subprocess.run([python, FREEZE, given], check=True, capture_output=True)
-    oracle = Oracle(str(python))
     graph_def = graph_pb2.GraphDef.FromString(given.read_bytes())
-    dumps = oracle.itex_pass(graph_def, {}, ["Identity"])
-    oracle.close()
-    assert dumps is not None
-    handed.write_bytes(dumps[0].SerializeToString())
-    ended = amp_tune("inspect", handed, *RULES, "--python", python, "--fetch", "Identity")
+    with closing(Oracle(python)) as oracle:
+        oracle.itex_pass(graph_def, {"ITEX_AUTO_MIXED_PRECISION_LOG_PATH": str(log)}, ["Identity"])
+    ended = amp_tune("inspect", log, *RULES, "--python", python, "--fetch", "Identity")
     assert ended.code == 0, ended.err
+    assert "painting agrees with the pass" in ended.err
+    assert "lists: the defaults of itex-cpu-bfloat16@2.15" in ended.err
     assert "_ITEXFusedConv2D" in ended.out
     assert EXPECTED in ended.out.splitlines()

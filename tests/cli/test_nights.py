@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from amp_tuner.data import SPLIT_SEED
 from tests import small_study, tiny_models
 from tests.cli.conftest import Command
 from tests.cli.processes import await_event, events, finished, started, workers
@@ -43,7 +44,7 @@ class Night:
         run: its output folder.
         code: its exit code.
         said: what it printed.
-        killed: the number of the trial during which the test killed the worker.
+        killed: the number of the trial during which the test killed the worker, once.
         table: ``trials.csv`` by number.
     """
 
@@ -87,36 +88,69 @@ def over(tmp_path_factory: pytest.TempPathFactory, night: Files) -> Night:
     return Night(run, code, said, killed, table)
 
 
+def own(over: Night) -> Any:
+    """Rows of the trials that ran."""
+    known = over.table["cause"].fillna("").str.startswith("quarantined")
+    return over.table[over.table["cached_from"].isna() & ~known]
+
+
+def deaths(over: Night) -> dict[int, list[str]]:
+    """How the worker ended in each trial, by number."""
+    found: dict[int, list[str]] = {}
+    for setting in json.loads((over.run / "quarantine.json").read_text())["settings"]:
+        for death in setting["deaths"]:
+            found.setdefault(death["trial"], []).append(death["cause"])
+    return found
+
+
 def test_every_trial_ends_as_its_setting_makes_it(over: Night) -> None:
     seen = set()
-    for number, trial in over.table[over.table["cached_from"].isna()].iterrows():
+    for _, trial in own(over).iterrows():
         expected = None
         if trial["data_type"] != "float32":
             expected = cause_of(json.loads(trial["moves"]))
-        if number == over.killed:
-            expected = "SIGKILL"
         seen.add(expected)
         assert trial["state"] == ("COMPLETE" if expected is None else "FAIL")
         assert (None if pd.isna(trial["cause"]) else trial["cause"]) == expected
-    assert seen == {None, "SIGKILL", *CAUSES.values()}
+    assert seen == {None, *CAUSES.values()}
+
+
+def test_a_worker_that_was_killed_once_costs_no_trial(over: Night) -> None:
+    assert over.table.loc[over.killed, "state"] == "COMPLETE"
+    assert deaths(over)[over.killed] == ["SIGKILL"]
+
+
+def test_what_ends_the_worker_is_tried_twice_and_then_quarantined(over: Night) -> None:
+    ran = own(over)
+    fatal = ran[
+        ran["cause"].isin(list(CAUSES.values())) & ~ran["cause"].str.contains("timeout", na=False)
+    ]
+    expected = {number: [trial["cause"]] * 2 for number, trial in fatal.iterrows()}
+    assert deaths(over) == {**expected, over.killed: ["SIGKILL"]}
+    measuring = [event["trial"] for event in events(over.run, "measuring")]
+    assert all(measuring.count(number) == 2 for number in expected)
+    told = over.table[over.table["cause"].fillna("").str.startswith("quarantined")]
+    assert set(told["graph_id"]) <= set(fatal["graph_id"])
+    assert not set(told.index) & set(measuring)
 
 
 def test_a_failed_trials_last_words_are_kept(over: Night) -> None:
-    failed = over.table[(over.table["state"] == "FAIL") & over.table["cached_from"].isna()]
+    ran = own(over)
+    failed = ran[ran["state"] == "FAIL"]
     words = {
         trial["cause"]: (over.run / "failures" / f"{number:04d}.log")
         for number, trial in failed.iterrows()
     }
     assert "Check failed" in words["SIGABRT"].read_text()
+    numbers = {*failed.index, over.killed}
     assert {path.name for path in (over.run / "failures").iterdir()} <= {
-        path.name for path in words.values()
+        f"{number:04d}.log" for number in numbers
     }
     assert all(path.stat().st_size <= 4096 for path in words.values() if path.exists())
 
 
 def test_a_failed_graph_is_not_run_again(over: Night) -> None:
-    own = over.table[over.table["cached_from"].isna()]
-    assert not own.duplicated(["graph_id", "onednn"]).any()
+    assert not own(over).duplicated(["graph_id", "onednn"]).any()
     for _, trial in over.table[over.table["cached_from"].notna()].iterrows():
         source = over.table.loc[int(trial["cached_from"])]
         assert (trial["state"], trial["graph_id"]) == (source["state"], source["graph_id"])
@@ -154,6 +188,31 @@ def test_an_overflow_in_fp16_is_infeasible_and_keeps_the_worker(
     assert all("not finite" in cause for cause in overflown["cause"])
     assert worker.alive
     assert worker.pid == before
+
+
+def test_a_setting_that_fails_on_held_back_samples_is_named_and_is_not_published(
+    quick: Command, night: Files, tmp_path: Path
+) -> None:
+    size = np.full(small_study.SAMPLES, 0.1, np.float32)
+    # The last one of the order in which samples are split is held back.
+    size[np.random.default_rng(SPLIT_SEED).permutation(small_study.SAMPLES)[-1]] = 1
+    np.savez(tmp_path / "x.npz", x=np.repeat(size, 4).reshape(-1, 4))
+    plain = small_study.night_study(
+        night.model,
+        tmp_path / "x.npz",
+        target={"data_types": ["float16"]},
+        search={"op_types": ["Mul"], "trials": 3},
+    )
+    ended = quick("--config", small_study.write_study(tmp_path, plain))
+    assert ended.code == 0
+    run = tmp_path / "run"
+    (number,) = [event["trial"] for event in events(run, "not_confirmed")]
+    assert f"trial {number} failed when it was measured again: outputs are not finite" in ended.out
+    assert "not finite" in (run / "failures" / f"{number:04d}-confirmation.log").read_text()
+    table = pd.read_csv(run / "trials.csv").set_index("number")
+    assert table.loc[number, "state"] == "COMPLETE"
+    assert not (run / "pareto" / f"{number:03d}.yaml").exists()
+    assert "FP32 is best on this machine" in ended.out
 
 
 def test_check_says_that_default_amp_does_not_run(

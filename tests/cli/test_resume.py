@@ -2,144 +2,123 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 
-from amp_tuner.cli.main import main
+from amp_tuner.ended import read_trials
 from amp_tuner.folder import RunFolder
-from amp_tuner.records import Trial
-from amp_tuner.tuning import read_trials
+from amp_tuner.records import CACHED, FAILED, MEASURED, QUARANTINED, Trial
+from amp_tuner.search.space import SearchSpace
+from amp_tuner.search.study import Objectives, TuningStudy
+from amp_tuner.tuning import STUCK
 from tests import small_study
+from tests.cli.chaos import DONE, INTERRUPTED, KILLED, History, Hit, ended_again_and_again
 from tests.cli.conftest import Command
-from tests.cli.processes import await_event, events, finished, is_gone, started, workers
+from tests.cli.processes import events, finished, started
 from tests.conftest import Files
 
 SEED = 20
-#: Exit codes of a tuner that ended by itself, of one that was killed, of one that was interrupted.
-DONE, KILLED, INTERRUPTED = 0, -signal.SIGKILL, 130
-
-
-@dataclass
-class History:
-    """A study that was ended again and again, and what was seen on the way.
-
-    Attributes:
-        run: the output folder.
-        codes: exit code of each command, in order.
-        said: what the last one printed.
-        lost: finished trials whose file went or changed afterwards.
-        unreadable: tables that could not be read whole.
-        left_behind: workers that outlived their tuner.
-        second: what a second tuner on the same folder said.
-        unpublished: interruptions after which there was no front.
-    """
-
-    run: Path
-    codes: list[int] = field(default_factory=list)
-    said: str = ""
-    lost: set[str] = field(default_factory=set)
-    unreadable: list[str] = field(default_factory=list)
-    left_behind: list[int] = field(default_factory=list)
-    second: Any = None
-    unpublished: int = 0
-
-    def look(self, known: dict[str, bytes]) -> None:
-        """Compares the trials' files with those of before; reads the table."""
-        now = {path.name: path.read_bytes() for path in (self.run / "trials").glob("*.json")}
-        self.lost |= {name for name, content in known.items() if now.get(name) != content}
-        known |= now
-        table = self.run / "trials.csv"
-        if table.exists():
-            numbers = list(pd.read_csv(table)["number"])
-            # The file of the trial that was being told may be ahead of the table.
-            if not set(numbers) <= {int(name[:4]) for name in now} or len(now) - len(numbers) > 1:
-                self.unreadable.append(f"{numbers} of {sorted(now)}")
-
-
-def a_while(tuner: Any, run: Path, chance: random.Random, *, start: bool) -> None:
-    """Waits for a random moment of one of the next trials, or (if allowed) of the start."""
-    before = len(events(run, "asked"))
-    if chance.random() < 0.25 and start:
-        time.sleep(chance.uniform(0, 6))
-    elif await_event(tuner, run, "asked", before + chance.randint(1, 3)):
-        time.sleep(chance.uniform(0, 0.5))
-
-
-def ended_again_and_again(
-    folder: Path, plain: Mapping[str, Any], signals: Sequence[signal.Signals]
-) -> History:
-    """Runs a study, ended by each of ``signals`` at a random moment; then to its own end."""
-    path = small_study.write_study(folder, dict(plain))
-    history, known, chance = History(folder / "run"), dict[str, bytes](), random.Random(SEED)
-    for kind in signals:
-        with started(path) as tuner:
-            a_while(tuner, history.run, chance, start=kind == signal.SIGKILL)
-            alive = workers(tuner)
-            tuner.send_signal(kind)
-            code, _ = finished(tuner)
-            history.left_behind += [one.pid for one in alive if not is_gone(one, 2)]
-        history.codes.append(code)
-        history.look(known)
-        published = (history.run / "pareto" / "front.yaml").exists()
-        history.unpublished += code == INTERRUPTED and bool(known) and not published
-    resumed = len(events(history.run, "resumed"))
-    with started(path) as tuner:
-        # From then on the tuner holds the lock.
-        if await_event(tuner, history.run, "resumed", resumed + 1):
-            handler = signal.getsignal(signal.SIGTERM)
-            history.second = main(["--config", str(path)])
-            signal.signal(signal.SIGTERM, handler)
-        code, history.said = finished(tuner)
-    history.codes.append(code)
-    history.look(known)
-    print(history.codes, history.said)
-    return history
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory, small: Files) -> History:
-    """Killed three times, and once interrupted."""
-    signals = [signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGKILL]
+    """Killed three times, its worker once, and once interrupted."""
+    hits = [
+        Hit(signal.SIGKILL),
+        Hit(signal.SIGINT),
+        Hit(signal.SIGKILL, at_worker=True),
+        Hit(signal.SIGKILL),
+        Hit(signal.SIGKILL),
+    ]
     folder = tmp_path_factory.mktemp("resumed")
-    return ended_again_and_again(folder, small_study.study(small.model, small.data), signals)
+    return ended_again_and_again(folder, small_study.study(small.model, small.data), hits, SEED)
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory, small: Files) -> History:
-    """Killed twenty times, and between that interrupted in both ways."""
-    folder = tmp_path_factory.mktemp("killed")
-    plain = small_study.study(small.model, small.data, search={"trials": 30})
-    signals = [signal.SIGKILL] * 22
-    signals[7], signals[14] = signal.SIGTERM, signal.SIGINT
-    return ended_again_and_again(folder, plain, signals)
+def long(tmp_path_factory: pytest.TempPathFactory, night: Files) -> History:
+    """Twenty rounds of :func:`chaos`, and between them interrupted in both ways."""
+    return chaos(tmp_path_factory.mktemp("killed"), night, rounds=22)
 
 
-@pytest.fixture(params=["short", pytest.param("long", marks=pytest.mark.all_only)])
+@pytest.fixture(scope="module")
+def longest(tmp_path_factory: pytest.TempPathFactory, night: Files) -> History:
+    """200 rounds."""
+    return chaos(tmp_path_factory.mktemp("chaos"), night, rounds=200)
+
+
+def chaos(folder: Path, night: Files, rounds: int) -> History:
+    """Tuner and workers are killed at random, in a study whose settings do their worst besides.
+
+    They abort, segfault, take 2 GB, hang, write 256 MiB, print without end, or give NaN.
+    """
+    plain = small_study.night_study(
+        night.model,
+        night.data,
+        search={
+            "op_types": [
+                *("AddV2", "Cumprod", "Cumsum", "Prod", "SquaredDifference", "Sum"),
+                *("Abs", "Maximum", "Mean", "Minimum", "Mul", "Neg", "Square"),
+            ],
+            "lists": ["allow", "deny"],
+            # More than there is time for: the last run is told to stop.
+            "trials": 10**6,
+            "seed": SEED,
+        },
+        measure={"max_seconds": 0.5},
+        limits={
+            "trial_seconds": 6,
+            "worker_memory": "1536MiB",
+            "disk": "192MiB",
+        },
+    )
+    chance = random.Random(SEED)
+    hits = [Hit(signal.SIGKILL, at_worker=chance.random() < 0.5) for _ in range(rounds)]
+    hits[7], hits[14] = Hit(signal.SIGTERM), Hit(signal.SIGINT)
+    return ended_again_and_again(folder, plain, hits, SEED, last=("--trials", "1"))
+
+
+@pytest.fixture(
+    params=[
+        "short",
+        pytest.param("long", marks=[pytest.mark.all_only, pytest.mark.timeout(1200)]),
+        pytest.param("longest", marks=[pytest.mark.nightly, pytest.mark.timeout(4 * 3600)]),
+    ]
+)
 def history(request: pytest.FixtureRequest) -> Iterator[History]:
     return request.getfixturevalue(request.param)
 
 
 def trials_of(run: Path) -> list[Trial]:
-    return read_trials(RunFolder(run))
+    return list(read_trials(RunFolder(run)))
 
 
-def proposals(run: Path) -> tuple[set[str], list[str]]:
-    """Parameters of the anchors, and those of the sampler in their order, repetitions left out."""
-    asked = events(run, "asked")
-    anchors = {trial.number for trial in trials_of(run) if trial.anchor is not None}
-    enqueued = {str(event["parameters"]) for event in asked if event["trial"] in anchors}
-    drawn = [str(event["parameters"]) for event in asked]
-    return enqueued, [key for key, _ in groupby(key for key in drawn if key not in enqueued)]
+def key_of(trial: Trial) -> tuple[str, bool | None]:
+    """What runs, of a trial that was planned."""
+    assert trial.effective is not None
+    return trial.effective.graph_id, trial.setting.onednn
+
+
+def began(run: Path) -> list[tuple[str, bool | None]]:
+    """What was about to run, in order."""
+    return [(event["graph_id"], event["onednn"]) for event in events(run, "measuring")]
+
+
+def excused(run: Path) -> set[int]:
+    """Trials that the user interrupted: that is no death of the setting's."""
+    return {event["trial"] for event in events(run, "interrupted")}
 
 
 def test_every_run_ends_as_it_was_ended_and_the_last_by_itself(history: History) -> None:
@@ -153,18 +132,42 @@ def test_finished_trials_are_never_lost_nor_run_again(history: History) -> None:
     assert history.lost == set()
     ended = [event["trial"] for event in events(history.run, "ended")]
     assert len(ended) == len(set(ended))
-    measuring = [event["trial"] for event in events(history.run, "measuring")]
-    assert len(measuring) == len(set(measuring))
+    # A setting runs again only if it ended the worker or the tuner before.
+    began_as = [(event["trial"], event["deaths"]) for event in events(history.run, "measuring")]
+    assert len(began_as) == len(set(began_as))
 
 
-def test_no_graph_is_measured_twice_but_the_one_in_flight(history: History) -> None:
-    own = [trial for trial in trials_of(history.run) if trial.cached_from is None]
-    graphs = [(trial.effective, trial.setting.onednn) for trial in own]
-    assert len(graphs) == len(set(graphs))
-    interrupted = {event["trial"] for event in events(history.run, "swept")}
-    interrupted |= {event["trial"] for event in events(history.run, "interrupted")}
-    measured = {event["trial"] for event in events(history.run, "measuring")}
-    assert measured <= {trial.number for trial in own} | interrupted
+def test_no_setting_runs_again_that_has_an_end(history: History) -> None:
+    finished: set[tuple[str, bool | None]] = set()
+    by_number = {trial.number: trial for trial in trials_of(history.run)}
+    for event in events(history.run):
+        if event["event"] == "measuring":
+            assert (event["graph_id"], event["onednn"]) not in finished
+        elif event["event"] == "ended" and event["cached_from"] is None:
+            trial = by_number[event["trial"]]
+            if trial.effective is not None:
+                finished.add(key_of(trial))
+    own = [key_of(trial) for trial in by_number.values() if trial.outcome in (MEASURED, FAILED)]
+    assert len(own) == len(set(own))
+
+
+def test_what_ended_the_worker_twice_is_never_run_again(history: History) -> None:
+    quarantine = history.run / "quarantine.json"
+    settings = json.loads(quarantine.read_text())["settings"] if quarantine.exists() else []
+    ran = began(history.run)
+    interrupted = [
+        (event["graph_id"], event["onednn"])
+        for event in events(history.run, "measuring")
+        if event["trial"] in excused(history.run)
+    ]
+    for setting in settings:
+        key = (setting["graph_id"], setting["onednn"])
+        assert 1 <= len(setting["deaths"]) <= 2
+        # Once more if it came to an end after its only death.
+        assert ran.count(key) - interrupted.count(key) <= 2
+    dead = {(one["graph_id"], one["onednn"]) for one in settings if len(one["deaths"]) == 2}
+    told = [trial for trial in trials_of(history.run) if trial.outcome == QUARANTINED]
+    assert {key_of(trial) for trial in told} <= dead
 
 
 def test_the_table_is_always_readable_and_whole_in_the_end(history: History) -> None:
@@ -192,15 +195,38 @@ def test_a_second_tuner_on_the_same_folder_is_refused(history: History) -> None:
     assert history.second == 2
 
 
-def test_proposals_are_those_of_an_uninterrupted_study(short: History, first_run: Path) -> None:
-    anchors, drawn = proposals(short.run)
-    same_anchors, same_drawn = proposals(first_run / "run")
-    assert anchors == same_anchors
-    # A trial that was interrupted twice is not measured, so one more may be drawn for it.
-    common = min(len(drawn), len(same_drawn))
-    assert common >= 2
-    assert drawn[:common] == same_drawn[:common]
-    assert len(drawn) >= 3
+def test_proposals_are_those_of_an_uninterrupted_study(history: History, tmp_path: Path) -> None:
+    """A fresh study that is told the same values, in one go, asks for the same settings."""
+    study = json.loads((history.run / "study.json").read_text())["config"]
+    told = optuna.load_study(
+        study_name=study["name"],
+        storage=JournalStorage(JournalFileBackend(str(history.run / "study.journal"))),
+    ).trials
+    again, known_in_a_row, drawn = replayed(tmp_path, told[0], study), 0, 0
+    for trial in trials_of(history.run):
+        asked = told[trial.number]
+        if trial.anchor is not None:
+            again.enqueue(asked.params, trial.anchor)
+        proposal = again.ask({}, at_random=known_in_a_row >= STUCK)
+        assert proposal.parameters == asked.params
+        drawn += trial.anchor is None
+        if asked.values is None:
+            again.tell_failed(proposal.number, "failed")
+        else:
+            violation = asked.constraints["accuracy"]
+            again.tell(proposal.number, Objectives(*asked.values, violation), {})
+        known = trial.outcome in (CACHED, QUARANTINED)
+        known_in_a_row = known_in_a_row + 1 if known else 0
+    assert drawn >= 3
+
+
+def replayed(folder: Path, first: FrozenTrial, study: Mapping[str, Any]) -> TuningStudy:
+    """A study of the same space and seed to which nothing has happened."""
+    types = first.distributions["data_type"].choices  # type: ignore[attr-defined]
+    op_types = [name.removeprefix("list:") for name in first.distributions if name != "data_type"]
+    space = SearchSpace(tuple(types[1:]), tuple(op_types), tuple(study["search"]["lists"]), {})
+    search = study["search"]
+    return TuningStudy(folder / "journal", "again", space, search["sampler"], search["seed"])
 
 
 def test_a_finished_study_is_not_run_again(quick: Command, finished: Path) -> None:

@@ -74,6 +74,24 @@ def test_compare_takes_points_and_moves_of_ones_own(
     assert list(study_file.parent.iterdir()) == [study_file]
 
 
+def test_compare_at_several_batch_sizes_shows_latency_and_throughput_over_float32(
+    quick: Command, study_file: Path
+) -> None:
+    ended = quick("compare", "--config", study_file, "--batch-size", 1, 32)
+    assert ended.code == 0
+    first, second, normalised = re.split(r"(?m)^batches of \d+$|(?=^normalised to)", ended.out)[1:]
+    assert "latency, ms" in first
+    assert "samples/s" in first
+    names = {"FP32, oneDNN on", "FP32, oneDNN off", "default bfloat16", "default float16"}
+    assert names <= rows(first).keys() & rows(second).keys()
+    title, *lines = normalised.splitlines()
+    assert re.search(r"  latency, batch of 1  throughput, batches of 32$", title)
+    ratios = {name: line.split()[-2:] for line in lines for name in names if line.startswith(name)}
+    assert ratios.keys() == names
+    for column in zip(ratios["FP32, oneDNN on"], ratios["FP32, oneDNN off"], strict=True):
+        assert "1.000" in column, "the faster FP32 is the baseline"
+
+
 def test_inspect_shows_lists_colours_and_casts(quick: Command, small: Files, moves: Path) -> None:
     ended = quick("inspect", small.model, *RULES)
     assert ended.code == 0

@@ -157,7 +157,7 @@ def test_a_bare_interpreter_name_is_left_to_be_found_on_the_path() -> None:
         ("$.search.time_budget", 8, "found 8; allowed: numbers with units"),
         ("$.search.sampler", "tp", "allowed: tpe, nsga2, gp, random (did you mean tpe?)"),
         ("$.search.op_types", "all", "found 'all'; allowed: auto, or a list of op types"),
-        ("$.search.op_types", [3], "allowed: text that is not empty"),
+        ("$.search.op_types", [3], "allowed: auto, or a list of op types, such as AvgPool"),
         ("$.measure.max_seconds", -20, "found -20; allowed: a number above 0"),
         ("$.measure.ci_half_width", float("nan"), "found nan; allowed: a finite number"),
         ("$.measure.timing_batches", 0, "found 0; allowed: 1 or more"),
@@ -182,8 +182,11 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
 @pytest.mark.parametrize(
     ("places", "where", "message"),
     [
-        ({"target__runtime": "xla"}, "$.target.runtime", "xla is planned but not available"),
-        ({"target__runtime": "roofline"}, "$.target.runtime", "allowed: engine, tensorflow"),
+        (
+            {"target__runtime": "roofline"},
+            "$.target.runtime",
+            "allowed: engine, tensorflow, itex, xla",
+        ),
         ({"target__device": "tpu"}, "$.target.device", "tpu is planned but not available"),
         ({"search__sampler": "amp"}, "$.search.sampler", "allowed: tpe, nsga2, gp, random"),
         (
@@ -202,7 +205,10 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
             "rule set 'tf-cpu-float16' is for float16, not for bfloat16",
         ),
         (
-            {"target__runtime": "tensorflow"},
+            {
+                "target__runtime": "tensorflow",
+                "target__rules": {"bfloat16": "tf-cpu-bfloat16@2.15"},
+            },
             "$.target.rules",
             "runtime tensorflow has rules of its own",
         ),
@@ -212,6 +218,12 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
             "tensorflow on gpu has no bfloat16 pass; allowed: float16",
         ),
         ({"target__profile": "x.yaml"}, "$.target.profile", "only runtime roofline"),
+        ({"target__baseline": "fp32"}, "$.target.baseline", "only runtime xla has a choice"),
+        (
+            {"target__runtime": "xla", "target__baseline": "tf32"},
+            "$.target.baseline",
+            "cpu has no tf32; allowed: fp32",
+        ),
         ({"data__path": None}, "$.data", "found neither of path and function"),
         ({"data__function": "m:f"}, "$.data", "found both of path and function"),
         ({"data__function": "m.f", "data__path": None}, "$.data.function", "'module:function'"),
@@ -266,13 +278,33 @@ def test_a_wrong_item_is_told_by_its_position() -> None:
     }
 
 
-def test_fp16_for_a_runtime_that_has_none_is_named_beside_what_is_not_available() -> None:
+def test_fp16_for_a_runtime_that_has_none_is_named() -> None:
     found = problems(changed(target__runtime="itex", target__rules={}))
     assert found == {
-        "$.target.runtime": "itex is planned but not available in this version; allowed: engine, "
-        "tensorflow",
         "$.target.data_types[1]": "itex on cpu has no float16 pass; allowed: bfloat16",
     }
+
+
+def test_the_default_data_types_are_those_that_the_runtime_has() -> None:
+    study = changed(target__runtime="itex", target__rules={})
+    del study["target"]["data_types"]
+    target = check(study).target
+    assert target.data_types == ("bfloat16",)
+    assert target.rules == {"bfloat16": "itex-cpu-bfloat16"}
+
+
+def test_itex_has_rules_of_its_own_and_no_gpu_yet() -> None:
+    rules = {"bfloat16": "itex-cpu-bfloat16"}
+    found = problems(
+        changed(
+            target__runtime="itex",
+            target__device="gpu",
+            target__data_types=["bfloat16"],
+            target__rules=rules,
+        )
+    )
+    assert list(found) == ["$.target.device", "$.target.rules"]
+    assert "itex on gpu is planned but not available" in found["$.target.device"]
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -297,8 +329,11 @@ def test_a_metric_of_ones_own_has_a_direction() -> None:
     assert config.accuracy.direction == "minimize"
 
 
-def test_the_plain_form_loads_again_as_the_same_study(tmp_path: Path) -> None:
-    config = check(VALID)
+@pytest.mark.parametrize("runtime", ["engine", "tensorflow", "itex", "xla"])
+def test_the_plain_form_loads_again_as_the_same_study(tmp_path: Path, runtime: str) -> None:
+    config = check(
+        changed(target__runtime=runtime, target__data_types=["bfloat16"], target__rules={})
+    )
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(config.to_plain()), "utf-8")
     again = load_study(path, check_files=False)
@@ -388,7 +423,7 @@ _scalars = (
     | st.floats()
     | st.text(max_size=5)
     | st.sampled_from(
-        ["gpu", "amp", "itex", "99%", "rmse", "m:f", "8h", "1GiB", 10**400, -(10**400)]
+        ["gpu", "amp", "xla", "99%", "rmse", "m:f", "8h", "1GiB", 10**400, -(10**400)]
     )
 )
 _values = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_tuner.config.yaml12 import MAX_DEPTH, load_yaml
+from amp_tuner.config.yaml12 import MAX_DEPTH, load_yaml, read_yaml
 from amp_tuner.errors import InputError
 
 
@@ -131,3 +132,32 @@ def test_json_reads_back_as_itself(value: object) -> None:
 def test_any_text_is_data_or_an_input_error(text: str) -> None:
     with contextlib.suppress(InputError):
         load_yaml(text, "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [x]\nb: &b [*a, *a]\nc: *b\nd: &d [*d]", "aliases expand to more than"),
+        ("[" * 5000, "nested deeper than 40 levels"),
+        ("- " * 5000, "nested deeper than 40 levels"),
+        ("? " * 5000, "nested deeper than 40 levels"),
+        ("a: !!python/object/apply:os.system ['touch pwned']", "the tag"),
+        ("!!python/name:os.system x", "the tag"),
+        ("!<tag:yaml.org,2002:python/module:os> x", "the tag"),
+        ("a: !!binary aGk=", "the tag"),
+        (f"a: {'9' * 100_000}", "a number of 100000 characters is too long"),
+        ("a: \x00", "not valid YAML"),
+        ("a: \x1b[2J", "not valid YAML"),
+        (f"a: {'x' * (1 << 20)}", "larger than"),
+    ],
+)
+def test_what_an_attacker_writes_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_yaml(path)
+
+
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(InputError, match="larger than"):
+        read_yaml(Path("/dev/zero"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ def test_a_ready_study_loads(path: Path) -> None:
     )
 
 
-def test_there_are_the_three_studies_of_the_readme() -> None:
-    assert {path.stem for path in STUDIES} >= {"quickstart", "fashion_cnn", "basic_pitch"}
+def test_there_are_the_studies_of_the_readme() -> None:
+    names = {"quickstart", "fashion_cnn", "basic_pitch", "inception_v4"}
+    assert {path.stem for path in STUDIES} >= names
 
 
 def test_idx_files_are_read_with_their_shape(tmp_path: Path, makers: None) -> None:
@@ -77,6 +79,63 @@ def test_a_split_is_disjoint_and_whole(makers: None) -> None:
     training, held_back = split(1000, 300, seed=0)
     assert len(held_back) == 300
     assert sorted([*training, *held_back]) == list(range(1000))
+
+
+def test_inception_v4_is_the_papers(makers: None) -> None:
+    import keras
+    from inception_v4 import network, reduction_a, reduction_b, stem
+
+    for block, given, made in (
+        (stem, (299, 299, 3), (35, 35, 384)),
+        (reduction_a, (35, 35, 384), (17, 17, 1024)),
+        (reduction_b, (17, 17, 1024), (8, 8, 1536)),
+    ):
+        assert block(keras.Input(given)).shape == (None, *made)
+    model = network()
+    assert model.input_shape == (None, 299, 299, 3)
+    assert model.output_shape == (None, 1000)
+    convolutions = [one for one in model.layers if isinstance(one, keras.layers.Conv2D)]
+    assert len(convolutions) == 149
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    # 42,679,816 is the published number where normalisation also has a scale for each filter.
+    assert trainable + sum(one.filters for one in convolutions) == 42_679_816
+
+
+def test_pictures_are_of_the_networks_size_and_differ(makers: None) -> None:
+    from inception_v4 import pictures
+
+    first, second = pictures(np.random.default_rng(0), 2)
+    assert (first.shape, first.dtype) == ((299, 299, 3), np.float32)
+    assert -1 <= first.min() < first.max() <= 1
+    assert np.abs(first - second).mean() > 0.3
+
+
+def test_a_scripts_file_is_checked_and_is_part_of_the_recipe(
+    tmp_path: Path, makers: None, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    import making
+
+    weights, made = tmp_path / "some.weights.h5", []
+    monkeypatch.setattr(making, "Recipe", partial(making.Recipe, cache=tmp_path / "cache"))
+
+    def make(model: Path, data: Path, weights: Path | None) -> None:
+        made.append(weights)
+        model.touch()
+        data.touch()
+
+    def run(*words: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["make.py", *words])
+        making.run(Path(__file__), make, tmp_path / "model", tmp_path / "data", {"weights": ""})
+
+    with pytest.raises(SystemExit, match="2"):
+        run("--weights", str(weights))
+    assert f"--weights: no such file: {weights}" in capsys.readouterr().err
+    run()
+    run()
+    for content in ("first", "first", "second"):
+        weights.write_text(content)
+        run("--weights", str(weights))
+    assert made == [None, weights, weights]
 
 
 def test_a_recipe_is_made_again_when_script_or_output_changed(tmp_path: Path, makers: None) -> None:

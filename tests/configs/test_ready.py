@@ -60,3 +60,17 @@ def test_a_ready_study_ends_with_an_answer(
     assert best.setting.data_type == "float32" or best.speedup.low > 1
     assert (output / "best.env").is_file()
     assert (output / "best.py").is_file()
+
+
+@pytest.mark.all_only
+@pytest.mark.timeout(900)
+def test_inception_v4_is_compared_at_batch_1_and_more() -> None:
+    run("configs/models/inception_v4.py")
+    words = ("compare", "--config", "configs/inception_v4.yaml", "--batch-size", "1", "4")
+    text = run("-m", "amp_tuner", *words)
+    *tables, normalised = text.split("normalised to FP32")
+    assert "sqnr" in tables[0]
+    title, *lines = normalised.splitlines()
+    assert title.split("  ")[-2:] == ["latency, batch of 1", "throughput, batches of 4"]
+    (amp,) = (line for line in lines if line.startswith("default bfloat16"))
+    assert all(float(ratio) > 0 for ratio in amp.split()[-2:])

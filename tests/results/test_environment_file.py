@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from amp_tuner.amp.environment import family_variables, from_environment
 from amp_tuner.amp.rules import rule_set
@@ -123,3 +125,45 @@ def test_bf16_needs_onednn_whatever_the_engine_was_measured_with() -> None:
 def test_a_name_that_is_no_variable_is_refused() -> None:
     with pytest.raises(ValueError, match="not names of variables"):
         environment_text(point(environment={"A; touch pwned": "1"}), measured=True)
+
+
+#: What shells make something of, beside any other text that a variable can hold.
+SHELL_TEXT = st.text(
+    st.one_of(
+        st.sampled_from("'\"`$(){}[]<>|&;#!*?~=%\\ \n\r\t\x1b-"),
+        st.characters(codec="utf-8", exclude_characters="\0"),
+    ),
+    max_size=20,
+) | st.sampled_from(["$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "\n. /etc/profile"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(SHELL_TEXT, min_size=1, max_size=12), comment=SHELL_TEXT)
+def test_whatever_the_texts_hold_sourcing_runs_nothing_and_gives_them_exactly(
+    tmp_path_factory: pytest.TempPathFactory, values: list[str], comment: str
+) -> None:
+    folder = tmp_path_factory.mktemp("sourced")
+    environment = {f"VARIABLE_{number}": value for number, value in enumerate(values)}
+    sly = point(environment=environment, study=comment, notices=(comment,), hardware={comment: 1})
+    file = folder / "best.env"
+    file.write_text(environment_text(sly, measured=False), encoding="utf-8", newline="")
+    for shell in SHELLS:
+        after = sourced(shell, file, {}, folder)
+        assert {name: after[name] for name in environment} == environment
+    assert [path.name for path in folder.iterdir()] == ["best.env"]
+
+
+def test_a_value_that_no_variable_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="a zero byte"):
+        environment_text(point(environment={"A": "x\0y"}), measured=True)
+
+
+def test_around_a_baked_model_that_xla_compiles_there_are_its_flags_and_no_lists() -> None:
+    measured = replace(POINTS["BF16"], runtime="xla", setting=Setting("bfloat16", tf32=True))
+    text = environment_text(measured, measured=False, compiled=True)
+    assert PREDICTED not in text
+    assert [line for line in text.splitlines() if line.startswith("export")] == [
+        "export XLA_FLAGS=--xla_allow_excess_precision=false"
+    ]
+    assert "jit_compile=True" in text
+    assert "speed-up over TF32: " in text

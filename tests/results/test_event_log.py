@@ -61,6 +61,24 @@ def test_a_damaged_or_newer_line_is_an_error_with_its_place(tmp_path: Path, line
         list(read_events(path))
 
 
+def test_a_log_that_has_grown_is_put_aside_and_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amp_tuner.results.event_log.ROTATED_BYTES", 1000)
+    path = tmp_path / "log.jsonl"
+    for start in (0, 30):
+        log = EventLog(path)
+        for number in range(start, start + 30):
+            log.write("count", {"number": number}, durable=number % 2 == 0)
+        log.close()
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"log.jsonl", "log.1.jsonl", "log.2.jsonl", "log.3.jsonl"}
+    assert all(file.stat().st_size <= 1000 for file in tmp_path.iterdir())
+    numbers = [event["number"] for event in read_events(path)]
+    assert numbers == list(range(numbers[0], 60))
+    assert len(numbers) > 25
+
+
 def test_what_is_not_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     log = EventLog(path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from amp_tuner.config.yaml12 import load_yaml
 from amp_tuner.errors import InputError
 from amp_tuner.judge.front import Entry, Front
-from amp_tuner.records import EffectiveGraph, Point
+from amp_tuner.records import EffectiveGraph, Interval, Origin, Point
 from amp_tuner.results.points import (
     Lists,
     read_front,
@@ -29,6 +29,13 @@ POINTS = {
     "itex": point("itex-cpu-bfloat16", {"Mean": "infer"}),
     "never timed": point(speedup=None, search_speedup=None),
     "hostile names": point(study=HOSTILE, notices=(HOSTILE, "")),
+    "without idle moves": point(minimised_from=Origin(7, {"Sum": "allow"}, "12e45")),
+    "minimal": point(
+        minimised_from=Origin(3, {"Sum": "allow"}, "a1b2", Interval(1.0, 0.995, 1.005), 0.4),
+        runs={"baseline": 300, "candidate": 310},
+        throughput={"baseline": 1000.0, "candidate": 1310.5},
+        stop_reason="narrow",
+    ),
 }
 
 
@@ -75,6 +82,16 @@ def test_a_points_file_has_the_promised_keys(tmp_path: Path) -> None:
     assert content["accuracy"]["drop"] == 0.0009
     assert content["accuracy"]["search_time"] == 0.9993
     assert "AvgPool" in content["lists"]["allow"]
+
+
+def test_a_point_of_before_these_keys_is_read(tmp_path: Path) -> None:
+    graph = EffectiveGraph("a1b2", 31, 4)
+    write_point(tmp_path / "p.yaml", replace(POINTS["minimal"], effective=graph))
+    content = load_yaml((tmp_path / "p.yaml").read_text(encoding="utf-8"), "p")
+    for key in ("minimised_from", "runs", "throughput", "stop_reason", "tf32"):
+        del content[key]
+    (tmp_path / "older.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert read_point(tmp_path / "older.yaml") == point(effective=graph)
 
 
 def test_lists_are_taken_from_a_points_file(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amp_tuner.records import Measurement, Setting
-from amp_tuner.results.trials_csv import COLUMNS, write_trials
+from amp_tuner.results.trials_csv import COLUMNS, TrialsTable
 from tests.results.examples import ACCURACY, HOSTILE, TIMING, trial
 
 
 def table(path: Path, *trials: object) -> pd.DataFrame:
-    write_trials(path / "trials.csv", trials)  # type: ignore[arg-type]
+    TrialsTable(path / "trials.csv", trials).close()  # type: ignore[arg-type]
     return pd.read_csv(path / "trials.csv")
 
 
@@ -43,7 +43,7 @@ def test_what_has_no_value_is_empty(tmp_path: Path) -> None:
     assert empty == {
         *("anchor", "speedup", "speedup_low", "speedup_high"),
         *("accuracy", "accuracy_low", "accuracy_high", "drop", "feasible"),
-        *("cached_from", "nodes_16bit", "casts", "graph_id", "notices"),
+        *("tf32", "cached_from", "nodes_16bit", "casts", "graph_id", "notices"),
     }
     assert row["cause"] == "SIGSEGV"
 
@@ -62,6 +62,8 @@ def test_rows_come_by_number_and_cached_ones_name_their_source(tmp_path: Path) -
     assert read["cached_from"].iloc[1] == 7
 
 
+# Each example waits for the disk.
+@settings(deadline=None)
 @given(st.text() | st.just(HOSTILE), st.dictionaries(st.text(min_size=1), st.just("deny")))
 def test_each_trial_is_one_line_whatever_its_texts_hold(
     tmp_path_factory: pytest.TempPathFactory, cause: str, moves: dict[str, str]
@@ -81,7 +83,7 @@ def test_figures_are_read_back_exactly(tmp_path: Path) -> None:
         ACCURACY,
         replace(TIMING, speedup=speedup),
     )
-    write_trials(tmp_path / "t.csv", [trial(measurement=measurement)])
+    TrialsTable(tmp_path / "t.csv", [trial(measurement=measurement)]).close()
     read = pd.read_csv(tmp_path / "t.csv")
     assert read["speedup"].iloc[0] == value
 
@@ -89,27 +91,52 @@ def test_figures_are_read_back_exactly(tmp_path: Path) -> None:
 FULL = """
 import signal, sys
 from pathlib import Path
-from amp_tuner.results.trials_csv import write_trials
+from amp_tuner.results.trials_csv import TrialsTable
 from tests.results.examples import trial
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path = Path(sys.argv[1])
-write_trials(path, [trial(1)])
+table = TrialsTable(path, [trial(1)])
 try:
-    write_trials(path, [trial(number) for number in range(1000)])
+    if sys.argv[2] == "anew":
+        TrialsTable(path, [trial(number) for number in range(1000)])
+    for number in range(2, 1000):
+        table.add(trial(number))
 except OSError:
     sys.exit(7)
 """
 
 
-def test_a_full_disk_leaves_the_table_of_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["anew", "row by row"])
+def test_a_full_disk_leaves_the_rows_of_before(tmp_path: Path, how: str) -> None:
     path = tmp_path / "trials.csv"
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", FULL, str(path)]
+    command = [sys.executable, "-c", FULL, str(path), how]
     ended = subprocess.run(command, check=False, preexec_fn=limit, env=environment)
     assert ended.returncode == 7
-    assert list(pd.read_csv(path)["number"]) == [1]
+    numbers = list(pd.read_csv(path)["number"])
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert (len(numbers) > 1) == (how == "row by row")
     assert [item.name for item in tmp_path.iterdir()] == ["trials.csv"]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r="])
+def test_no_cell_is_a_spreadsheets_formula(tmp_path: Path, start: str) -> None:
+    sly = trial(state="FAIL", cause=f"{start}cmd|' /c calc'!A1", measurement=None)
+    cause = table(tmp_path, sly).iloc[0]["cause"]
+    assert not cause.lstrip().startswith(("=", "+", "-", "@"))
+
+
+def test_rows_that_are_added_one_by_one_are_the_table_that_is_written_whole(
+    tmp_path: Path,
+) -> None:
+    trials = [trial(1), trial(2, cached_from=1), trial(3, cause="SIGSEGV", measurement=None)]
+    TrialsTable(tmp_path / "whole.csv", trials).close()
+    grown = TrialsTable(tmp_path / "grown.csv", trials[:1])
+    for one in trials[1:]:
+        grown.add(one)
+    grown.close()
+    assert (tmp_path / "grown.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()

@@ -239,7 +239,7 @@ _LISTS: dict[str, Callable] = {
 
 
 def list_through_function() -> graph_pb2.GraphDef:
-    """A TensorList that a function pushes to, between two products; fetch ``out``."""
+    """Two TensorLists of products, of which a function pushes to the first; fetch ``out``."""
 
     @tf.function(autograph=False)
     def push(handle, item):
@@ -247,14 +247,23 @@ def list_through_function() -> graph_pb2.GraphDef:
 
     with building() as graph:
         x = v1.placeholder(tf.float32, [4, 4], name="x")
-        empty = raw.EmptyTensorList(
-            element_shape=[4, 4], max_num_elements=10, element_dtype=tf.float32
-        )
-        handle = raw.TensorListPushBack(input_handle=empty, tensor=tf.matmul(x, matrix()))
-        popped = raw.TensorListPopBack(
-            input_handle=push(handle, x), element_shape=[4, 4], element_dtype=tf.float32
-        )
-        tf.matmul(popped.tensor, matrix(), name="product")
+
+        def started(name):
+            with tf.name_scope(name):
+                handle = raw.EmptyTensorList(
+                    element_shape=[4, 4], max_num_elements=10, element_dtype=tf.float32
+                )
+                return raw.TensorListPushBack(input_handle=handle, tensor=tf.matmul(x, matrix()))
+
+        def popped(name, handle):
+            with tf.name_scope(name):
+                return raw.TensorListPopBack(
+                    input_handle=handle, element_shape=[4, 4], element_dtype=tf.float32
+                ).tensor
+
+        first = popped("first", push(started("first"), x))
+        second = tf.tanh(popped("second", started("second")), name="Tanh")
+        tf.matmul(first, second, name="product")
         tf.identity(graph.get_tensor_by_name("product:0"), name="out")
     return graph.as_graph_def()
 

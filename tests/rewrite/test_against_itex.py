@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amp_tuner.amp.environment import to_environment
 from amp_tuner.amp.rules import rule_set
-from tests.oracle import ROOT, Oracle, differences
+from tests.oracle import differences
 from tests.rewrite import random_graphs
 from tests.rewrite.test_against_tensorflow import CASES
 
 pytestmark = pytest.mark.all_only
 RULES = rule_set("itex-cpu-bfloat16")
-
-
-@pytest.fixture(scope="module")
-def itex_oracle():
-    default = ROOT / ".environments" / "itex" / "bin" / "python"
-    python = Path(os.environ.get("AMP_TUNER_ITEX_PYTHON", default))
-    if not python.exists():
-        pytest.skip(f"NOT TESTED: no ITEX at {python} (AMP_TUNER_ITEX_PYTHON)")
-    oracle = Oracle(str(python))
-    yield oracle
-    oracle.close()
 
 
 def _assert_same(oracle, graph_def, fetches, moves):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
@@ -11,28 +10,14 @@ from amp_tuner.amp.environment import from_environment
 from amp_tuner.amp.pass_logs import find_logs, lists_from_text
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import RewriteError
-from tests.oracle import ROOT, Oracle
+from tests.environments import interpreter
+from tests.oracle import Oracle
 from tests.rewrite import graphs
 
 pytestmark = pytest.mark.all_only
 RULES = rule_set("itex-cpu-bfloat16")
 GRAPH = graphs.conv_net()
 SWITCH = "ITEX_AUTO_MIXED_PRECISION"
-
-
-def _oracle():
-    default = ROOT / ".environments" / "itex" / "bin" / "python"
-    python = Path(os.environ.get("AMP_TUNER_ITEX_PYTHON", default))
-    if not python.exists():
-        pytest.skip(f"NOT TESTED: no ITEX at {python} (AMP_TUNER_ITEX_PYTHON)")
-    return Oracle(str(python))
-
-
-@pytest.fixture(scope="module")
-def itex_oracle():
-    oracle = _oracle()
-    yield oracle
-    oracle.close()
 
 
 def _lists(oracle, folder, environment):
@@ -76,9 +61,10 @@ def test_variables_are_read_as_the_pass_reads_them(itex_oracle, tmp_path, enviro
 
 @pytest.mark.parametrize("value", ["yes", ""])
 def test_a_switch_that_is_no_switch_aborts_the_process(tmp_path, value):
-    oracle = _oracle()
-    with pytest.raises(RuntimeError, match="oracle died"):
+    with (
+        closing(Oracle(interpreter("itex"))) as oracle,
+        pytest.raises(RuntimeError, match="oracle died"),
+    ):
         _lists(oracle, tmp_path, {SWITCH: value})
-    oracle.close()
     with pytest.raises(RewriteError, match="aborts the process"):
         from_environment(RULES, {SWITCH: value})

@@ -69,7 +69,10 @@ def test_timing_cycles_through_distinct_whole_batches(tmp_path: Path) -> None:
 
 def test_timing_takes_no_more_batches_than_asked(tmp_path: Path) -> None:
     made = source(tmp_path, {"x": rows(40)}, timing_batches=3)
-    assert len(Batches(made, [X], None).timing) == 3
+    batches = Batches(made, [X], None)
+    assert len(batches.timing) == 3
+    # Three batches of four samples of two float32 numbers.
+    assert batches.timing_bytes == 3 * 4 * 2 * 4
 
 
 def test_a_fixed_batch_wins_over_the_size_asked_for(tmp_path: Path) -> None:
@@ -95,7 +98,9 @@ def test_inputs_come_in_the_order_of_the_signature(tmp_path: Path) -> None:
 @pytest.mark.parametrize("array", [np.array(["ä", "bc"]), np.array(["ä".encode(), b"bc"])])
 def test_strings_become_bytes_objects(tmp_path: Path, array: Any) -> None:
     text = TensorInfo("text", "string", (-1,))
-    (feed,) = Batches(source(tmp_path, {"text": array}), [text], None).timing
+    batches = Batches(source(tmp_path, {"text": array}), [text], None)
+    (feed,) = batches.timing
+    assert batches.timing_bytes == len("äbc".encode())
     assert feed[0].dtype == object
     assert feed[0].tolist() == ["ä".encode(), b"bc"]
 

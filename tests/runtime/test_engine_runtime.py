@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,10 @@ def test_other_data_for_the_same_model(
 ) -> None:
     model = tiny_models.ModelSource(str(tmp_path / "model"))
     source = tiny_models.data(tmp_path / "other", {"x": np.zeros((3, 16), np.float32)})
-    assert worker.load(model, source, "engine", "cpu") == loaded
+    other = worker.load(model, source, "engine", "cpu")
+    assert (other.timing_batches, other.timing_bytes) == (1, 3 * 16 * 4)
+    same = {"timing_batches": loaded.timing_batches, "timing_bytes": loaded.timing_bytes}
+    assert replace(other, **same) == loaded
     worker.build("float32", FLOAT32)
     assert (outputs(worker, "float32", tmp_path, "logits", 0, 3) == 0).all()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from amp_tuner.amp.rules import rule_set
 from amp_tuner.worker.launch import launch
 from amp_tuner.worker.protocol import Candidate, ModelSource, Threads
 from tests import tiny_models
-from tests.oracle import ROOT
+from tests.environments import OLDER, interpreter
 from tests.runtime.test_outside_weights import files_bytes, serve
 
 pytestmark = [pytest.mark.all_only, pytest.mark.timeout(600)]
@@ -132,15 +131,12 @@ def test_what_is_served_is_what_a_worker_measures(folder, rewritten):
     np.testing.assert_allclose(_served(folder), measured["painted"], atol=1e-3 * scale)
 
 
-@pytest.mark.parametrize("environment", ["tf215", "tf215-py39"])
+@pytest.mark.parametrize("environment", OLDER)
 def test_an_older_tensorflow_serves_it(folder, rewritten, environment):
-    default = ROOT / ".environments" / environment / "bin" / "python"
-    variable = f"AMP_TUNER_{environment.upper().replace('-', '_')}_PYTHON"
-    python = Path(os.environ.get(variable, default))
-    if not python.exists():
-        pytest.skip(f"NOT TESTED: no TensorFlow 2.15 at {python} ({variable})")
     exact = np.load(folder / "y.npy")
-    assert np.abs(_served(folder, str(python)) - exact).max() < 0.1 * np.abs(exact).max()
+    assert (
+        np.abs(_served(folder, interpreter(environment)) - exact).max() < 0.1 * np.abs(exact).max()
+    )
 
 
 def _served(folder, python=sys.executable):

@@ -8,20 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.environments import OLDER, interpreter
+from tests.oracle import ROOT
 from tests.runtime.loader_models import NAMES, Example, assert_outputs
 from tests.runtime.test_saved_model_writer import serve_all
 
 pytestmark = pytest.mark.all_only
 
-ROOT = Path(__file__).parents[2]
 
-
-@pytest.fixture(params=["tf215", "tf215-py39"])
+@pytest.fixture(params=OLDER)
 def python(request: pytest.FixtureRequest) -> str:
-    path = ROOT / ".environments" / request.param / "bin" / "python"
-    if not path.exists():
-        pytest.skip(f"{path} is missing: `make environments` makes it")
-    return str(path)
+    return interpreter(request.param)
 
 
 def test_every_form_loads_under_an_older_tensorflow(python: str, tmp_path: Path) -> None:

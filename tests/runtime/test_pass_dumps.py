@@ -14,7 +14,7 @@ from tests.rewrite import graphs
 
 def write(folder: Path, name: str, node: str) -> None:
     graph_def = graph_pb2.GraphDef()
-    graph_def.node.add(name=node)
+    graph_def.node.add(name=node, op="NoOp")
     (folder / f"{name}.pb").write_bytes(graph_def.SerializeToString())
 
 

@@ -6,13 +6,19 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from amp_tuner.amp.lists import DESTINATIONS, AmpLists
 from amp_tuner.errors import InputError
-from amp_tuner.search.samplers import SAMPLERS, check_sampler, make_sampler
+from amp_tuner.search.samplers import check_sampler
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.search.study import Objectives, TuningStudy, repair_journal
+from amp_tuner.search.study import Objectives, TuningStudy
 
 SPACE = SearchSpace(
     data_types=("bfloat16",),
@@ -63,17 +69,30 @@ def test_anchors_come_first_and_keep_their_names(tmp_path: Path) -> None:
     assert opened(tmp_path).anchors() == {"FP32"}
 
 
-def test_a_swept_trial_is_repeated_once_with_the_same_parameters(tmp_path: Path) -> None:
+def test_a_swept_trial_is_repeated_with_the_same_parameters(tmp_path: Path) -> None:
     study = opened(tmp_path)
     study.enqueue(ANCHOR, "FP32")
     study.ask(LEASE)
-    resumed = opened(tmp_path)
-    assert list(resumed.running()) == [0]
-    assert resumed.sweep(0)
-    again = resumed.ask(LEASE)
-    assert (again.parameters, again.anchor, again.retry_of) == (ANCHOR, "FP32", 0)
-    assert not opened(tmp_path).sweep(again.number)
-    assert opened(tmp_path).waiting() == 0
+    for number in range(3):
+        resumed = opened(tmp_path)
+        resumed.keep()
+        if number == 0:
+            # Nothing was written down about the proposal, so the kill undid it.
+            assert list(resumed.running()) == []
+        else:
+            assert resumed.sweep(*resumed.running())
+        again = resumed.ask(LEASE)
+        resumed.keep()
+        assert (again.parameters, again.anchor) == (ANCHOR, "FP32")
+
+
+def test_what_was_about_to_run_is_known_after_a_kill(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    number = study.ask(LEASE).number
+    study.keep()
+    assert opened(tmp_path).running()[number].begun is None
+    study.begin(number, {"graph_id": "g"})
+    assert opened(tmp_path).running()[number].begun == {"graph_id": "g"}
 
 
 def test_an_interrupted_trial_does_not_change_later_proposals(tmp_path: Path) -> None:
@@ -83,6 +102,7 @@ def test_an_interrupted_trial_does_not_change_later_proposals(tmp_path: Path) ->
     study = opened(tmp_path / "killed")
     before = run(study, 12)
     lost = study.ask(LEASE)
+    study.keep()
     resumed = opened(tmp_path / "killed")
     resumed.sweep(lost.number)
     assert before + run(resumed, 2) == whole
@@ -92,7 +112,7 @@ def test_a_lease_is_kept_with_the_running_trial(tmp_path: Path) -> None:
     study = opened(tmp_path)
     number = study.ask(LEASE).number
     study.renew(number, {**LEASE, "expires": 5.0})
-    assert opened(tmp_path).running() == {number: {**LEASE, "expires": 5.0}}
+    assert opened(tmp_path).running()[number].lease == {**LEASE, "expires": 5.0}
 
 
 def test_a_torn_last_line_is_cut_off_and_the_study_goes_on(tmp_path: Path) -> None:
@@ -101,8 +121,17 @@ def test_a_torn_last_line_is_cut_off_and_the_study_goes_on(tmp_path: Path) -> No
     with journal.open("ab") as file:
         file.write(b'{"op_code": 6, "worker_id": "torn')
     (tmp_path / "study.journal.lock").touch()
-    assert repair_journal(journal) == 33
-    assert len(run(opened(tmp_path), 2)) == 2
+    study = opened(tmp_path)
+    assert study.cut_bytes == 33
+    assert len(run(study, 2)) == 2
+
+
+def test_optunas_own_backend_reads_the_journal(tmp_path: Path) -> None:
+    asked = run(opened(tmp_path), 3)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
+    study = optuna.load_study(study_name="study", storage=storage)
+    assert [trial.params for trial in study.trials] == asked
+    assert {trial.user_attrs["graph_id"] for trial in study.trials} == {"g"}
 
 
 def _ask_and_tell_for_ever(folder: str) -> None:
@@ -120,7 +149,6 @@ def test_kill_9_at_any_moment_leaves_a_study_that_opens(tmp_path: Path) -> None:
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        repair_journal(tmp_path / "study.journal")
         study = opened(tmp_path)
         for number in study.running():
             study.sweep(number)
@@ -128,33 +156,20 @@ def test_kill_9_at_any_moment_leaves_a_study_that_opens(tmp_path: Path) -> None:
         run(study, study.waiting() + 1)
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "gp"])
-def test_samplers_are_deterministic_for_a_seed_and_a_number_of_trials(name: str) -> None:
-    assert type(make_sampler(name, 1, 2)) is type(make_sampler(name, 1, 3))
-
-
-def test_an_interruption_by_the_user_does_not_use_up_the_repetition(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    study.enqueue(ANCHOR, "FP32")
-    assert study.sweep(study.ask(LEASE).number, excused=True)
-    again = study.ask(LEASE)
-    assert (again.parameters, again.anchor) == (ANCHOR, "FP32")
-    assert study.worn_out(again.number) is None
-    assert opened(tmp_path).sweep(again.number)
-    last = opened(tmp_path).ask(LEASE)
-    assert (last.parameters, last.anchor, last.retry_of) == (ANCHOR, "FP32", again.number)
-
-
-def test_a_repetition_that_was_killed_too_is_worn_out(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    study.enqueue(ANCHOR, "FP32")
-    first = study.ask(LEASE).number
-    assert study.worn_out(first) is None
-    study.sweep(first)
-    second = study.ask(LEASE).number
-    worn_out = opened(tmp_path).worn_out(second)
-    assert worn_out is not None
-    assert (worn_out.number, worn_out.parameters, worn_out.anchor) == (second, ANCHOR, "FP32")
+def test_tpe_proposes_what_optunas_own_does_while_it_is_shown_every_trial(tmp_path: Path) -> None:
+    ours = run(opened(tmp_path), 30)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    space = {name: CategoricalDistribution(one) for name, one in SPACE.choices().items()}
+    theirs = []
+    for finished in range(30):
+        seed = int(np.random.SeedSequence([7, finished]).generate_state(1)[0])
+        study.sampler = TPESampler(seed=seed, multivariate=True)
+        trial = study.ask(fixed_distributions=space)
+        told = objectives(trial.params)
+        trial.set_constraint("accuracy", told.violation)
+        study.tell(trial, [told.speedup, told.drop])
+        theirs.append(trial.params)
+    assert ours == theirs
 
 
 def test_gp_without_pytorch_is_refused_before_anything_runs(

@@ -96,7 +96,12 @@ def test_the_users_mistakes_come_back_with_their_places(worker: WorkerClient) ->
 
 @pytest.mark.parametrize(
     ("runtime", "device", "message"),
-    [("itex", "cpu", "runtime itex is not"), ("engine", "tpu", "device tpu is not")],
+    [
+        ("roofline", "cpu", "runtime roofline is not"),
+        ("itex", "cpu", r"has no ITEX: .* intel-extension-for-tensorflow 2\.15 .* target\.python"),
+        ("itex", "gpu", "itex on gpu is not available"),
+        ("engine", "tpu", "device tpu is not"),
+    ],
 )
 def test_what_this_worker_has_not(
     worker: WorkerClient, runtime: str, device: str, message: str

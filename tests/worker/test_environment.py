@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_tuner.worker.environment import worker_environment
+from amp_tuner.worker.environment import runner_environment, worker_environment
 from amp_tuner.worker.protocol import Threads
 
 FOLDER = Path("/scratch/import")
@@ -22,6 +22,7 @@ FOLDER = Path("/scratch/import")
         "MKL_NUM_THREADS",
         "DNNL_VERBOSE",
         "XLA_FLAGS",
+        "JAX_PLATFORMS",
         "LD_PRELOAD",
         "PYTHONHOME",
     ],
@@ -56,3 +57,13 @@ def test_pools_have_the_sizes_that_were_asked_for_and_0_leaves_them_alone() -> N
     assert environment["TF_NUM_INTEROP_THREADS"] == "2"
     untouched, _ = worker_environment({}, FOLDER, Threads(0, 0), onednn=True)
     assert not [name for name in untouched if "THREADS" in name]
+
+
+def test_a_runner_gets_nothing_of_xlas_and_shares_its_device() -> None:
+    ambient = {"PATH": "/bin", "XLA_FLAGS": "--x", "JAX_PLATFORMS": "tpu", "PYTHONPATH": "/y"}
+    environment = runner_environment(ambient, Threads(3, 2))
+    assert environment["PATH"] == "/bin"
+    assert environment["NPROC"] == "3"
+    assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert not {"XLA_FLAGS", "JAX_PLATFORMS", "PYTHONPATH"} & environment.keys()
+    assert "NPROC" not in runner_environment(ambient, Threads())

@@ -15,17 +15,17 @@ from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
 from tests import tiny_models
 from tests.conftest import started
-from tests.environments import interpreter
+from tests.environments import OLDER, interpreter
 
 pytestmark = pytest.mark.all_only
 
 
-@pytest.fixture(scope="module", params=["tf215", "tf215-py39"])
+@pytest.fixture(scope="module", params=OLDER)
 def old_worker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerClient]:
     python = interpreter(request.param)
-    with started(tmp_path_factory.mktemp("worker"), python=str(python)) as client:
+    with started(tmp_path_factory.mktemp("worker"), python=python) as client:
         yield client
 
 

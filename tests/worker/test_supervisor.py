@@ -41,7 +41,11 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     started: list[WorkerProcess] = []
 
     def start_program(
-        program: str, *, memory_bytes: int = GIB, address_space_bytes: int | None = None
+        program: str,
+        *,
+        memory_bytes: int = GIB,
+        address_space_bytes: int | None = None,
+        disk_bytes: int | None = None,
     ) -> WorkerProcess:
         opening = (
             "import os, sys, time, signal\n"
@@ -53,6 +57,8 @@ def start(tmp_path: Path) -> Iterator[Starter]:
             tmp_path,
             memory_bytes=memory_bytes,
             address_space_bytes=address_space_bytes,
+            scratch=tmp_path,
+            disk_bytes=disk_bytes,
         )
         started.append(process)
         return process
@@ -154,6 +160,44 @@ def test_a_huge_allocation_fails_inside_and_the_worker_lives_on(start: Starter) 
     )
     assert process.exchange(b"go\n", 10) == b"refused"
     assert process.exchange(b"still here\n", 10) == b"still here"
+
+
+def test_a_file_past_the_limit_fails_inside_and_the_worker_lives_on(start: Starter) -> None:
+    process = start(
+        """
+        requests.readline()
+        try:
+            open('large', 'wb').write(bytes(2 << 20))
+        except OSError as error:
+            replies.write(f'{error.strerror}\\n'); replies.flush()
+        replies.write(requests.readline()); replies.flush()
+        """,
+        disk_bytes=2**20,
+    )
+    assert process.exchange(b"go\n", 10) == b"File too large"
+    assert process.exchange(b"still here\n", 10) == b"still here"
+
+
+def test_many_files_past_the_limit_kill(start: Starter) -> None:
+    process = start(
+        "requests.readline()\n"
+        "for number in range(6): open(f'file{number}', 'wb').write(bytes(500_000))\n"
+        "time.sleep(600)",
+        disk_bytes=2**20,
+    )
+    with pytest.raises(WorkerFailure, match=r"GiB written \(limits\.disk\)") as caught:
+        process.exchange(b"go\n", 60)
+    assert caught.value.fatal
+
+
+def test_a_worker_that_died_while_nobody_asked_is_seen_before_it_is_asked(start: Starter) -> None:
+    process = start("requests.readline()")
+    assert process.alive
+    os.kill(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while process.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not process.alive
 
 
 def test_printing_without_end_keeps_only_the_end(start: Starter) -> None:

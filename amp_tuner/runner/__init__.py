@@ -1,0 +1,1 @@
+"""What runs where there is no TensorFlow; its module is copied to devices as it is."""
