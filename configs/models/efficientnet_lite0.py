@@ -36,7 +36,7 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-#: What PyTorch writes before it: magic number, version, system.
+#: Pickles before that of the weights: magic number, version, system.
 HEADERS = 3
 
 Array = NDArray[np.float32]
@@ -49,7 +49,7 @@ def strings(file: io.BytesIO) -> list[str]:
 
 
 def trained(path: Path) -> dict[str, Array]:
-    """The weights in PyTorch's file by name, flat, in the order of TensorFlow's, as they were.
+    """The weights in PyTorch's file by name, flat; in TensorFlow's layout, from which they came.
 
     The file is a row of pickles, then the storages: each its length in 8 bytes, and its values.
     The pickle of the weights says the storage's key after each name; the last one lists the keys
@@ -61,10 +61,10 @@ def trained(path: Path) -> dict[str, Array]:
         strings(file)
     words = [word for word in strings(file) if "." in word or word.isdigit()]
     names = {key: name for name, key in zip(words, words[1:]) if key.isdigit()}
+    keys = strings(file)
+    at = file.tell()
     found = {}
-    at = -1
-    for key in strings(file):
-        at = file.tell() if at < 0 else at
+    for key in keys:
         dtype = np.int64 if names[key].endswith("num_batches_tracked") else np.float32
         values = np.frombuffer(
             content, dtype, int.from_bytes(content[at : at + 8], "little"), at + 8

@@ -42,7 +42,7 @@ def weights(folder: Path, model: dict[str, Any]) -> dict[str, np.ndarray]:
     """A model's weights by name, those in 8 bits as float32 again: scale times value plus min."""
     found = {}
     for group in model["weightsManifest"]:
-        shards = sorted(folder.glob(f"{group['paths'][0].split('-')[0]}-*.min.js"))
+        shards = [folder / f"{path}.min.js" for path in group["paths"]]
         data = b"".join(base64.b64decode(exported(shard)) for shard in shards)
         at = 0
         for entry in group["weights"]:
