@@ -7,14 +7,19 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-SCRIPT = Path(__file__).parents[1] / "configs" / "models" / "packaged.py"
+SCRIPTS = Path(__file__).parents[1] / "configs" / "models"
+
+
+def script(name: str) -> ModuleType:
+    """A script as a module: ``configs`` is no package, its scripts import each other by name."""
+    if str(SCRIPTS) not in sys.path:
+        sys.path.append(str(SCRIPTS))
+    return importlib.import_module(name)
 
 
 def packaged() -> ModuleType:
-    """The script as a module: ``configs`` is no package, its scripts import each other by name."""
-    if str(SCRIPT.parent) not in sys.path:
-        sys.path.append(str(SCRIPT.parent))
-    return importlib.import_module(SCRIPT.stem)
+    """The script that fetches."""
+    return script("packaged")
 
 
 def packaged_model(name: str) -> Path:

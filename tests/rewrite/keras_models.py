@@ -31,7 +31,7 @@ def _traced(model: Callable, spec: tf.TensorSpec) -> graph_pb2.GraphDef:
     return traced.graph.as_graph_def()
 
 
-def _frozen(model: Callable, spec: tf.TensorSpec) -> graph_pb2.GraphDef:
+def frozen(model: Callable, spec: tf.TensorSpec) -> graph_pb2.GraphDef:
     """With weights as constants and loops of the old kind."""
     traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
     return convert_variables_to_constants_v2(traced, lower_control_flow=True).graph.as_graph_def()
@@ -57,14 +57,14 @@ def transformer() -> graph_pb2.GraphDef:
     return _traced(model, tf.TensorSpec([2, 16], tf.int32))
 
 
-def recurrent(kind: str, *, frozen: bool) -> graph_pb2.GraphDef:
-    """Two layers of LSTM or GRU; frozen: loops as Switch and Merge, with TensorLists."""
+def recurrent(kind: str, *, make: Callable) -> graph_pb2.GraphDef:
+    """Two layers of LSTM or GRU; made by ``frozen``: loops as Switch, Merge, with TensorLists."""
     layers = tf.keras.layers
     layer = getattr(layers, kind)
     model = tf.keras.Sequential(
         [layers.Input([6, 4]), layer(8, return_sequences=True), layer(8), layers.Dense(3)]
     )
-    return (_frozen if frozen else _traced)(model, tf.TensorSpec([2, 6, 4]))
+    return make(model, tf.TensorSpec([2, 6, 4]))
 
 
 def u_net() -> graph_pb2.GraphDef:
@@ -110,10 +110,10 @@ def training() -> graph_pb2.GraphDef:
 
 OTHERS: dict[str, Callable[[], graph_pb2.GraphDef]] = {
     "Transformer": transformer,
-    "LSTM": lambda: recurrent("LSTM", frozen=False),
-    "GRU": lambda: recurrent("GRU", frozen=False),
-    "LSTM with loops of the old kind": lambda: recurrent("LSTM", frozen=True),
-    "GRU with loops of the old kind": lambda: recurrent("GRU", frozen=True),
+    "LSTM": lambda: recurrent("LSTM", make=_traced),
+    "GRU": lambda: recurrent("GRU", make=_traced),
+    "LSTM with loops of the old kind": lambda: recurrent("LSTM", make=frozen),
+    "GRU with loops of the old kind": lambda: recurrent("GRU", make=frozen),
     "U-Net": u_net,
     "training": training,
 }

