@@ -15,14 +15,14 @@ import numpy as np
 
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.data import open_data
+from amp_tuner.data.samples import open_data
 from amp_tuner.judge.intervals import share
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.measure.timing import TimingRules
 from amp_tuner.records import FLOAT32
+from amp_tuner.target.workers import model_source, starter
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
-from amp_tuner.workers import model_source, starter
 
 ROOT = Path(__file__).parents[1]
 #: Ignored by git.

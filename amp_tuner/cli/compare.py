@@ -11,14 +11,14 @@ from rich.console import Console
 
 from amp_tuner.cli.rows import compared_row, relative_figures, relative_title
 from amp_tuner.cli.terminal import comparison, make_console, relative_table, working
-from amp_tuner.comparing import Compared, compare
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
-from amp_tuner.planning import check_moves
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.results.points import Lists, read_lists
-from amp_tuner.session import Session, open_session
+from amp_tuner.study.comparing import Compared, compare
+from amp_tuner.study.planning import check_moves
+from amp_tuner.study.session import Session, open_session
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,17 +16,17 @@ from amp_tuner.cli.terminal import make_console, working
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
 from amp_tuner.files import digest
-from amp_tuner.folder import RunFolder
-from amp_tuner.planning import Painter
-from amp_tuner.published import point_file, study_of
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import BAKED, FLOAT32, Point
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import read_point
 from amp_tuner.results.python_snippet import python_text
 from amp_tuner.rewrite.prepare import prepare
+from amp_tuner.study.planning import Painter
+from amp_tuner.study.published import point_file, study_of
+from amp_tuner.target.workers import model_source
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import Candidate
-from amp_tuner.workers import model_source
 
 _KEY = "exported"
 

@@ -14,9 +14,9 @@ from amp_tuner.amp.environment_traps import explain_environment
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.rules import RuleSet, rule_set
 from amp_tuner.errors import InputError, Problem
-from amp_tuner.planning import check_moves
 from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_lists
+from amp_tuner.study.planning import check_moves
 from amp_tuner.text import one_line
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch

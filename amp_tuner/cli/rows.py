@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amp_tuner.cli.terminal import Row
-from amp_tuner.comparing import Compared
 from amp_tuner.records import Interval, Measurement, Point
+from amp_tuner.study.comparing import Compared
 
 #: What a verdict says in a table.
 VERDICTS = {"meets": "meets", "misses": "misses", "uncertain": "not certain"}

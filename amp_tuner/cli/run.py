@@ -10,23 +10,23 @@ from typing import Any
 
 from amp_tuner.cli.rows import point_row
 from amp_tuner.cli.terminal import Terminal, comparison, make_console
-from amp_tuner.clock import Clock
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.confirming import read_confirmations
-from amp_tuner.ending import end
 from amp_tuner.errors import InputError
 from amp_tuner.files import private_files
-from amp_tuner.folder import Lock, RunFolder, check_identity, claim, move_aside, open_folder
-from amp_tuner.ladder import Stops
 from amp_tuner.measure.noise import noise_sentence
-from amp_tuner.progress import Progress
-from amp_tuner.publishing import Answer, answer_of, publish
+from amp_tuner.output.clock import Clock
+from amp_tuner.output.folder import Lock, RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.records import FLOAT32, Accuracy, Timing
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
-from amp_tuner.session import Session, open_session
-from amp_tuner.tuning import Tuning
+from amp_tuner.study.confirming import read_confirmations
+from amp_tuner.study.ending import end
+from amp_tuner.study.progress import Progress
+from amp_tuner.study.publishing import Answer, answer_of, publish
+from amp_tuner.study.session import Session, open_session
+from amp_tuner.study.tuning import Tuning
+from amp_tuner.target.ladder import Stops
 
 _GOAL_MISSED = 1
 

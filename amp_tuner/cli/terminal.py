@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from amp_tuner.progress import Progress
 from amp_tuner.records import Interval, Trial
+from amp_tuner.study.progress import Progress
+from amp_tuner.study.verifying import VALID, Check
 from amp_tuner.text import one_line
-from amp_tuner.verifying import VALID, Check
 
 _WIDTH_OF_FILES = 160
 _LONGEST_CELL = 60

@@ -12,12 +12,12 @@ from amp_tuner.cli.output import write_json_output
 from amp_tuner.cli.terminal import checks_table, make_console, working
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.files import digest
-from amp_tuner.folder import RunFolder
-from amp_tuner.published import baseline_states, point_file, study_of
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.points import read_point
-from amp_tuner.session import open_session
-from amp_tuner.verifying import ELSEWHERE, STALE, VALID, Verdict, model_check, verify
+from amp_tuner.study.published import baseline_states, point_file, study_of
+from amp_tuner.study.session import open_session
+from amp_tuner.study.verifying import ELSEWHERE, STALE, VALID, Verdict, model_check, verify
 
 _EXIT_CODES = {VALID: 0, STALE: 1, ELSEWHERE: 4}
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from amp_tuner.config.model import AccuracyConfig
+from amp_tuner.data.functions import FunctionRunner, score_function
 from amp_tuner.errors import InputError, Problem, WorkerFailure
-from amp_tuner.functions import FunctionRunner, score_function
 from amp_tuner.judge import paired
 from amp_tuner.judge.estimates import Estimate, Pair, estimate
 from amp_tuner.judge.goal import check_baseline

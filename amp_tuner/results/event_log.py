@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from amp_tuner.errors import InputError
-from amp_tuner.lines import LineFile
+from amp_tuner.output.lines import LineFile
 
 FORMAT = 1
 #: A log is put aside before it grows beyond this.

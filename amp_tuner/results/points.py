@@ -22,8 +22,8 @@ from amp_tuner.config.yaml12 import read_yaml
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import write_text
 from amp_tuner.judge.front import Front
+from amp_tuner.output.stored import checked
 from amp_tuner.records import LEVELS, Point
-from amp_tuner.stored import checked
 from amp_tuner.text import did_you_mean
 
 FORMAT = 1

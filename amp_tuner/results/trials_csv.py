@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from amp_tuner.files import write_text
-from amp_tuner.lines import LineFile
+from amp_tuner.output.lines import LineFile
 from amp_tuner.records import Interval, Measurement, Trial
 from amp_tuner.text import one_line
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from amp_tuner.amp.rules import RuleSet
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.switches import Switch
+from amp_tuner.target.switches import Switch
 
 _FORCE = "unsafe_force_all"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-from amp_tuner.lines import LineFile
+from amp_tuner.output.lines import LineFile
 
 
 class Journal(BaseJournalBackend):

@@ -20,8 +20,8 @@ from typing import IO
 
 import psutil
 
-from amp_tuner.disk import tree_bytes
 from amp_tuner.errors import WorkerFailure
+from amp_tuner.output.disk import tree_bytes
 from amp_tuner.text import printable
 
 KEPT_OUTPUT_BYTES = 64 * 1024

@@ -32,9 +32,9 @@ from amp_tuner.amp.lists import DESTINATIONS
 from amp_tuner.config.load import load_study
 from amp_tuner.judge.dominated import SpeedToBeat
 from amp_tuner.judge.front import Contender, front_of
-from amp_tuner.planning import Plan
 from amp_tuner.records import FLOAT32_GRAPH, Measurement, Setting
-from amp_tuner.session import Session, open_session
+from amp_tuner.study.planning import Plan
+from amp_tuner.study.session import Session, open_session
 
 
 def plans(session: Session, wanted: int, seed: int) -> Iterator[Plan]:

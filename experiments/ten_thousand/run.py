@@ -23,14 +23,11 @@ import psutil
 import yaml
 
 from amp_tuner.amp.rules import RuleSet, rule_set
-from amp_tuner.bench import Bench
-from amp_tuner.clock import Clock
 from amp_tuner.config.load import load_study
-from amp_tuner.data import open_data
-from amp_tuner.folder import open_folder
+from amp_tuner.data.samples import open_data
 from amp_tuner.graph.typed_graph import Edge, TypedGraph, TypedNode, Vertex
-from amp_tuner.planning import Plan, Planner
-from amp_tuner.progress import Progress
+from amp_tuner.output.clock import Clock
+from amp_tuner.output.folder import open_folder
 from amp_tuner.records import (
     FLOAT32_GRAPH,
     Accuracy,
@@ -41,9 +38,12 @@ from amp_tuner.records import (
     Trial,
 )
 from amp_tuner.results.event_log import EventLog
-from amp_tuner.session import Session
-from amp_tuner.switches import ONEDNN
-from amp_tuner.tuning import Tuning
+from amp_tuner.study.planning import Plan, Planner
+from amp_tuner.study.progress import Progress
+from amp_tuner.study.session import Session
+from amp_tuner.study.tuning import Tuning
+from amp_tuner.target.bench import Bench
+from amp_tuner.target.switches import ONEDNN
 from amp_tuner.worker.protocol import LoadedModel, TensorInfo
 
 NODES = 200

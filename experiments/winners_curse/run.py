@@ -40,7 +40,7 @@ from common import RESULTS, ROOT, Journal, exact_share, print_machine
 from amp_tuner.config.load import load_study
 from amp_tuner.records import FLOAT32, Setting, Trial
 from amp_tuner.results.points import read_point
-from amp_tuner.session import open_session
+from amp_tuner.study.session import open_session
 
 FOLDER = RESULTS / "winners_curse"
 TIE = 0.01

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from amp_tuner.errors import InputError
-from amp_tuner.folder import move_aside, open_folder
-from amp_tuner.stored import StoredTrial, read_stored
+from amp_tuner.output.folder import move_aside, open_folder
+from amp_tuner.output.stored import StoredTrial, read_stored
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.conftest import Files

@@ -17,14 +17,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from amp_tuner.bench import Bench
 from amp_tuner.cli.main import main
-from amp_tuner.folder import RunFolder
 from amp_tuner.judge.front import Front
-from amp_tuner.minimal_settings import Minimal, read_minimal
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_front, read_lists, read_point
-from amp_tuner.rival import Original
+from amp_tuner.study.minimal_settings import Minimal, read_minimal
+from amp_tuner.target.bench import Bench
+from amp_tuner.target.rival import Original
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.cli.processes import await_event, events, finished, started
@@ -70,7 +70,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, lent: Callable[[], Any]) -> 
     real, handler = Original.against, signal.getsignal(signal.SIGTERM)
     with lent(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(MARGIN, 0.3)
-        patch.setattr("amp_tuner.rival._HALF_WIDTH", 0.2)
+        patch.setattr("amp_tuner.target.rival._HALF_WIDTH", 0.2)
 
         def interrupted(original: Original, smaller: Any) -> Any:
             if len(events(run, "minimal_tried")) == 2:

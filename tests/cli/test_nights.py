@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from amp_tuner.data import SPLIT_SEED
+from amp_tuner.data.samples import SPLIT_SEED
 from tests import small_study, tiny_models
 from tests.cli.conftest import Command
 from tests.cli.processes import await_event, events, finished, started, workers

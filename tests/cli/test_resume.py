@@ -18,12 +18,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
-from amp_tuner.ended import read_trials
-from amp_tuner.folder import RunFolder
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import CACHED, FAILED, MEASURED, QUARANTINED, Trial
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import Objectives, TuningStudy
-from amp_tuner.tuning import STUCK
+from amp_tuner.study.ended import read_trials
+from amp_tuner.study.tuning import STUCK
 from tests import small_study
 from tests.cli.chaos import DONE, INTERRUPTED, KILLED, History, Hit, ended_again_and_again
 from tests.cli.conftest import Command

@@ -51,7 +51,7 @@ def quick(
     amp_tune: Command, xla_worker: XlaClient, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Command]:
     """Runs a command in this process, with the session's worker and runner."""
-    monkeypatch.setattr("amp_tuner.workers.launch_xla", lambda *_, **__: xla_worker)
+    monkeypatch.setattr("amp_tuner.target.workers.launch_xla", lambda *_, **__: xla_worker)
     monkeypatch.setattr(xla_worker, "close", lambda: None)
     return amp_tune
 

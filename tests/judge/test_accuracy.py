@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from amp_tuner.config.model import AccuracyConfig
+from amp_tuner.data.functions import FunctionRunner
 from amp_tuner.errors import InputError, WorkerFailure
-from amp_tuner.functions import FunctionRunner
 from amp_tuner.judge.accuracy import baseline_accuracy, check_metric, chosen_output, judge
 from amp_tuner.worker.protocol import TensorInfo
 

@@ -4,7 +4,7 @@ from amp_tuner.amp.rules import RuleSet, rule_set
 from amp_tuner.records import Setting
 from amp_tuner.search.anchors import anchors, default_anchor, float32_anchor
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.switches import ONEDNN
+from amp_tuner.target.switches import ONEDNN
 
 RULES = (rule_set("tf-cpu-bfloat16"), rule_set("tf-cpu-float16"))
 

@@ -1,0 +1,1 @@
+"""The user's samples and functions: read, checked against the model, cut in two."""

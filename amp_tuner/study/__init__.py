@@ -1,0 +1,1 @@
+"""A study's steps: propose, plan, measure, judge, confirm, publish; and what comes afterwards."""

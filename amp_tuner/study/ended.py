@@ -1,0 +1,101 @@
+"""The trials that ended, and what each step of a study asks of all of them together.
+
+Every answer is kept up trial by trial: the ten-thousandth step costs what the first did.
+"""
+
+from __future__ import annotations
+
+import bisect
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from amp_tuner.judge.dominated import SpeedToBeat
+from amp_tuner.output.folder import RunFolder
+from amp_tuner.output.stored import StoredTrial, numbered, read_stored
+from amp_tuner.records import CACHED, FLOAT32, MEASURED, QUARANTINED, Trial
+from amp_tuner.study.contending import Standing
+from amp_tuner.study.minimal_settings import is_minimal
+from amp_tuner.study.quarantine import Key
+from amp_tuner.study.session import Session
+
+
+class EndedTrials:
+    """What is known so far.
+
+    Attributes:
+        by_number: every trial that ended, without its raw block times.
+        anchors: names of the anchors among them.
+        outcomes: number of proposals by :attr:`Trial.outcome`; minimal settings are none.
+        known_in_a_row: the last so many proposals were settings whose end was known.
+        standing: the best and the front.
+        to_beat: what a candidate must beat to be timed for long.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.by_number: dict[int, Trial] = {}
+        self.anchors: set[str] = set()
+        self.outcomes: Counter[str] = Counter()
+        self.known_in_a_row = 0
+        self.standing = Standing(session)
+        self.to_beat = SpeedToBeat()
+        self._by_graph: dict[Key, Trial] = {}
+        self._measured_s: list[float] = []
+        self._timed_s: list[float] = []
+
+    def add(self, trial: Trial) -> None:
+        """Takes in a trial that ended; a night of raw block times would fill the memory."""
+        trial = without_blocks(trial)
+        self.by_number[trial.number] = trial
+        if not is_minimal(trial):
+            self.outcomes[trial.outcome] += 1
+        known = trial.outcome in (CACHED, QUARANTINED)
+        self.known_in_a_row = self.known_in_a_row + 1 if known else 0
+        if trial.anchor is not None:
+            self.anchors.add(trial.anchor)
+        if trial.cached_from is None:
+            self._add_own(trial)
+
+    def _add_own(self, trial: Trial) -> None:
+        if trial.effective is not None:
+            self._by_graph[Key.of(trial.effective, trial.setting)] = trial
+        if trial.outcome == MEASURED:
+            assert trial.measurement is not None
+            self.standing.add(trial)
+            self.to_beat.add(trial.measurement)
+            bisect.insort(self._measured_s, trial.seconds)
+            if trial.is_timed and trial.setting.data_type != FLOAT32:
+                bisect.insort(self._timed_s, trial.seconds)
+
+    def of_graph(self, key: Key) -> Trial | None:
+        """The trial that has run the same effective graph under the same switches."""
+        return self._by_graph.get(key)
+
+    @property
+    def timed(self) -> int:
+        """Number of 16-bit settings that were timed."""
+        return len(self._timed_s)
+
+    def typical_s(self) -> float | None:
+        """Median seconds of a measured trial; None before there is one."""
+        return statistics.median(self._measured_s) if self._measured_s else None
+
+    def typical_timed_s(self) -> float:
+        """Median seconds of a 16-bit setting that was timed; 0 before there is one."""
+        return statistics.median(self._timed_s) if self._timed_s else 0.0
+
+
+def read_trials(folder: RunFolder) -> Iterator[Trial]:
+    """Every trial that ended, by number, from its own file."""
+    for _, path in numbered(folder.trials):
+        yield read_stored(path, StoredTrial).trial
+
+
+def without_blocks(trial: Trial) -> Trial:
+    """The trial without its raw block times and the machine's state."""
+    measurement = trial.measurement
+    if measurement is None:
+        return trial
+    timing = measurement.timing and replace(measurement.timing, blocks=())
+    return replace(trial, measurement=replace(measurement, timing=timing, machine={}))

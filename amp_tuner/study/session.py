@@ -1,0 +1,141 @@
+"""Everything that must work before the first trial: target, model, data, metric, graph, space."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amp_tuner.amp.rules import RuleSet
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.data.samples import DataSet, open_data
+from amp_tuner.errors import TargetError, WorkerFailure
+from amp_tuner.files import digest
+from amp_tuner.judge.accuracy import check_metric
+from amp_tuner.records import BAKED, Setting
+from amp_tuner.search.anchors import default_anchor
+from amp_tuner.search.space import SearchSpace
+from amp_tuner.study.planning import Planner
+from amp_tuner.target.bench import Bench
+from amp_tuner.target.switches import Switch, first_state, switch_of
+from amp_tuner.target.workers import Worker, model_source, starter
+from amp_tuner.worker.protocol import LoadedModel
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study's working parts.
+
+    Attributes:
+        config: the study file, checked.
+        loaded: the model's signature and size.
+        data: the samples, checked against the signature.
+        bench: measures settings; holds the workers.
+        planner: paints settings.
+        space: what the sampler may propose.
+        software: versions that the worker reports.
+        model_digest: of the model's files.
+        notices: what the user should know, one sentence each.
+    """
+
+    config: StudyConfig
+    loaded: LoadedModel
+    data: DataSet
+    bench: Bench
+    planner: Planner
+    space: SearchSpace
+    software: dict[str, Any]
+    model_digest: str
+    notices: tuple[str, ...]
+
+    def rules(self) -> tuple[RuleSet, ...]:
+        """The rule sets, in the order of the study's data types."""
+        return tuple(painter.rules for painter in self.planner.painters.values())
+
+    @property
+    def switch(self) -> Switch:
+        """The switch under which FP32 has several forms."""
+        return self.bench.switch
+
+    def switched(self, setting: Setting) -> Setting:
+        """The setting under the state of the switch that its data type runs under."""
+        # Stock TensorFlow's BF16 pass exists only with oneDNN on.
+        runtime, data_type = self.config.target.runtime, setting.data_type
+        needs_it = runtime == "tensorflow" and data_type == "bfloat16"
+        return self.switch.put(setting, needs_it or self.bench.baseline_state)
+
+    def identity(self) -> dict[str, Any]:
+        """What must not change when the study is resumed."""
+        return {
+            **self.config.identity(),
+            "digests": {"model": self.model_digest, "data": self.data.digest},
+            "op_types": list(self.space.op_types),
+        }
+
+
+def open_session(config: StudyConfig, work: Path) -> Session:
+    """Starts a worker, loads the model, checks data and metric, describes the graph.
+
+    Args:
+        config: the checked study file.
+        work: an existing scratch folder.
+
+    Raises:
+        InputError: model, data or metric is wrong (every problem of the step that found any).
+        TargetError: the target cannot run the FP32 model.
+    """
+    start = starter(config, work)
+    state = first_state(config.target)
+    worker = start(state)
+    try:
+        software = worker.hello()
+        switch = switch_of(config.target, software)
+        target = config.target
+        with _told("loaded the model"):
+            loaded = worker.load(model_source(config), None, target.runtime, target.device)
+        data = open_data(config, loaded, work)
+        check_metric(config.accuracy, loaded.outputs, data.labels)
+    except BaseException:
+        worker.close()
+        raise
+    bench = Bench(config, start, data, loaded, work, switch)
+    try:
+        bench.adopt(state, worker)
+        planner = Planner.of(bench.describe(), served=config.target.runtime not in BAKED)
+        defaults = (default_anchor(data_type).setting for data_type in planner.painters)
+        with _told("prepared default AMP"):
+            worker.prepare(planner.plan(setting).candidate for setting in defaults)
+        op_types = config.search.op_types
+        space = planner.space(op_types, tuple(config.search.lists))
+    except BaseException:
+        bench.close()
+        raise
+    notices = (*loaded.notices, *data.notices, *_dropped(worker), *planner.notices())
+    return Session(
+        config,
+        loaded,
+        data,
+        bench,
+        planner,
+        space,
+        software,
+        digest(config.model.path),
+        notices,
+    )
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Makes a worker's failure the target's."""
+    try:
+        yield
+    except WorkerFailure as failure:
+        message = f"the worker failed while it {what}: {failure.cause}"
+        raise TargetError(f"{message}\n{failure.last_words}".strip()) from failure
+
+
+def _dropped(worker: Worker) -> tuple[str, ...]:
+    names = worker.dropped_variables
+    return (f"kept from the worker's environment: {', '.join(names)}",) if names else ()

@@ -1,0 +1,395 @@
+"""The night: ask, plan, measure, tell, until a budget ends it; nothing that ended is lost.
+
+The order of writing is what makes a kill harmless: a trial's own file first, then Optuna, then
+the table. A trial whose file exists has ended, whatever Optuna knows of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import InputError, RewriteError, WorkerFailure
+from amp_tuner.files import write_json
+from amp_tuner.output import lease
+from amp_tuner.output.clock import Clock
+from amp_tuner.output.disk import DiskUse, keep_words
+from amp_tuner.output.folder import Lock, RunFolder
+from amp_tuner.output.stored import StoredBaseline, read_stored
+from amp_tuner.records import (
+    BAKED,
+    CACHED,
+    FAILED,
+    FLOAT32,
+    MEASURED,
+    QUARANTINED,
+    REFUSED,
+    Measurement,
+    Setting,
+    Trial,
+)
+from amp_tuner.results.event_log import EventLog
+from amp_tuner.results.trials_csv import TrialsTable
+from amp_tuner.search.anchors import Anchor, anchors, float32_anchor
+from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStudy
+from amp_tuner.study.confirming import PATIENCE
+from amp_tuner.study.ended import EndedTrials, read_trials
+from amp_tuner.study.minimal_settings import read_minimal
+from amp_tuner.study.planning import Plan
+from amp_tuner.study.progress import Progress, Watcher
+from amp_tuner.study.quarantine import Key, Quarantine
+from amp_tuner.study.session import Session
+
+#: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
+STUCK = 10
+#: The share of the time budget that is kept for minimal settings, beside that for confirmation.
+_MINIMISING = 0.05
+#: So many more in a row, and no distinct graph is believed to be left.
+_EXHAUSTED = 200
+
+
+class Tuning:
+    """One run of a study over a folder whose lock is held.
+
+    Attributes:
+        clock: how long the study has run.
+        disk: what the folder takes.
+        lock: the folder's; what is written is only written while it is held.
+        anchors: the settings that every study tries first, by name.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        folder: RunFolder,
+        log: EventLog,
+        watch: Watcher,
+        *,
+        clock: Clock,
+        lock: Lock,
+    ) -> None:
+        config = session.config
+        self._session = session
+        self._config: StudyConfig = config
+        self._folder = folder
+        self._log = log
+        self._watch = watch
+        self.lock = lock
+        self.clock = clock
+        self._ended = EndedTrials(session)
+        self.disk = DiskUse(folder, config.limits.disk_bytes)
+        self._quarantine = Quarantine(folder.quarantine)
+        switch = session.switch
+        self._float32_anchors = {float32_anchor(switch, state).name for state in switch.states}
+        for trial in read_trials(folder):
+            self._ended.add(trial)
+        begun = (minimal for minimal in read_minimal(folder).values() if not minimal.ended)
+        first = anchors(session.space, session.rules(), switch)
+        every = (*first, *(one.anchor() for one in begun))
+        self.anchors: dict[str, Anchor] = {anchor.name: anchor for anchor in every if anchor}
+        search = config.search
+        self._study = TuningStudy(
+            folder.journal, config.name, session.space, search.sampler, search.seed
+        )
+        if self._study.cut_bytes:
+            log.write("repaired", {"bytes_cut": self._study.cut_bytes})
+        # A kill may have come between a trial's own file and the table.
+        self._table = TrialsTable(folder.trials_csv, self.trials.values())
+
+    @property
+    def trials(self) -> Mapping[int, Trial]:
+        """Every trial that ended, by number."""
+        return self._ended.by_number
+
+    def close(self) -> None:
+        """Closes the files that are written as the study goes."""
+        self._study.close()
+        self._table.close()
+
+    def run(self) -> str:
+        """Runs trials until a budget or the space is used up.
+
+        Returns:
+            Why it ended, in words.
+
+        Raises:
+            TargetError: the target cannot run the FP32 model any more.
+            KeyboardInterrupt: everything that ended is written; the same command resumes.
+        """
+        self._prepare_baseline()
+        self._recover()
+        known = self._study.anchors()
+        for anchor in self.anchors.values():
+            if anchor.name not in known:
+                self._study.enqueue(self._session.space.parameters(anchor.setting), anchor.name)
+        while (ended := self._why_ended()) is None:
+            self._one_trial()
+        self._log.write("search_ended", {"why": ended})
+        return ended
+
+    def measure(self, anchor: Anchor) -> Trial:
+        """Runs one more named setting as a trial, once the search is over.
+
+        Raises:
+            TargetError: the target cannot run the FP32 model any more.
+            KeyboardInterrupt: the same command resumes.
+        """
+        self.anchors[anchor.name] = anchor
+        self._study.enqueue(self._session.space.parameters(anchor.setting), anchor.name)
+        while True:
+            self._one_trial()
+            for trial in self.trials.values():
+                if trial.anchor == anchor.name:
+                    return trial
+
+    def progress(self) -> Progress:
+        """How far the study is now."""
+        outcomes, search = self._ended.outcomes, self._config.search
+        spent_s = self.clock.spent_s()
+        left_s = None
+        typical_s = self._ended.typical_s()
+        if typical_s is not None:
+            left_s = typical_s * max(0, search.trials - outcomes[MEASURED])
+            if search.time_budget_s is not None:
+                left_s = min(left_s, max(0.0, search.time_budget_s - spent_s))
+        return Progress(
+            best=self._ended.standing.best,
+            front=self._ended.standing.front,
+            measured=outcomes[MEASURED],
+            trials=search.trials,
+            cached=outcomes[CACHED],
+            refused=outcomes[REFUSED],
+            quarantined=outcomes[QUARANTINED],
+            failed=outcomes[FAILED],
+            spent_s=spent_s,
+            left_s=left_s,
+        )
+
+    def _why_ended(self) -> str | None:
+        limits = self._config.limits
+        if not self.disk.has_room_for(1 + self._members()):
+            return f"the output folder has no room for another trial in {limits.disk} (limits.disk)"
+        if self._study.waiting():
+            # Anchors and interrupted trials are run whatever the number of trials says.
+            return self._out_of_time()
+        trials = self._config.search.trials
+        if self._ended.outcomes[MEASURED] >= trials:
+            return f"all {trials} trials are measured"
+        if len(self.trials) >= self._config.max_proposals:
+            return f"{len(self.trials)} proposals made (limits.max_proposals)"
+        if not self._session.space.op_types:
+            return "nothing to tune in this graph: no op type's list can change it"
+        if self._ended.known_in_a_row >= STUCK + _EXHAUSTED:
+            return "no distinct effective graph seems to be left"
+        return self._out_of_time()
+
+    def _out_of_time(self) -> str | None:
+        search = self._config.search
+        if search.time_budget_s is None or not self._float32_anchors <= self._ended.anchors:
+            # FP32 was measured before the first trial; telling it costs nothing.
+            return None
+        spent_s = self.clock.spent_s()
+        reserved_s = self.confirmation_s() + _MINIMISING * search.time_budget_s
+        if spent_s + reserved_s < search.time_budget_s:
+            return None
+        used_up = f"the time budget ({search.time_budget}) is used up"
+        if not self._ended.timed:
+            return f"{used_up} before a 16-bit setting was timed: {spent_s:.0f} s went by until now"
+        return used_up
+
+    def confirmation_s(self, members: int | None = None) -> float:
+        """Seconds to keep for measuring the front again: a typical timing for each member.
+
+        Args:
+            members: how many there are; None: not known yet.
+        """
+        expected = self._members() if members is None else members
+        return expected * PATIENCE * self.typical_s()
+
+    def typical_s(self) -> float:
+        """Seconds of a trial that was timed (median); 0 before there is one."""
+        return self._ended.typical_timed_s()
+
+    def _members(self) -> int:
+        """How many settings the front and its references are believed to have."""
+        return min(self._ended.timed, 2 + len(self._config.target.data_types))
+
+    def _recover(self) -> None:
+        """Ends what an earlier tuner left running: by its own file, or by repeating it."""
+        for number, left in self._study.running().items():
+            owner = lease.holder(left.lease)
+            if owner is not None:
+                message = f"trial {number} is being run by another tuner ({owner})"
+                raise InputError.one(str(self._folder.root), message)
+            if number in self.trials:
+                self._tell(self.trials[number])
+                continue
+            if left.begun is not None:
+                self._quarantine.died_with_the_tuner(number, left.begun)
+            again = self._study.sweep(number)
+            self._log.write("swept", {"trial": number, "repeated": again})
+            outcome = "it is repeated" if again else "it had not begun"
+            self._watch.notice(f"trial {number} was interrupted; {outcome}")
+
+    def _prepare_baseline(self) -> None:
+        """Measures FP32 in each of its forms, once per study; one of them is the baseline."""
+        path = self._folder.root / "baseline.json"
+        bench, switch = self._session.bench, self._session.switch
+        names = {False: "off", True: "on"}
+        if not path.exists():
+            measured = bench.float32()
+            forms = {names[state]: one.to_json() for state, one in measured.items()}
+            write_json(path, {"format": 1, switch.field: bench.baseline_state, **forms})
+        held = read_stored(path, StoredBaseline)
+        state, self._float32 = held.states().get(switch.field), held.forms()
+        if state is None or not set(switch.states) <= self._float32.keys():
+            message = "FP32 was measured in other forms than this target has"
+            raise InputError.one(str(path), message)
+        bench.baseline_state = state
+        if self._config.target.runtime in BAKED:
+            bench.keep_only(bench.baseline_state)
+
+    def _one_trial(self) -> None:
+        self.lock.check()
+        stuck = self._ended.known_in_a_row >= STUCK
+        proposal = self._study.ask(lease.new_lease(), at_random=stuck)
+        began = time.monotonic()
+        started = _now()
+        self._log.write("asked", {"trial": proposal.number, "parameters": proposal.parameters})
+
+        def renew(renewed: Mapping[str, Any]) -> None:
+            self._study.renew(proposal.number, renewed)
+
+        before_s = self._session.bench.device_s
+        try:
+            with lease.kept(renew):
+                trial = self._tried(proposal, started)
+        except KeyboardInterrupt:
+            self._study.sweep(proposal.number)
+            self._log.write("interrupted", {"trial": proposal.number})
+            raise
+        seconds = time.monotonic() - began
+        device_s = self._session.bench.device_s - before_s
+        self._finish(replace(trial, seconds=seconds, overhead_s=seconds - device_s))
+
+    def _tried(self, proposal: Proposal, started: str) -> Trial:
+        """What becomes of a proposal; durations are filled in by the caller."""
+        anchor = None if proposal.anchor is None else self.anchors[proposal.anchor]
+        setting = self._setting(proposal, anchor)
+        trial = Trial(
+            number=proposal.number,
+            state="FAIL",
+            setting=setting,
+            anchor=proposal.anchor,
+            effective=None,
+            measurement=None,
+            cached_from=None,
+            cause=None,
+            started=started,
+            seconds=0.0,
+            overhead_s=0.0,
+        )
+        if setting.data_type == FLOAT32 and anchor is not None:
+            measurement = self._float32[bool(self._session.switch.of(setting))]
+            effective = measurement.effective
+            return replace(trial, state="COMPLETE", effective=effective, measurement=measurement)
+        try:
+            plan = self._session.planner.plan(setting)
+        except RewriteError as error:
+            return replace(trial, cause=f"refused: {error}")
+        trial = replace(trial, setting=plan.setting, effective=plan.effective)
+        quarantined = self._quarantine.verdict(Key.of(plan.effective, plan.setting))
+        if quarantined is not None:
+            return replace(trial, cause=f"{QUARANTINED}: {quarantined}")
+        known = self.known(plan)
+        if known is not None:
+            return replace(
+                trial,
+                state=known.state,
+                cached_from=known.number,
+                measurement=known.measurement,
+                cause=known.cause,
+            )
+        return self._measured(trial, plan)
+
+    def _measured(self, trial: Trial, plan: Plan) -> Trial:
+        """Runs a setting; once more, on a fresh worker, if the first one dies of it."""
+        key, setting = Key.of(plan.effective, plan.setting), plan.setting.to_json()
+        while True:
+            begun = self._quarantine.about_to_run(key)
+            # Both survive a power cut: the journal for the next run, the log for people.
+            self._study.begin(trial.number, {**begun, "setting": setting})
+            self._log.write(
+                "measuring", {"trial": trial.number, **begun, "setting": setting}, durable=True
+            )
+            began = time.monotonic()
+            try:
+                measurement = self._session.bench.measure(
+                    plan,
+                    "search",
+                    always_timed=trial.anchor is not None,
+                    dominated_below=None if trial.anchor else self._ended.to_beat.of,
+                )
+            except WorkerFailure as failure:
+                self.lock.check()
+                keep_words(self._folder, f"{trial.number:04d}", failure.last_words)
+                if failure.fatal and not failure.timed_out:
+                    self._quarantine.died(key, trial.number, setting, failure.cause)
+                    self._log.write("died", {"trial": trial.number, "cause": failure.cause})
+                    if self._quarantine.verdict(key) is None and self._out_of_time() is None:
+                        continue
+                return replace(trial, cause=failure.cause)
+            # What is left of the time between two ends is the tuner's own.
+            seconds = round(time.monotonic() - began, 6)
+            self._log.write("measured", {"trial": trial.number, "seconds": seconds})
+            return replace(trial, state="COMPLETE", measurement=measurement)
+
+    def _setting(self, proposal: Proposal, anchor: Anchor | None) -> Setting:
+        if anchor is not None and self._session.switch.of(anchor.setting) is not None:
+            return anchor.setting
+        drawn = self._session.space.setting(proposal.parameters)
+        return self._session.switched(drawn if anchor is None else anchor.setting)
+
+    def known(self, plan: Plan) -> Trial | None:
+        """The trial that has run the same effective graph under the same switches."""
+        return self._ended.of_graph(Key.of(plan.effective, plan.setting))
+
+    def _finish(self, trial: Trial) -> None:
+        self.lock.check()
+        self._study.keep()
+        write_json(self._folder.trial(trial.number), {"format": 1, "trial": trial.to_json()})
+        self.disk.wrote_trial(trial.number)
+        self._ended.add(trial)
+        self._tell(trial)
+        self.clock.tick()
+        self._table.add(trial)
+        facts = {"trial": trial.number, "state": trial.state, "cause": trial.cause}
+        self._log.write("ended", {**facts, "cached_from": trial.cached_from})
+        self._watch.trial(trial, self.progress())
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.measurement is None:
+            self._study.tell_failed(trial.number, trial.cause or "failed")
+            return
+        facts = {
+            "graph_id": trial.measurement.effective.graph_id,
+            "cached_from": trial.cached_from,
+            "setting": trial.setting.to_json(),
+        }
+        self._study.tell(trial.number, self._objectives(trial.measurement), facts)
+
+    def _objectives(self, measurement: Measurement) -> Objectives:
+        timing, accuracy = measurement.timing, measurement.accuracy
+        goal = self._config.accuracy.parsed_goal
+        beyond = goal.beyond(accuracy.score.value, accuracy.drop.value)
+        # Feasible is what certainly meets the goal; a doubtful one violates it by a hair.
+        violation = min(beyond, 0.0) if accuracy.verdict == "meets" else max(beyond, 1e-9)
+        speedup = NEVER_TIMED if timing is None else timing.speedup.value
+        return Objectives(speedup, accuracy.drop.value, violation)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
