@@ -1,6 +1,8 @@
 """Paired timing of a candidate against the baseline.
 
-1. Warm up both sides and find how many runs make a block of at least ``min_block_ms``.
+1. Warm up both sides and find how many runs make a block of at least ``min_block_ms``. Blocks are
+   short: noise that lasts longer than a pair of blocks cancels, so an interval of the same width
+   takes a fraction of the time that blocks of 100 ms take (``experiments/blocks``).
 2. Time groups of four blocks, A B B A (A is the baseline). A group is two pairs; both blocks of a
    pair start at the same batch, and a drift that is steady over the group cancels between them.
 3. Repeat a group in which the baseline itself moved by more than 2 %.
@@ -17,7 +19,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -43,9 +45,15 @@ _LOOK_GROWTH = 1.2
 #: A block may grow to this many times the shortest length so that both sides have the same runs.
 #: Beyond it (one side more than four times slower) the slower side runs fewer of the batches.
 _SAME_RUNS_UP_TO = 4
+#: A side's first run after the other's finds other data in the caches. The median of three runs
+#: leaves it out; a run of 100 ms hardly feels it, since tens of megabytes are read in a few.
+_LEAST_RUNS, _LONG_RUN_S = 3, 0.1
 _CALIBRATION_MARGIN = 1.1
 _CALIBRATION_GROWTH = 10
 
+#: A block of the warm-up is ten times as long, up to 100 ms: whether times still fall is seen over
+#: tenths of a second, not from one hundredth to the next.
+_WARMUP_BLOCKS, _WARMUP_BLOCK_MS = 10, 100.0
 #: Warm-up is over when, on both sides, the last four block medians lie within 2 % of each other or
 #: do not fall any more (mean of the last two at most 1 % below that of the two before).
 _SETTLED_BLOCKS = 4
@@ -70,13 +78,13 @@ class TimingRules:
         ci_half_width: stop when half of the speed-up's interval, relative, is below this.
         max_seconds: the whole measurement, warm-up included. One group is measured whatever
             happens, so a very slow model may take longer.
-        min_block_ms: a block is at least this long.
+        min_block_ms: a block is at least this long, and has at least three runs if they are short.
         percentiles: of the latency of single runs, 0 to 100.
     """
 
     ci_half_width: float = 0.005
     max_seconds: float = 20.0
-    min_block_ms: float = 100.0
+    min_block_ms: float = 10.0
     percentiles: tuple[float, ...] = (50.0, 90.0, 99.0)
 
 
@@ -87,7 +95,6 @@ def time_pair(
     *,
     batch_size: int,
     clock: Callable[[], float] = time.monotonic,
-    seed: int = 0,
     dominated_below: float | None = None,
 ) -> Timing:
     """Times ``candidate`` against ``baseline``.
@@ -98,7 +105,6 @@ def time_pair(
         rules: when to stop.
         batch_size: samples per run, for the throughput.
         clock: seconds; for block starts and the time limit only, never for the runs themselves.
-        seed: of the bootstrap.
         dominated_below: a speed-up that something as accurate is known to have; the measurement
             ends as soon as the candidate is certainly below it.
 
@@ -108,8 +114,8 @@ def time_pair(
     recorder = _Recorder({BASELINE: baseline, CANDIDATE: candidate}, clock)
     runs, settled = _warm_up(recorder, rules)
     groups = _Groups(recorder, runs, rules.max_seconds)
-    reason = _measure(groups, rules, seed, dominated_below)
-    return _timing(groups, rules, reason, settled=settled, batch_size=batch_size, seed=seed)
+    reason = _measure(groups, rules, dominated_below)
+    return _timing(groups, rules, reason, settled=settled, batch_size=batch_size)
 
 
 @dataclass
@@ -139,7 +145,9 @@ class _Recorder:
 
 
 def _warm_up(recorder: _Recorder, rules: TimingRules) -> tuple[dict[str, int], bool]:
-    """Runs per block for each side, and whether the block medians settled."""
+    """Runs per timed block for each side, and whether the warm-up's block medians settled."""
+    longer_ms = min(_WARMUP_BLOCKS * rules.min_block_ms, _WARMUP_BLOCK_MS)
+    block_ms = max(rules.min_block_ms, longer_ms)
     runs = {BASELINE: 1, CANDIDATE: 1}
     medians: dict[str, list[float]] = {BASELINE: [], CANDIDATE: []}
     first_batch = 0
@@ -148,31 +156,36 @@ def _warm_up(recorder: _Recorder, rules: TimingRules) -> tuple[dict[str, int], b
             block = recorder.run(side, "warmup", first_batch, runs[side])
             history.append(_seconds(block))
         first_batch += max(runs.values())
-        wanted = _calibrated(runs, {side: history[-1] for side, history in medians.items()}, rules)
-        if wanted != runs:
-            runs = wanted
+        run_s = {side: history[-1] for side, history in medians.items()}
+        wanted = _enough(run_s, block_ms)
+        ended = recorder.elapsed_s() > _WARMUP_SHARE * rules.max_seconds
+        if any(runs[side] < wanted[side] for side in runs):
+            # The first runs trace and compile: they say little, so the number grows in steps.
+            most = _CALIBRATION_GROWTH * max(runs.values())
+            runs = {side: max(runs[side], min(wanted[side], most)) for side in runs}
         elif all(_has_settled(history) for history in medians.values()):
-            return runs, True
-        if recorder.elapsed_s() > _WARMUP_SHARE * rules.max_seconds:
-            return runs, False
+            return _enough(run_s, rules.min_block_ms), True
+        if ended:
+            return _enough(run_s, rules.min_block_ms), False
 
 
-def _calibrated(
-    runs: dict[str, int], run_s: dict[str, float], rules: TimingRules
-) -> dict[str, int]:
-    """``runs``, raised where blocks would be too short: the same number for both sides.
+def _enough(run_s: Mapping[str, float], block_ms: float) -> dict[str, int]:
+    """Runs of a block of at least ``block_ms``: the same number for both sides.
 
     A side that is more than _SAME_RUNS_UP_TO times slower gets fewer, or its blocks would take up
     the whole time limit.
+
+    Args:
+        run_s: seconds of one run, for each side.
+        block_ms: the shortest block.
     """
-    shortest_s = rules.min_block_ms / 1000
-    if all(runs[side] * run_s[side] >= shortest_s for side in runs):
-        return runs
-    aim_s = _CALIBRATION_MARGIN * shortest_s
-    # The first runs trace and compile: they say little, so the number grows in steps.
-    common = min(math.ceil(aim_s / min(run_s.values())), _CALIBRATION_GROWTH * max(runs.values()))
-    longest_s = _SAME_RUNS_UP_TO * aim_s
-    return {side: min(common, max(runs[side], int(longest_s / run_s[side]))) for side in runs}
+    fastest_s = min(run_s.values())
+    common = max(
+        math.ceil(_CALIBRATION_MARGIN * block_ms / 1000 / fastest_s),
+        _LEAST_RUNS if fastest_s < _LONG_RUN_S else 1,
+    )
+    longest_s = _SAME_RUNS_UP_TO * common * fastest_s
+    return {side: min(common, max(1, int(longest_s / run_s[side]))) for side in run_s}
 
 
 def _has_settled(medians: Sequence[float]) -> bool:
@@ -227,13 +240,13 @@ class _Groups:
         self.last_s = self.recorder.elapsed_s() - began_s
         return blocks
 
-    def speedup(self, seed: int) -> Interval:
+    def speedup(self) -> Interval:
         """The speed-up over all pairs so far."""
-        log = stats.median_interval(np.asarray(self.log_ratios), seed)
+        log = stats.median_interval(np.asarray(self.log_ratios))
         return Interval(math.exp(log.value), math.exp(log.low), math.exp(log.high))
 
 
-def _measure(groups: _Groups, rules: TimingRules, seed: int, dominated_below: float | None) -> str:
+def _measure(groups: _Groups, rules: TimingRules, dominated_below: float | None) -> str:
     """Adds groups until there is a reason to stop; returns the reason."""
     look_at = 0
     while True:
@@ -241,7 +254,7 @@ def _measure(groups: _Groups, rules: TimingRules, seed: int, dominated_below: fl
         pairs = len(groups.log_ratios)
         if pairs >= look_at:
             look_at = math.ceil(pairs * _LOOK_GROWTH)
-            speedup = groups.speedup(seed)
+            speedup = groups.speedup()
             if dominated_below is not None and speedup.high < dominated_below:
                 return "dominated"
             if pairs >= MIN_PAIRS and _half_width(speedup) < rules.ci_half_width:
@@ -257,7 +270,6 @@ def _timing(
     *,
     settled: bool,
     batch_size: int,
-    seed: int,
 ) -> Timing:
     blocks = groups.recorder.blocks
     timed = {
@@ -266,7 +278,7 @@ def _timing(
     }
     run_s = {side: np.concatenate([block.run_s for block in of]) for side, of in timed.items()}
     drift = max(_move(one, other) for one, other in zip(timed[BASELINE], timed[BASELINE][1:]))
-    speedup = groups.speedup(seed)
+    speedup = groups.speedup()
     notices = _notices(groups, speedup, reason, drift, settled=settled)
     return Timing(
         speedup=speedup,

@@ -375,7 +375,6 @@ class Bench:
             side(candidate, candidate_key),
             rules,
             batch_size=self._batch_size,
-            seed=self._config.search.seed,
             dominated_below=dominated_below,
         )
         return replace(timing, inputs=self._timing_inputs)

@@ -88,7 +88,6 @@ def candidate(target: Target, first: dict[str, float]) -> dict[str, Any]:
         target.side("candidate"),
         target.rules(),
         batch_size=target.batch_size,
-        seed=target.config.search.seed,
     )
     speedup = timing.speedup
     found["paired"] = [speedup.value, speedup.low, speedup.high]

@@ -19,8 +19,8 @@ def test_the_interval_covers_the_median_at_about_its_level(count: int, noise: st
         "skewed": lambda: random.exponential(1, count) - np.log(2),
     }[noise]
     covered = 0
-    for seed in range(300):
-        interval = stats.median_interval(draw(), seed)
+    for _ in range(300):
+        interval = stats.median_interval(draw())
         covered += interval.low <= 0 <= interval.high
     assert covered / 300 >= 0.91
 
@@ -31,28 +31,36 @@ def test_the_interval_covers_the_median_at_about_its_level(count: int, noise: st
     )
 )
 def test_the_interval_holds_the_median_and_shifts_with_the_values(values: np.ndarray) -> None:
-    interval = stats.median_interval(values, 0)
+    interval = stats.median_interval(values)
     assert interval.value == np.median(values)
     assert interval.low <= interval.value <= interval.high
-    shifted = stats.median_interval(values + 1000.0, 0)
+    shifted = stats.median_interval(values + 1000.0)
     assert shifted.low == pytest.approx(interval.low + 1000.0, abs=1e-3)
 
 
-def test_the_same_seed_gives_the_same_interval() -> None:
-    values = np.random.default_rng(0).normal(size=20)
-    assert stats.median_interval(values, 3) == stats.median_interval(values, 3)
+@pytest.mark.parametrize("count", [6, 7, 12, 41, 300])
+def test_it_is_the_bootstrap_with_infinitely_many_resamples(count: int) -> None:
+    random = np.random.default_rng(count)
+    values = np.sort(random.normal(size=count))
+    rows = random.integers(count, size=(20_000, count))
+    lower = np.sort(values[rows], axis=1)[:, (count - 1) // 2]
+    interval = stats.median_interval(values)
+    rank = int(np.searchsorted(values, interval.low))
+    assert np.mean(lower <= interval.low) >= 0.0125 - 0.003
+    assert rank == 0 or np.mean(lower <= values[rank - 1]) <= 0.0125 + 0.003
+    assert interval.high == values[count - 1 - rank]
 
 
 def test_more_values_narrow_the_interval() -> None:
     values = np.random.default_rng(0).normal(size=400)
-    few, many = stats.median_interval(values[:20], 0), stats.median_interval(values, 0)
+    few, many = stats.median_interval(values[:20]), stats.median_interval(values)
     assert many.high - many.low < (few.high - few.low) / 2
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_no_interval_from_too_few_or_impossible_values(values: list[float]) -> None:
     with pytest.raises(ValueError, match="two or more finite values"):
-        stats.median_interval(np.asarray(values, dtype=np.float64), 0)
+        stats.median_interval(np.asarray(values, dtype=np.float64))
 
 
 @pytest.mark.parametrize(("percentile", "needed"), [(50, 2), (90, 10), (99, 100), (99.9, 1000)])
