@@ -128,7 +128,7 @@ class MeasureConfig(Section):
 
     ci_half_width: float = Field(default=0.005, gt=0, lt=1)
     max_seconds: Positive = 20.0
-    min_block_ms: Positive = 10.0
+    min_block_ms: Positive = 5.0
     percentiles: Annotated[
         tuple[Annotated[float, Field(gt=0, lt=100)], ...],
         BeforeValidator(as_tuple),

@@ -84,7 +84,7 @@ class TimingRules:
 
     ci_half_width: float = 0.005
     max_seconds: float = 20.0
-    min_block_ms: float = 10.0
+    min_block_ms: float = 5.0
     percentiles: tuple[float, ...] = (50.0, 90.0, 99.0)
 
 

@@ -40,9 +40,9 @@ EFFECT = 1.02
 _THRESHOLD = math.log(EFFECT) / 2
 WARM_UP, RUNS = 10, 20
 #: Applications of the simple rules in a round.
-MEANS, CALLS = 60, 600
-#: What the tuner's own rule is told: an interval that excludes 1 if the truth is 2 % away.
-HALF_WIDTH = 0.008
+MEANS, CALLS = 40, 600
+#: What the tuner's own rule is told: an interval that mostly excludes 1 if the truth is 2 % away.
+HALF_WIDTH = 0.0125
 _RESAMPLES = 2000
 
 
