@@ -34,6 +34,24 @@ exit codes: 0 valid; 1 stale: model, data, lists, threads or batch size changed,
 another one, the accuracy goal is not certainly met, or it is certainly slower; 2 bad input; 3 the
 target cannot run the FP32 model; 4 other hardware or software than the point was measured on
 """
+EXPORT_FORMATS = (
+    *("env", "python", "itex-python", "docker", "kubernetes", "tf-serving"),
+    *("savedmodel", "yaml"),
+)
+_EXPORT_EPILOG = """\
+formats:
+  env          variables, to be sourced by a shell
+  python       a module: apply() switches the pass on, load() gives the baked model
+  itex-python  the same with the Python API of Intel Extension for TensorFlow
+  docker       variables for `docker run --env-file` and for systemd's EnvironmentFile=
+  kubernetes   variables as a ConfigMap
+  tf-serving   a folder: the model, the session's configuration, variables, a start script
+  savedmodel   the baked model, which needs no variables and no plug-in
+  yaml         the point itself, with all its figures
+
+docker, kubernetes and tf-serving give what was measured: for runtime engine what stands around the
+baked model. --runtime tensorflow or itex gives that family's variables instead.
+"""
 _LISTS_HELP = (
     "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type goes to that "
     "list and leaves the one it was in); a point of a front (pareto/NNN.yaml) is one"
@@ -195,8 +213,8 @@ def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         verbs,
         "export",
         "one point of a front, ready to use",
-        "Writes one point of a finished study: shell variables, a Python snippet, YAML, or the\n"
-        "baked model.",
+        "Writes one point of a finished study, for a shell, a program, a container or a server.",
+        _EXPORT_EPILOG,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the study's output folder")
     parser.add_argument(
@@ -206,7 +224,7 @@ def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="best, knee, fastest, safest, or a trial's number (default: best)",
     )
     parser.add_argument(
-        "--format", required=True, choices=("env", "python", "yaml", "savedmodel"), help="what"
+        "--format", required=True, choices=EXPORT_FORMATS, metavar="F", help="what, as below"
     )
     parser.add_argument(
         "--runtime",
