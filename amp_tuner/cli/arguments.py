@@ -11,6 +11,7 @@ from amp_tuner import __version__
 #: Verb to the module that runs it.
 VERBS = {
     "run": "run",
+    "init": "init_study",
     "check": "check",
     "inspect": "inspect_model",
     "rewrite": "rewrite_model",
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"amp-tune {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(verbs)
+    _add_init(verbs)
     _add_check(verbs)
     _add_inspect(verbs)
     _add_rewrite(verbs)
@@ -129,6 +131,24 @@ def _add_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--fresh", action="store_true", help="move an old study aside and start anew"
     )
     parser.add_argument("--quiet", action="store_true", help="print the result only")
+
+
+def _add_init(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "init",
+        "a study file for a model, to start from",
+        "Looks at a model and writes a commented study file: its signature, the data that it\n"
+        "needs, a metric, the op types that can be tuned.",
+    )
+    _add_model(parser, _MODEL_HELP)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("study.yaml"),
+        metavar="FILE",
+        help="the new study file (default: study.yaml)",
+    )
 
 
 def _add_check(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
