@@ -18,6 +18,7 @@ VERBS = {
     "export": "export",
     "compare": "compare",
     "verify": "verify",
+    "schema": "schema",
 }
 
 _RUN_EPILOG = """\
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(verbs)
     _add_compare(verbs)
     _add_verify(verbs)
+    _add_schema(verbs)
     return parser
 
 
@@ -309,6 +311,20 @@ def _add_verify(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--model", type=Path, metavar="PATH", help="where the model is here")
     parser.add_argument("--data", type=Path, metavar="FILE", help="where the data are here")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, as JSON (- prints)")
+
+
+def _add_schema(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "schema",
+        "the JSON Schema of study files, for editors",
+        "Writes the JSON Schema of study files. An editor that knows it completes and checks\n"
+        "keys; with the YAML language server a study file begins with\n\n"
+        "    # yaml-language-server: $schema=study.schema.json",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to (default: standard output)"
+    )
 
 
 def _threads(text: str) -> dict[str, int]:
