@@ -44,7 +44,12 @@ lint: install
 
 # Targets that cannot share the tuner's environment: older TensorFlow, older Python, JAX alone.
 environments: .environments/tf215/.installed .environments/tf215-py39/.installed .environments/itex/.installed
-environments: .environments/jax/.installed
+environments: .environments/jax/.installed .environments/serving/.installed
+
+# TensorFlow Serving's messages alone: the package asks for a TensorFlow of its own.
+.environments/serving/.installed: $(INSTALLED)
+	if $(BIN)/python -m pip install --quiet --no-deps --upgrade --target .environments/serving "tensorflow-serving-api==2.21.0"; then touch "$@"; else \
+	  echo "SKIPPED: tensorflow-serving-api does not install: its tests will not run" >&2; fi
 
 .environments/jax/.installed: environments-jax.txt
 

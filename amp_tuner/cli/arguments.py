@@ -11,12 +11,14 @@ from amp_tuner import __version__
 #: Verb to the module that runs it.
 VERBS = {
     "run": "run",
+    "init": "init_study",
     "check": "check",
     "inspect": "inspect_model",
     "rewrite": "rewrite_model",
     "export": "export",
     "compare": "compare",
     "verify": "verify",
+    "schema": "schema",
 }
 
 _RUN_EPILOG = """\
@@ -33,6 +35,24 @@ The study's folder, its model and its data must be here; --model and --data say 
 exit codes: 0 valid; 1 stale: model, data, lists, threads or batch size changed, the conversion is
 another one, the accuracy goal is not certainly met, or it is certainly slower; 2 bad input; 3 the
 target cannot run the FP32 model; 4 other hardware or software than the point was measured on
+"""
+EXPORT_FORMATS = (
+    *("env", "python", "itex-python", "docker", "kubernetes", "tf-serving"),
+    *("savedmodel", "yaml"),
+)
+_EXPORT_EPILOG = """\
+formats:
+  env          variables, to be sourced by a shell
+  python       a module: apply() switches the pass on, load() gives the baked model
+  itex-python  the same with the Python API of Intel Extension for TensorFlow
+  docker       variables for `docker run --env-file` and for systemd's EnvironmentFile=
+  kubernetes   variables as a ConfigMap
+  tf-serving   a folder: the model, the session's configuration, variables, a start script
+  savedmodel   the baked model, which needs no variables and no plug-in
+  yaml         the point itself, with all its figures
+
+docker, kubernetes and tf-serving give what was measured: for runtime engine what stands around the
+baked model. --runtime tensorflow or itex gives that family's variables instead.
 """
 _LISTS_HELP = (
     "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type goes to that "
@@ -62,12 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"amp-tune {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(verbs)
+    _add_init(verbs)
     _add_check(verbs)
     _add_inspect(verbs)
     _add_rewrite(verbs)
     _add_export(verbs)
     _add_compare(verbs)
     _add_verify(verbs)
+    _add_schema(verbs)
     return parser
 
 
@@ -111,6 +133,24 @@ def _add_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--fresh", action="store_true", help="move an old study aside and start anew"
     )
     parser.add_argument("--quiet", action="store_true", help="print the result only")
+
+
+def _add_init(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "init",
+        "a study file for a model, to start from",
+        "Looks at a model and writes a commented study file: its signature, the data that it\n"
+        "needs, a metric, the op types that can be tuned.",
+    )
+    _add_model(parser, _MODEL_HELP)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("study.yaml"),
+        metavar="FILE",
+        help="the new study file (default: study.yaml)",
+    )
 
 
 def _add_check(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -195,8 +235,8 @@ def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         verbs,
         "export",
         "one point of a front, ready to use",
-        "Writes one point of a finished study: shell variables, a Python snippet, YAML, or the\n"
-        "baked model.",
+        "Writes one point of a finished study, for a shell, a program, a container or a server.",
+        _EXPORT_EPILOG,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the study's output folder")
     parser.add_argument(
@@ -206,7 +246,7 @@ def _add_export(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="best, knee, fastest, safest, or a trial's number (default: best)",
     )
     parser.add_argument(
-        "--format", required=True, choices=("env", "python", "yaml", "savedmodel"), help="what"
+        "--format", required=True, choices=EXPORT_FORMATS, metavar="F", help="what, as below"
     )
     parser.add_argument(
         "--runtime",
@@ -271,6 +311,20 @@ def _add_verify(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--model", type=Path, metavar="PATH", help="where the model is here")
     parser.add_argument("--data", type=Path, metavar="FILE", help="where the data are here")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, as JSON (- prints)")
+
+
+def _add_schema(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "schema",
+        "the JSON Schema of study files, for editors",
+        "Writes the JSON Schema of study files. An editor that knows it completes and checks\n"
+        "keys; with the YAML language server a study file begins with\n\n"
+        "    # yaml-language-server: $schema=study.schema.json",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to (default: standard output)"
+    )
 
 
 def _threads(text: str) -> dict[str, int]:

@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from amp_tuner.amp.environment import to_environment
-from amp_tuner.amp.rules import default_rules, rule_set
-from amp_tuner.cli.model_worker import loaded_worker
+from amp_tuner.amp.rules import ITEX
+from amp_tuner.cli.export_model import bake, predicted
+from amp_tuner.cli.export_serving import write_serving_folder
 from amp_tuner.cli.output import write_output
-from amp_tuner.cli.terminal import make_console, working
-from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
-from amp_tuner.files import digest
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import BAKED, FLOAT32, Point
+from amp_tuner.records import BAKED, Point
+from amp_tuner.results.container_files import config_map_text, container_text
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import read_point
 from amp_tuner.results.python_snippet import python_text
-from amp_tuner.rewrite.prepare import prepare
-from amp_tuner.study.planning import Painter
-from amp_tuner.study.published import point_file, study_of
-from amp_tuner.target.workers import model_source
-from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.protocol import Candidate
+from amp_tuner.study.published import point_file
 
-_KEY = "exported"
+#: Forms that hold what was measured, and no variables of a family.
+_AS_MEASURED = ("yaml", "savedmodel")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A point in the form that is deployed.
+
+    Attributes:
+        point: as measured, or as predicted for another runtime.
+        other: it was predicted for a runtime that was not measured.
+    """
+
+    point: Point
+    other: bool
+
+    @property
+    def measured(self) -> bool:
+        """The family's own pass was what was measured."""
+        return self.point.runtime == self.point.family and not self.other
+
+    @property
+    def baked(self) -> bool:
+        """The baked model was what was measured."""
+        return self.point.runtime in BAKED and not self.other
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,92 +57,60 @@ def run(options: argparse.Namespace) -> int:
     folder = RunFolder(options.run)
     path = point_file(folder, options.point)
     point = read_point(path)
-    if options.format in ("yaml", "savedmodel") and options.runtime is not None:
-        message = f"is for env and python; {options.format} is what was measured"
+    if options.format in _AS_MEASURED and options.runtime is not None:
+        message = f"is for variables; {options.format} is what was measured"
         raise InputError.one("--runtime", message)
     if options.format == "savedmodel":
         _bake(folder, point, options.output or folder.root / "best")
-        return 0
-    if options.format == "yaml":
-        text = path.read_text(encoding="utf-8")
+    elif options.format == "yaml":
+        _write(path.read_text(encoding="utf-8"), options.output)
     else:
-        text = _settings_text(folder, point, options)
-    if options.output is None:
-        sys.stdout.write(text)
-    else:
-        write_output("--output", options.output, text)
+        wanted = _wanted(folder, point, options)
+        if options.format == "tf-serving":
+            write_serving_folder(
+                folder,
+                wanted.point,
+                options.output,
+                measured=wanted.measured,
+                baked=wanted.baked,
+            )
+        else:
+            _write(_text(wanted, options.format), options.output)
     return 0
 
 
-def _settings_text(folder: RunFolder, point: Point, options: argparse.Namespace) -> str:
-    other = options.runtime not in (None, point.runtime)
-    if other:
-        point = _predicted(folder, point, options.runtime)
-    if options.format == "python":
-        return python_text(point, baked=point.runtime in BAKED and not other)
-    measured = point.runtime == point.family and not other
-    compiled = point.runtime == "xla" and not other
-    return environment_text(point, measured=measured, compiled=compiled)
+def _wanted(folder: RunFolder, point: Point, options: argparse.Namespace) -> _Wanted:
+    runtime = options.runtime
+    if options.format == "itex-python":
+        if runtime not in (None, ITEX):
+            message = "itex-python is for itex; --format python has the others"
+            raise InputError.one("--runtime", message)
+        runtime = ITEX
+    other = runtime not in (None, point.runtime)
+    return _Wanted(predicted(folder, point, runtime) if other else point, other)
 
 
-def _config(folder: RunFolder, point: Point) -> StudyConfig:
-    """The study that the point comes from; its model must still be the same."""
-    config = study_of(folder)
-    if digest(config.model.path) != point.model_digest:
-        message = f"{config.model.path} is not the model that was measured any more"
-        raise InputError.one("$.model.path", message)
-    return config
+def _text(wanted: _Wanted, form: str) -> str:
+    point = wanted.point
+    if form in ("python", "itex-python"):
+        return python_text(point, baked=wanted.baked)
+    if form == "docker":
+        return container_text(point, measured=wanted.measured, baked=wanted.baked)
+    if form == "kubernetes":
+        return config_map_text(point, measured=wanted.measured, baked=wanted.baked)
+    compiled = point.runtime == "xla" and not wanted.other
+    return environment_text(point, measured=wanted.measured, baked=compiled)
 
 
-def _worker(
-    config: StudyConfig, device: str, runtime: str = "engine"
-) -> AbstractContextManager[WorkerClient]:
-    # A runner's interpreter has JAX; what bakes and paints is TensorFlow.
-    python = None if config.target.runtime == "xla" else config.target.python
-    return loaded_worker(model_source(config), python, device, runtime)
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_output("--output", output, text)
 
 
 def _bake(folder: RunFolder, point: Point, output: Path) -> None:
     if output.exists():
         raise InputError.one("--output", f"{output} exists; name a new path")
-    config = _config(folder, point)
-    setting = point.setting
-    candidate = Candidate(setting.data_type, point.rules, point.lists, setting.level)
-    console = make_console()
-    # XLA has other kernels than TensorFlow, so the same lists give another graph.
-    runtime = point.runtime if point.runtime in BAKED else "engine"
-    with (
-        working(console, "baking the model"),
-        _worker(config, point.device, runtime) as worker,
-    ):
-        worker.build(_KEY, candidate)
-        worker.save(_KEY, output.absolute(), "saved_model")
-    print(f"{output}: trial {point.number}, {setting.data_type}, weights folded")
-
-
-def _predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
-    """The point for another runtime: painted again with that runtime's rules, not measured."""
-    notice = f"measured with runtime {point.runtime}; for {runtime} it is predicted, not measured"
-    plain = replace(point, family=runtime, notices=(*point.notices, notice))
-    data_type = point.setting.data_type
-    if data_type == FLOAT32:
-        return plain
-    available = default_rules(runtime, point.device)
-    if data_type not in available:
-        allowed = ", ".join(available) or "none"
-        message = f"{runtime} has no {data_type} on {point.device}; it has: {allowed}"
-        raise InputError.one("--runtime", message)
-    rules = rule_set(available[data_type])
-    config = _config(folder, point)
-    console = make_console()
-    with working(console, "painting"), _worker(config, point.device) as worker:
-        graph = worker.describe([rules.identifier])[rules.identifier]
-    plan = Painter(rules, prepare(graph, rules)).plan(point.setting, served=True)
-    return replace(
-        plain,
-        setting=plan.setting,
-        rules=rules.identifier,
-        lists=plan.lists,
-        environment=to_environment(rules, plan.lists, point.setting.level),
-        effective=plan.effective,
-    )
+    bake(folder, point, output)
+    print(f"{output}: trial {point.number}, {point.setting.data_type}, weights folded")

@@ -35,13 +35,16 @@ def model_worker(options: argparse.Namespace) -> Iterator[WorkerClient]:
         InputError: the model is wrong.
         TargetError: the interpreter is, or has no TensorFlow.
     """
-    fetches = tuple(name for name in options.fetch.split(",") if name)
-    source = ModelSource(
-        str(options.model.absolute()), options.signature, fetches, options.allow_unsafe
-    )
     device = (options.default_device or "cpu").lower()
-    with loaded_worker(source, options.python, device) as worker:
+    with loaded_worker(named_model(options), options.python, device) as worker:
         yield worker
+
+
+def named_model(options: argparse.Namespace) -> ModelSource:
+    """The model that the command line names."""
+    fetches = tuple(name for name in options.fetch.split(",") if name)
+    path = str(options.model.absolute())
+    return ModelSource(path, options.signature, fetches, options.allow_unsafe)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from amp_tuner.amp.lists import is_op_type
-from amp_tuner.config.quantities import parse_duration, parse_size
-from amp_tuner.judge.goal import GOAL_HINT, parse_goal
+from amp_tuner.config.quantities import DURATION, SIZE, parse_duration, parse_size
+from amp_tuner.judge.goal import GOAL_HINT, GOAL_KINDS, PERCENT, parse_goal
 from amp_tuner.judge.metrics import FUNCTION, find_metric, metric_names
 from amp_tuner.text import did_you_mean
 
@@ -124,15 +131,42 @@ def _planned_null(value: Any) -> None:
         )
 
 
+def _only(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """For editors: a mapping of no other keys."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _looks_like(pattern: re.Pattern[str]) -> WithJsonSchema:
+    """For editors: text that the whole pattern matches."""
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
+
+
+_GOAL_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": f"^(?:{PERCENT.pattern})$"},
+        _only({"max_drop": {"type": "number"}, "kind": {"enum": list(GOAL_KINDS)}}, "max_drop"),
+        _only({"min": {"type": "number"}}, "min"),
+        _only({"max": {"type": "number"}}, "max"),
+    ]
+}
+_OP_TYPES_SCHEMA = {
+    "anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
+}
+
 DataType = Literal["bfloat16", "float16"]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
-Name = Annotated[str, AfterValidator(_name)]
-Size = Annotated[str, BeforeValidator(_parsed_by(parse_size))]
-Duration = Annotated[str, BeforeValidator(_parsed_by(parse_duration))]
-FunctionName = Annotated[str, AfterValidator(_function)]
+Name = Annotated[str, AfterValidator(_name), _looks_like(_NAME)]
+Size = Annotated[str, BeforeValidator(_parsed_by(parse_size)), _looks_like(SIZE)]
+Duration = Annotated[str, BeforeValidator(_parsed_by(parse_duration)), _looks_like(DURATION)]
+FunctionName = Annotated[str, AfterValidator(_function), _looks_like(FUNCTION)]
 MetricName = Annotated[str, AfterValidator(_metric)]
-GoalValue = Annotated[Any, PlainValidator(_goal)]
-OpTypes = Annotated[Any, PlainValidator(_op_types)]
-PlannedNull = Annotated[None, PlainValidator(_planned_null)]
+GoalValue = Annotated[Any, PlainValidator(_goal), WithJsonSchema(_GOAL_SCHEMA)]
+OpTypes = Annotated[Any, PlainValidator(_op_types), WithJsonSchema(_OP_TYPES_SCHEMA)]
+PlannedNull = Annotated[None, PlainValidator(_planned_null), WithJsonSchema({"type": "null"})]
 Positive = Annotated[float, Field(gt=0, le=1e9)]

@@ -1,7 +1,7 @@
 """The study file as frozen, strict values. One class per section; a key is an attribute.
 
 Each field says what one value may be. What several values may be together is in ``checks.py``.
-Comments beside values give the unit; the README's configuration chapter explains each key.
+The text under a field is what ``amp-tune schema`` says of its key.
 """
 
 from __future__ import annotations
@@ -37,16 +37,26 @@ PROPOSALS_PER_TRIAL = 20
 class Section(BaseModel):
     """A mapping of the study file: nothing is coerced, unknown keys are errors."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class ModelConfig(Section):
     """``model``: what is tuned."""
 
     path: FilePath
+    """A SavedModel folder, a .keras or .h5 file, or a frozen GraphDef .pb."""
     signature: Text = "serving_default"
+    """A SavedModel's signature."""
     fetches: Annotated[tuple[Text, ...], BeforeValidator(as_tuple)] = ()
+    """Of a .pb: the nodes to compute; default: all that nothing reads."""
     allow_unsafe: bool = False
+    """Load models that can run any code: Lambda layers, PyFunc, file ops."""
 
 
 def _usable_cpus() -> int:
@@ -57,45 +67,67 @@ class ThreadsConfig(Section):
     """``target.threads``: TensorFlow's two pools; all CPUs that the tuner may use, and 1."""
 
     intra_op: int = Field(default_factory=_usable_cpus, ge=1, le=4096)
+    """Threads within an op; default: all CPUs that the tuner may use."""
     inter_op: int = Field(default=1, ge=1, le=4096)
+    """Ops at the same time."""
 
 
 class TargetConfig(Section):
     """``target``: where and how the model runs."""
 
     runtime: Literal["engine", "tensorflow", "itex", "xla", "roofline"] = "engine"
+    """Who rewrites and runs: our engine, a stock pass by its variables, XLA, a device model."""
     device: Literal["cpu", "gpu", "xpu", "tpu"] = "cpu"
+    """Where the model runs."""
     data_types: Annotated[tuple[DataType, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (
         "bfloat16",
         "float16",
     )
+    """The 16-bit types to try."""
     rules: dict[str, Text] = Field(default_factory=dict)
+    """Which pass to follow, by data type; default: the runtime's own on that device."""
     profile: FilePath | None = None
+    """Of runtime roofline: the device model."""
     baseline: Literal["fp32", "tf32"] | None = None
+    """Of runtime xla on NVIDIA: what a speed-up is over."""
     python: Text | None = None
+    """The interpreter that has the runtime; default: the tuner's own."""
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig)
+    """TensorFlow's thread pools, as in production."""
 
 
 class DataConfig(Section):
     """``data``: an ``.npz`` file or a function that yields batches; ``path`` or ``function``."""
 
     path: FilePath | None = None
+    """An .npz file; never pickled."""
     function: FunctionName | None = None
+    """'module:function' that yields batches, in place of a file."""
     inputs: dict[str, Text] = Field(default_factory=dict)
+    """The signature's argument to the file's array."""
     labels: Text | None = None
+    """The array of labels, for metrics that need them."""
     batch_size: int = Field(default=1, ge=1, le=2**31)
+    """Samples of a run, as in production."""
     holdout: float = Field(default=0.5, ge=0, lt=1)
+    """The share of the samples that only the final figures see."""
 
 
 class AccuracyConfig(Section):
     """``accuracy``: what a setting must keep."""
 
     metric: MetricName = "agreement"
+    """A metric's name, top<k>, or 'module:function'."""
     goal: GoalValue = "99%"
+    """'99%' of FP32, {max_drop: 0.01, kind: relative|absolute}, {min: x} or {max: x}."""
     direction: Literal["maximize", "minimize"] | None = None
+    """Of a metric of your own: which way is better."""
     output: Text | None = None
+    """The signature's output that is scored, where there are several."""
     threshold: float | None = None
+    """Of a single probability: yes from here on."""
     also: Annotated[tuple[MetricName, ...], BeforeValidator(as_tuple)] = ()
+    """Metrics that are reported beside it."""
 
     @property
     def parsed_goal(self) -> Goal:
@@ -107,15 +139,21 @@ class SearchConfig(Section):
     """``search``: how settings are proposed, and for how long."""
 
     trials: int = Field(default=200, ge=1, le=10**7)
+    """Measured settings in all."""
     time_budget: Duration | None = None
+    """Wall-clock time of all runs together, such as 8h or 90m."""
     sampler: Literal["tpe", "nsga2", "gp", "random", "amp"] = "tpe"
+    """Who proposes settings."""
     seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of everything that is drawn."""
     op_types: OpTypes = "auto"
+    """The op types that are moved; auto: all of the graph whose list matters."""
     lists: Annotated[
         tuple[Literal["allow", "infer", "clear", "deny", "none"], ...],
         BeforeValidator(as_tuple),
         Field(min_length=1),
     ] = ("allow", "infer", "clear", "deny")
+    """The lists that op types are moved to."""
 
     @property
     def time_budget_s(self) -> float | None:
@@ -127,23 +165,31 @@ class MeasureConfig(Section):
     """``measure``: when a timing is precise enough."""
 
     ci_half_width: float = Field(default=0.005, gt=0, lt=1)
+    """Timing stops when the speed-up is known to this share."""
     max_seconds: Positive = 20.0
     min_block_ms: Positive = 5.0
+    """A block of runs lasts at least this long, in milliseconds."""
     percentiles: Annotated[
         tuple[Annotated[float, Field(gt=0, lt=100)], ...],
         BeforeValidator(as_tuple),
         Field(min_length=1),
     ] = (50, 90, 99)
+    """Of the latencies that are reported."""
     timing_batches: int = Field(default=16, ge=1, le=10**6)
+    """Distinct batches that timing cycles through."""
 
 
 class LimitsConfig(Section):
     """``limits``: past these a trial, or the study, is stopped."""
 
     trial_seconds: Positive = 300.0
+    """A trial that takes longer fails, in seconds."""
     worker_memory: Size = "8GiB"
+    """A worker that takes more is ended."""
     disk: Size = "5GiB"
+    """What the output folder may take."""
     max_proposals: int | None = Field(default=None, ge=1, le=10**9)
+    """Proposals, measured or not; default: 20 for each trial."""
 
     @property
     def worker_memory_bytes(self) -> int:
@@ -160,6 +206,7 @@ class StudyFile(Section):
     """A study file's keys."""
 
     name: Name
+    """The study's name: letters, digits, '.', '_' and '-'."""
     model: ModelConfig
     target: TargetConfig = Field(default_factory=TargetConfig)
     data: DataConfig
@@ -168,7 +215,9 @@ class StudyFile(Section):
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     storage: PlannedNull = None
+    """Where trials are stored; null: in the output folder."""
     output: FilePath | None = None
+    """The output folder; default: runs/NAME beside the study file."""
 
 
 class StudyConfig(StudyFile):

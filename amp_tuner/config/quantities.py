@@ -19,8 +19,8 @@ _UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 SIZE_HINT = f"a number and a unit ({', '.join(_UNIT_BYTES)}), such as 8GiB"
 DURATION_HINT = "numbers with units d, h, m, s, largest first, such as 8h, 90s or 1h30m"
 
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)", re.ASCII)
-_DURATION = re.compile(
+SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)", re.ASCII)
+DURATION = re.compile(
     r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)s)?",
     re.ASCII,
 )
@@ -32,7 +32,7 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: not a size, or zero; the message says what is allowed.
     """
-    match = _SIZE.fullmatch(text)
+    match = SIZE.fullmatch(text)
     if match is None or match[2] not in _UNIT_BYTES:
         raise ValueError(SIZE_HINT)
     size_bytes = int(float(match[1]) * _UNIT_BYTES[match[2]])
@@ -47,7 +47,7 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: not a duration, or zero; the message says what is allowed.
     """
-    match = _DURATION.fullmatch(text)
+    match = DURATION.fullmatch(text)
     if match is None or not text:
         raise ValueError(DURATION_HINT)
     seconds = sum(

@@ -15,8 +15,8 @@ GOAL_HINT = (
     "'99%' or '99.9%' (of FP32's score), {max_drop: 0.01, kind: relative}, "
     "{max_drop: 0.01, kind: absolute}, {min: x} or {max: x}"
 )
-_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%", re.ASCII)
-_KINDS = ("relative", "absolute")
+PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%", re.ASCII)
+GOAL_KINDS = ("relative", "absolute")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def parse_goal(written: Any) -> Goal:
         ValueError: not a goal; the message says what is wrong.
     """
     if isinstance(written, str):
-        match = _PERCENT.fullmatch(written)
+        match = PERCENT.fullmatch(written)
         if match is None or not 0 < float(match[1]) <= 100:
             raise ValueError("a share must be above 0% and at most 100%")
         # Decimal places of the percentage: 1 - 99.9 / 100 is 0.0010000000000000009.
@@ -95,7 +95,7 @@ def parse_goal(written: Any) -> Goal:
     if "max_drop" not in keys or keys - {"max_drop", "kind"}:
         raise ValueError(f"keys {', '.join(map(str, written)) or '(none)'}")
     kind = written.get("kind", "relative")
-    if kind not in _KINDS:
+    if kind not in GOAL_KINDS:
         raise ValueError(f"kind {kind!r} is neither relative nor absolute")
     limit = _number(written["max_drop"], "max_drop")
     if limit < 0 or (kind == "relative" and limit >= 1):

@@ -78,7 +78,7 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
         return
     measured = answer.best.runtime == answer.best.family
     compiled = answer.best.runtime == "xla"
-    write_text(environment, environment_text(answer.best, measured=measured, compiled=compiled))
+    write_text(environment, environment_text(answer.best, measured=measured, baked=compiled))
     write_text(snippet, python_text(answer.best, baked=answer.best.runtime in BAKED))
 
 

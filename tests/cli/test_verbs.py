@@ -229,7 +229,9 @@ def test_a_study_of_the_stock_pass_exports_what_was_measured(
     assert number >= 0
 
 
-@pytest.mark.parametrize("verb", ["run", "check", "inspect", "rewrite", "export", "compare"])
+@pytest.mark.parametrize(
+    "verb", ["run", "init", "check", "inspect", "rewrite", "export", "compare"]
+)
 def test_the_help_of_every_verb_names_its_options(
     verb: str, capsys: pytest.CaptureFixture[str], amp_tune: Command
 ) -> None:

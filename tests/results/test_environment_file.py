@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from amp_tuner.amp.environment import family_variables, from_environment
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.records import Point, Setting
-from amp_tuner.results.environment_file import PREDICTED, environment_text
+from amp_tuner.results.environment_file import environment_text
+from amp_tuner.results.variables import PREDICTED
 from tests.results.examples import HOSTILE, point
 
 SHELLS = [name for name in ("sh", "bash", "dash") if shutil.which(name)]
@@ -160,7 +161,7 @@ def test_a_value_that_no_variable_can_hold_is_refused() -> None:
 
 def test_around_a_baked_model_that_xla_compiles_there_are_its_flags_and_no_lists() -> None:
     measured = replace(POINTS["BF16"], runtime="xla", setting=Setting("bfloat16", tf32=True))
-    text = environment_text(measured, measured=False, compiled=True)
+    text = environment_text(measured, measured=False, baked=True)
     assert PREDICTED not in text
     assert [line for line in text.splitlines() if line.startswith("export")] == [
         "export XLA_FLAGS=--xla_allow_excess_precision=false"
