@@ -167,6 +167,7 @@ class MeasureConfig(Section):
     ci_half_width: float = Field(default=0.005, gt=0, lt=1)
     """Timing stops when the speed-up is known to this share."""
     max_seconds: Positive = 20.0
+    """Or after this long, in seconds."""
     min_block_ms: Positive = 5.0
     """A block of runs lasts at least this long, in milliseconds."""
     percentiles: Annotated[
