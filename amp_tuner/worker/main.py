@@ -118,6 +118,11 @@ def lower(worker: Worker, request: Answer) -> Answer:
     return worker.host.lower(candidate, tf32=request["tf32"], stablehlo=request["stablehlo"])
 
 
+def traced_run(worker: Worker, _: Answer) -> Answer:
+    """The FP32 model's shapes, from a run."""
+    return worker.host.traced_run()
+
+
 def outputs(worker: Worker, request: Answer) -> Answer:
     """Outputs of samples, into a file."""
     seconds = worker.host.outputs(
@@ -163,6 +168,7 @@ ACTIONS: Mapping[str, Callable[[Worker, Answer], Answer]] = {
     "describe": describe,
     "build": build,
     "lower": lower,
+    "traced_run": traced_run,
     "outputs": outputs,
     "block": block,
     "drop": drop,

@@ -34,6 +34,7 @@ ACTIONS = (
     "describe",
     "build",
     "lower",
+    "traced_run",
     "outputs",
     "block",
     "drop",
