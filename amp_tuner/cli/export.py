@@ -106,7 +106,8 @@ def _bake(folder: RunFolder, point: Point, output: Path) -> None:
 
 def _predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
     """The point for another runtime: painted again with that runtime's rules, not measured."""
-    notice = f"measured with runtime {point.runtime}; for {runtime} it is predicted, not measured"
+    how = "measured" if point.modelled_for is None else "modelled"
+    notice = f"{how} with runtime {point.runtime}; for {runtime} it is predicted, not measured"
     plain = replace(point, family=runtime, notices=(*point.notices, notice))
     data_type = point.setting.data_type
     if data_type == FLOAT32:

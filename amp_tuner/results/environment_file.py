@@ -10,6 +10,7 @@ from amp_tuner.results.activation import Activation, activation, baked_activatio
 from amp_tuner.results.certificate import certificate
 
 PREDICTED = "predicted, not measured; weights are not folded this way; check with amp-tune verify"
+MODELLED = "modelled for {}, not measured: no device has shown this speed-up"
 _AROUND_THE_BAKED = [
     "These variables do not rewrite the model. They are for the process that serves the baked one",
     "(amp-tune export --format savedmodel) under tf.function(jit_compile=True), as best.py does.",
@@ -25,6 +26,7 @@ def environment_text(point: Point, *, measured: bool, compiled: bool = False) ->
         point: what to run; its family's variables are written.
         measured: whether the family's own pass was what was measured. For runtime ``engine``,
             and for a family other than the measured one, it was not, and the first line says so.
+            A modelled point's first line says that.
         compiled: write the switches around the baked model instead, which XLA compiles: that is
             what runtime ``xla`` measures.
 
@@ -40,6 +42,8 @@ def environment_text(point: Point, *, measured: bool, compiled: bool = False) ->
         raise ValueError("a variable's value holds a zero byte, which no environment can")
     told = measured or compiled or point.setting.data_type == FLOAT32
     predicted = [] if told else [PREDICTED]
+    if point.modelled_for is not None:
+        predicted = [MODELLED.format(point.modelled_for)]
     what_else = _AROUND_THE_BAKED if compiled else _what_else(point, how)
     comments = [*predicted, *certificate(point), *what_else]
     lines = [

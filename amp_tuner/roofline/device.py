@@ -113,12 +113,12 @@ def parse_profile(raw: Any, where: str) -> DeviceProfile:
         problems = list(_contradictions(raw))
     if problems:
         raise InputError(Problem(f"{where}: {place}", message) for place, message in problems)
-    figures = {name: float(raw[name]["value"]) for name in _FIGURES}
+    texts = {name: raw.get(name, "") for name in (*_TEXTS, "notes")}
+    figures: dict[str, Any] = {name: float(raw[name]["value"]) for name in _FIGURES}
     return DeviceProfile(
-        **{name: str(raw.get(name, "")) for name in (*_TEXTS, "notes")},
         rates={kind: _values(rates) for kind, rates in raw["rates"].items()},
         matrix_efficiency=_values(raw["matrix_efficiency"]),
-        **figures,
+        **{**texts, **figures},
     )
 
 

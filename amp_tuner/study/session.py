@@ -70,9 +70,12 @@ class Session:
 
     def identity(self) -> dict[str, Any]:
         """What must not change when the study is resumed."""
+        digests = {"model": self.model_digest, "data": self.data.digest}
+        if self.config.target.profile is not None:
+            digests["profile"] = digest(self.config.target.profile)
         return {
             **self.config.identity(),
-            "digests": {"model": self.model_digest, "data": self.data.digest},
+            "digests": digests,
             "op_types": list(self.space.op_types),
         }
 
