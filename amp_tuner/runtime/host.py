@@ -18,6 +18,7 @@ from amp_tuner.errors import InputError, TargetError
 from amp_tuner.runtime.batches import Batches, Feed, write_arrays
 from amp_tuner.runtime.engine_runtime import EngineRuntime
 from amp_tuner.runtime.itex_runtime import ItexRuntime, itex_version
+from amp_tuner.runtime.micro_benchmarks import micro_benchmarks
 from amp_tuner.runtime.pass_dumps import describe_dump
 from amp_tuner.runtime.roofline_runtime import RooflineRuntime
 from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
@@ -72,6 +73,11 @@ class ModelHost:
             "devices": sorted({device.device_type for device in tf.config.list_physical_devices()}),
             "cuda_build": tf.test.is_built_with_cuda(),
         }
+
+    @staticmethod
+    def micro_benchmarks(threads: Threads, seconds: float) -> dict[str, Any]:
+        """Rates and overheads of this CPU; see the function of that name."""
+        return micro_benchmarks(threads, seconds)
 
     @staticmethod
     def read_log(

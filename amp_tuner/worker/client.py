@@ -119,6 +119,18 @@ class WorkerClient:
         """One FP32 run on the first timing batch, of a model loaded for runtime ``roofline``."""
         return self._conversation.ask("traced_run", TracedRun.from_json)
 
+    def micro_benchmarks(self, seconds: float) -> dict[str, Any]:
+        """Rates, bandwidths and overheads of the CPU; no model is needed.
+
+        Args:
+            seconds: that each of some forty benchmarks takes, about.
+
+        Returns:
+            See ``amp_tuner.runtime.micro_benchmarks``.
+        """
+        arguments = {"threads": asdict(self.threads), "seconds": seconds}
+        return self._conversation.ask("micro_benchmarks", dict, **arguments)
+
     def outputs(
         self, key: str, start: int, stop: int, path: Path, names: Sequence[str]
     ) -> dict[str, Any]:

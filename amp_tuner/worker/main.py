@@ -123,6 +123,11 @@ def traced_run(worker: Worker, _: Answer) -> Answer:
     return worker.host.traced_run()
 
 
+def micro_benchmarks(worker: Worker, request: Answer) -> Answer:
+    """What a device model needs to know of this machine."""
+    return worker.host.micro_benchmarks(Threads(**request["threads"]), request["seconds"])
+
+
 def outputs(worker: Worker, request: Answer) -> Answer:
     """Outputs of samples, into a file."""
     seconds = worker.host.outputs(
@@ -169,6 +174,7 @@ ACTIONS: Mapping[str, Callable[[Worker, Answer], Answer]] = {
     "build": build,
     "lower": lower,
     "traced_run": traced_run,
+    "micro_benchmarks": micro_benchmarks,
     "outputs": outputs,
     "block": block,
     "drop": drop,

@@ -35,6 +35,7 @@ ACTIONS = (
     "build",
     "lower",
     "traced_run",
+    "micro_benchmarks",
     "outputs",
     "block",
     "drop",

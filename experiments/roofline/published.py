@@ -56,7 +56,7 @@ class FusedNorm(tf.keras.layers.Layer):
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
 
-    def call(self, x: tf.Tensor, mask: object = None) -> tf.Tensor:
+    def call(self, x: tf.Tensor, mask: object = None) -> tf.Tensor:  # noqa: ARG002
         """Normalises with a mean of 0 and a variance of 1, as before any training."""
         ones = np.ones(x.shape[-1], np.float32)
         normed, *_ = tf.compat.v1.nn.fused_batch_norm(
