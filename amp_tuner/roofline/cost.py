@@ -6,6 +6,8 @@ where a host dispatches them to a device, a run takes as long as the slower of t
 
     run + max(sum over kernels of (launch + max(arithmetic, traffic)), kernels * dispatch)
 
+Casts of constants wait for no other kernel, so the host's threads dispatch them beside the rest.
+
 - *Arithmetic*: see ``rates.py``.
 - *Traffic*: every tensor that a kernel reads or writes, in the type that it has there. A tensor
   that is no larger than half of the cache comes from the cache. Weights do if all of them fit.
@@ -44,6 +46,7 @@ class Price(NamedTuple):
         casts: how many of them are Casts.
         arithmetic_s, traffic_s: of the kernels that are bound by each; without Casts.
         casts_s: of Casts, launches included.
+        layout_s: of changing layouts for convolutions.
         dispatch_s: of the host; what exceeds the device's time is waited for.
     """
 
@@ -53,6 +56,7 @@ class Price(NamedTuple):
     arithmetic_s: float
     traffic_s: float
     casts_s: float
+    layout_s: float
     dispatch_s: float
 
 
@@ -134,17 +138,20 @@ class CostModel:
         cast_runs = tables.cast_runs * (cast_ports & ~absorbed)
         casts = float(cast_runs.sum())
         casts_s = float((cast_runs * (tables.casts.chosen(half_port) + launch_s)).sum())
-        device_s = launch_s * kernels + float(np.maximum(arithmetic_s, traffic_s).sum()) + casts_s
-        dispatch_s = self._profile.dispatch_s * (kernels + casts)
+        layout_s = float(tables.layout.chosen(is_half).sum())
+        kernels_s = launch_s * kernels + float(np.maximum(arithmetic_s, traffic_s).sum())
+        waiting = kernels + float(cast_runs[~tables.constant_port].sum())
+        dispatch_s = self._profile.dispatch_s * waiting
         computes = arithmetic_s >= traffic_s
         return Price(
             # A graph of nothing but renamed tensors is run all the same.
-            self._profile.run_s + max(device_s, dispatch_s, launch_s),
+            self._profile.run_s + max(kernels_s + casts_s + layout_s, dispatch_s, launch_s),
             kernels + casts,
             casts,
             float(arithmetic_s[computes].sum()),
             float(traffic_s[~computes].sum()),
             casts_s,
+            layout_s,
             dispatch_s,
         )
 

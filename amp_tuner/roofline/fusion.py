@@ -8,7 +8,9 @@ Sources: TensorFlow's ``grappler/optimizers/remapper.cc`` (contraction with bias
 activation on CPUs with oneDNN; on CUDA convolution with bias and Relu for spatial filters in
 float32 alone, and ``_FusedBatchNormEx``) and ``constant_folding.cc`` (a multiplication by a
 constant is pushed into a convolution's weights); Intel Extension for TensorFlow's ``remapper.cc``
-(as on CPUs, and a Cast to float32 behind a product: ``_ITEXFusedAccMatMul``).
+(as on CPUs, and a Cast to float32 behind a product: ``_ITEXFusedAccMatMul``). TensorFlow 1 runs
+convolutions on CUDA as NCHW, tensor cores work on NHWC: NVIDIA's Convolutional Layers User's Guide
+of its time names XLA as the one way to NHWC there; later versions choose the layout by data type.
 """
 
 from __future__ import annotations
@@ -68,32 +70,35 @@ class Style:
     Attributes:
         patterns: kinds of chains.
         casts_behind: op types whose kernel writes float32 itself where a Cast would follow.
+        transposes: convolutions on matrix units bring their input to another layout and their
+            output back: the graph's layout is not the units'.
     """
 
     patterns: tuple[Pattern, ...]
     casts_behind: frozenset[str] = frozenset()
+    transposes: bool = False
 
 
 _ON_CPUS = (
     Pattern(CONTRACTION, (SCALE, BIAS, SUM, ACTIVATION)),
     Pattern(CONTRACTION, (NORM, SUM, ACTIVATION)),
 )
+_ON_CUDA = (
+    Pattern(CONTRACTION, (SCALE,)),
+    Pattern(
+        CONTRACTION,
+        (SCALE, BIAS, ACTIVATION),
+        closes=frozenset((ACTIVATION,)),
+        data_types=frozenset(("float32",)),
+        needs=frozenset((BIAS,)),
+        spatial=True,
+    ),
+    Pattern(NORM, (SUM, ACTIVATION), closes=frozenset((ACTIVATION,))),
+)
 STYLES: Mapping[str, Style] = {
     "tensorflow-cpu": Style(_ON_CPUS),
-    "tensorflow-cuda": Style(
-        (
-            Pattern(CONTRACTION, (SCALE,)),
-            Pattern(
-                CONTRACTION,
-                (SCALE, BIAS, ACTIVATION),
-                closes=frozenset((ACTIVATION,)),
-                data_types=frozenset(("float32",)),
-                needs=frozenset((BIAS,)),
-                spatial=True,
-            ),
-            Pattern(NORM, (SUM, ACTIVATION), closes=frozenset((ACTIVATION,))),
-        )
-    ),
+    "tensorflow-cuda": Style(_ON_CUDA),
+    "tensorflow-1-cuda": Style(_ON_CUDA, transposes=True),
     "itex-gpu": Style(_ON_CPUS, casts_behind=MATMULS),
 }
 

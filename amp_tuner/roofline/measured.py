@@ -69,7 +69,7 @@ def _bandwidths(streams: Sequence[Sequence[float]]) -> tuple[float, float, float
     A tensor is fast if its rate is nearer to the fastest one's than to the largest one's (by
     ratio); tensors up to half of the cache are taken to come from it.
     """
-    largest, memory = max(streams)
+    largest, memory = max(streams, key=lambda stream: stream[0])
     fastest = max(rate for _, rate in streams)
     border = math.sqrt(fastest * memory)
     fast = [size for size, rate in streams if rate >= border]

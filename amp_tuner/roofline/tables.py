@@ -9,6 +9,7 @@ import numpy as np
 
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.rewrite.run_counts import constant_nodes
+from amp_tuner.roofline.fusion import STYLES
 from amp_tuner.roofline.rates import arithmetic_s, fits_cache, traffic_s
 from amp_tuner.roofline.work import FREE, OPAQUE_OPS, SLICES, Kind, Work, elements, work_of
 
@@ -59,6 +60,7 @@ class Tables:
         runs: of each node; float64, shape (nodes,).
         kernels: the same, 0 where nothing is launched.
         compute: arithmetic of each node; shape (nodes,).
+        layout: what a convolution takes for changing its tensors' layout; shape (nodes,).
         vertex_node: the node of each vertex; int64, shape (vertices,).
         reads: of each edge, by the type that is read; shape (edges,).
         edge_node: who reads; int64, shape (edges,).
@@ -67,6 +69,7 @@ class Tables:
         writes: of each port, by the type that is written; shape (ports,).
         port_node, port_vertex: whose port it is; int64, shape (ports,).
         casts: a Cast behind each port, by the port's own type; shape (ports,).
+        constant_port: whether it follows from constants; bool, shape (ports,).
         cast_runs: how often such a Cast runs; 0 where it is folded.
     """
 
@@ -75,6 +78,7 @@ class Tables:
     runs: Floats
     kernels: Floats
     compute: Pair
+    layout: Pair
     vertex_node: Ints
     reads: Pair
     edge_node: Ints
@@ -84,6 +88,7 @@ class Tables:
     port_node: Ints
     port_vertex: Ints
     casts: Pair
+    constant_port: Bools
     cast_runs: Floats
 
     @classmethod
@@ -122,6 +127,7 @@ class Tables:
                     for name in (FLOAT32, data_type)
                 )
             ),
+            layout=tensors.layouts(work, data_type, runs),
             vertex_node=vertex_node,
             reads=tensors.reads(edge_node, port_of_edge, runs * ~free),
             edge_node=edge_node,
@@ -131,6 +137,7 @@ class Tables:
             port_node=port_node,
             port_vertex=port_vertex,
             casts=tensors.casts(data_type),
+            constant_port=is_constant,
             cast_runs=cast_runs,
         )
 
@@ -149,6 +156,13 @@ class _Tensors:
         self._graph = graph
         self._run = run
         self._profile = profile
+        self._first_input = {
+            graph.vertices[edge.target].node: elements(
+                run.nodes[graph.vertices[edge.source].node].shape(edge.source_port)
+            )
+            for edge in graph.edges
+            if edge.target_port == 0
+        }
         edges = [graph.edges[edge] for edge in first_edges]
         vertices = [graph.vertices[edge.source] for edge in edges]
         self._elements = [
@@ -198,6 +212,26 @@ class _Tensors:
             np.array([cast_s(port, data_type) for port in ports], dtype=np.float64),
             np.array([cast_s(port, FLOAT32) for port in ports], dtype=np.float64),
         )
+
+    def layouts(self, work: Sequence[Work], data_type: str, runs: Floats) -> Pair:
+        """Two more kernels a convolution on matrix units, where the runtime needs them."""
+        rates, profile = self._profile.rates, self._profile
+        found = []
+        for name, width in ((FLOAT32, _FULL_BYTES), (data_type, _HALF_BYTES)):
+            seconds = np.zeros(len(work))
+            if STYLES[profile.fusion].transposes and rates["matrix"][name] > rates["vector"][name]:
+                for node, one in enumerate(work):
+                    if one.kind is Kind.CONVOLUTION:
+                        moved = 2 * width * self._picture_elements(node)
+                        cached = fits_cache(profile, moved / 4)
+                        seconds[node] = traffic_s(profile, moved, cached=cached)
+                        seconds[node] += 2 * profile.launch_s
+            found.append(runs * seconds)
+        return Pair(*found)
+
+    def _picture_elements(self, node: int) -> int:
+        """Of a convolution's first input and its output."""
+        return self._first_input.get(node, 0) + elements(self._run.nodes[node].shape(0))
 
     @staticmethod
     def _pair(of_width: Callable[[int], Floats]) -> Pair:
