@@ -162,7 +162,7 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
     for title in (f"{modelled}latency, ms", f"{modelled}samples/s") if times else ():
         table.add_column(title, justify="right")
     if devices:
-        table.caption = f"modelled for {', '.join(map(str, devices))}, not measured"
+        table.caption = Text(one_line(f"modelled for {', '.join(map(str, devices))}, not measured"))
         table.caption_justify = "left"
     table.add_column("goal")
     for row in rows:

@@ -8,6 +8,7 @@ import shlex
 from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.activation import Activation, activation, baked_activation
 from amp_tuner.results.certificate import certificate
+from amp_tuner.text import one_line
 
 PREDICTED = "predicted, not measured; weights are not folded this way; check with amp-tune verify"
 MODELLED = "modelled for {}, not measured: no device has shown this speed-up"
@@ -43,7 +44,7 @@ def environment_text(point: Point, *, measured: bool, compiled: bool = False) ->
     told = measured or compiled or point.setting.data_type == FLOAT32
     predicted = [] if told else [PREDICTED]
     if point.modelled_for is not None:
-        predicted = [MODELLED.format(point.modelled_for)]
+        predicted = [one_line(MODELLED.format(point.modelled_for))]
     what_else = _AROUND_THE_BAKED if compiled else _what_else(point, how)
     comments = [*predicted, *certificate(point), *what_else]
     lines = [

@@ -143,10 +143,14 @@ def _problems(raw: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
 def _texts(raw: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     for name, choices in _TEXTS.items():
         found = raw.get(name)
-        if not isinstance(found, str) or not found or (choices and found not in choices):
-            yield name, f"found {shown(found)}; allowed: {_listed(choices or ('a text',))}"
+        if not _is_word(found) or (choices and found not in choices):
+            yield name, f"found {shown(found)}; allowed: {_listed(choices or ('a line of text',))}"
     if not isinstance(raw.get("notes", ""), str):
         yield "notes", f"found {shown(raw['notes'])}; allowed: a text"
+
+
+def _is_word(found: Any) -> bool:
+    return isinstance(found, str) and bool(found.strip()) and found.isprintable()
 
 
 def _rates(rates: Any) -> Iterator[tuple[str, str]]:

@@ -7,11 +7,11 @@ and a loop's nodes are counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Optional
 
 import tensorflow as tf
-from tensorflow.core.framework import node_def_pb2, step_stats_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2, step_stats_pb2
 from tensorflow.core.protobuf import config_pb2
 
 from amp_tuner.graph.traced_run import Shape, TracedNode, TracedRun
@@ -19,6 +19,9 @@ from amp_tuner.runtime.batches import Feed
 from amp_tuner.runtime.loader import open_served
 from amp_tuner.runtime.loader_model import ServedModel
 
+#: What oneDNN's pass makes one node of with what reads it.
+_MERGED = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "Pad", "Transpose")
+_READER = "/amp_tuner_traced"
 _Found = dict[str, tuple[int, list[Optional[Shape]]]]
 
 
@@ -32,18 +35,12 @@ def traced_run(model: ServedModel, feed: Feed, config: config_pb2.ConfigProto) -
     """
     assert model.graph_def is not None
     _switch_off_optimisation(config)
-    session = open_served(model, config)
+    session = open_served(replace(model, graph_def=_kept_apart(model.graph_def)), config)
     try:
         feeds = {model.feeds[info.name]: value for info, value in zip(model.inputs, feed)}
         found = _run(session, list(model.fetches.values()), feeds)
         for tensor, value in feeds.items():
             found[tensor.split(":")[0]] = (1, [tuple(value.shape)])
-        # oneDNN's own pass makes one node of two; it leaves nodes alone that are read twice.
-        merged = _missing(session.graph, model.graph_def.node, found)
-        if merged:
-            with session.graph.as_default():
-                shapes = [tf.shape(operation.outputs[0]) for operation in merged]
-            found = {**found, **_run(session, [*model.fetches.values(), *shapes], feeds)}
     finally:
         session.close()
     return TracedRun(
@@ -53,6 +50,23 @@ def traced_run(model: ServedModel, feed: Feed, config: config_pb2.ConfigProto) -
             for node in model.graph_def.node
         ),
     )
+
+
+def _kept_apart(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    """A copy in which oneDNN's own pass, which cannot be switched off, makes no node of two.
+
+    It leaves nodes alone that are read twice: each gets one more reader, which the others wait for.
+    """
+    copied = graph_pb2.GraphDef()
+    copied.CopyFrom(graph_def)
+    merged = {node.name: node for node in copied.node if node.op in _MERGED}
+    for node in list(copied.node):
+        read = {name.split(":")[0] for name in node.input} & merged.keys()
+        node.input.extend(f"^{name}{_READER}" for name in sorted(read))
+    for name, node in merged.items():
+        reader = copied.node.add(name=name + _READER, op="Shape", input=[name], device=node.device)
+        reader.attr["T"].CopyFrom(node.attr["T"])
+    return copied
 
 
 def _switch_off_optimisation(config: config_pb2.ConfigProto) -> None:
@@ -70,7 +84,9 @@ def _run(session: tf.compat.v1.Session, fetches: list[Any], feeds: dict[str, Any
     for device in metadata.step_stats.dev_stats:
         for stats in device.node_stats:
             runs, shapes = found.get(stats.node_name, (0, []))
-            found[stats.node_name] = (runs + 1, _larger(shapes, _shapes(stats)))
+            # What a branch leaves out is traced as well, but it gives nothing.
+            ran = bool(stats.output)
+            found[stats.node_name] = (runs + ran, _larger(shapes, _shapes(stats)))
     return found
 
 
@@ -94,16 +110,6 @@ def _larger(before: list[Optional[Shape]], now: list[Optional[Shape]]) -> list[O
         )
         for port in ports
     ]
-
-
-def _missing(
-    graph: tf.Graph, nodes: Collection[node_def_pb2.NodeDef], found: _Found
-) -> list[tf.Operation]:
-    """Operations that were not traced though something that reads them was."""
-    read = {name.split(":")[0] for node in nodes if node.name in found for name in node.input}
-    names = [node.name for node in nodes if node.name in read and node.name not in found]
-    operations = (graph.get_operation_by_name(name) for name in names)
-    return [operation for operation in operations if operation.outputs]
 
 
 def _of(found: _Found, name: str) -> tuple[int, tuple[Optional[Shape], ...]]:

@@ -81,6 +81,7 @@ def test_every_problem_of_a_profile_is_told_at_once() -> None:
     [
         (lambda raw: raw["cache_bytes_per_s"].update(value=1.0), "cache_bytes_per_s: is below"),
         (lambda raw: raw["winograd"].update(value=0.5), "winograd: is below 1"),
+        (lambda raw: raw.update(name="T4\n"), r"name: found 'T4.n'; allowed: a line of text"),
         (lambda raw: raw["rates"]["vector"].pop("float16"), "rates.vector: has float32; allowed"),
     ],
 )
