@@ -15,8 +15,8 @@ from amp_tuner.amp.lists import AmpLists
 FLOAT32 = "float32"
 #: Levels that a pass accepts besides its lists.
 LEVELS = ("default", "treat_infer_as_deny", "tensor_cores_only", "unsafe_force_all")
-#: Runtimes that measure our own rewrite: what is deployed is the baked model.
-BAKED = ("engine", "xla")
+#: Runtimes that apply our own rewrite: what is deployed is the baked model.
+BAKED = ("engine", "xla", "roofline")
 #: How a trial can end; each is counted apart.
 MEASURED, CACHED, REFUSED, QUARANTINED, FAILED = OUTCOMES = (
     "measured",
@@ -98,7 +98,7 @@ class Timing:
     Attributes:
         speedup: median ratio of baseline to candidate block times (each the median of its runs),
             bootstrap interval.
-        stop_reason: ``narrow``, ``dominated`` or ``time``.
+        stop_reason: ``narrow``, ``dominated`` or ``time``; ``modelled`` where no clock ran.
         blocks: every block, warm-ups included, in the order in which they ran.
         latency_ms: per side, percentile label (``p50``) to milliseconds; only percentiles that
             the number of runs supports.
@@ -108,6 +108,7 @@ class Timing:
         notices: what a reader must know (drifting baseline, too noisy for 1 %).
         inputs: the distinct ``batches`` that both sides cycle through, and their ``bytes``: few
             bytes stay in a cache, which flatters the faster side.
+        modelled_for: the device whose model gave all figures; None where they were measured.
     """
 
     speedup: Interval
@@ -119,6 +120,7 @@ class Timing:
     drift: float
     notices: tuple[str, ...] = ()
     inputs: Mapping[str, int] = field(default_factory=dict)
+    modelled_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -347,6 +349,8 @@ class Point:
         software, hardware: facts, flat.
         notices: what a reader must know.
         minimised_from: the setting that it stands for; None where that is itself.
+        modelled_for: the device whose model gave speed-up, latency and throughput; None where they
+            were measured.
     """
 
     study: str
@@ -376,3 +380,4 @@ class Point:
     runs: Mapping[str, int] = field(default_factory=dict)
     throughput: Mapping[str, float] = field(default_factory=dict)
     stop_reason: str | None = None
+    modelled_for: str | None = None

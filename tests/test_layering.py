@@ -16,7 +16,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 #: What runs in the worker: standard library, NumPy and (under runtime/) TensorFlow, Python 3.9.
 WORKER_FILES = ("errors.py", "files.py", "records.py", "text.py", "tf.py", "__init__.py")
 WORKER_FOLDERS = ("amp", "graph", "rewrite", "runtime")
-WORKER_MODULES = ("worker/__init__.py", "worker/protocol.py", "worker/main.py")
+WORKER_MODULES = (
+    *("worker/__init__.py", "worker/protocol.py", "worker/main.py"),
+    *("roofline/__init__.py", "roofline/work.py"),
+)
 TENSORFLOW = ("tensorflow", "keras", "tf_keras", "h5py", "google")
 
 

@@ -19,7 +19,11 @@ VERBS = {
     "compare": "compare",
     "verify": "verify",
     "schema": "schema",
+    "profile-device": "profile_device",
 }
+
+#: Of one micro-benchmark.
+_LONGEST_S = 60.0
 
 _RUN_EPILOG = """\
 The output folder then holds: pareto/*.yaml (the front), best.env and best.py (the best setting,
@@ -90,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(verbs)
     _add_verify(verbs)
     _add_schema(verbs)
+    _add_profile_device(verbs)
     return parser
 
 
@@ -325,6 +330,40 @@ def _add_schema(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="where to (default: standard output)"
     )
+
+
+def _add_profile_device(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "profile-device",
+        "a device profile of this CPU, for runtime roofline",
+        "Measures rates, bandwidths and overheads of the CPU at hand with single ops, and writes\n"
+        "them as a device profile (target.profile). Nothing else should run meanwhile.",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to (default: standard output)"
+    )
+    parser.add_argument("--python", metavar="PATH", help="the interpreter that has TensorFlow")
+    parser.add_argument(
+        "--threads", type=_threads, metavar="INTRA,INTER", help="thread pools (default: all, 1)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=0.5,
+        metavar="S",
+        help="of each of some forty benchmarks (default: 0.5)",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_LONGEST_S:g}")
+    return seconds
 
 
 def _threads(text: str) -> dict[str, int]:

@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
         batch_size, compared = _compared(at_size, given, console)
         columns[relative_title(batch_size)] = relative_figures(compared, batch_size)
     if len(columns) > 1:
-        console.print(relative_table(columns))
+        modelled = config.target.profile is not None
+        console.print(relative_table(columns, modelled=modelled))
     return 0
 
 

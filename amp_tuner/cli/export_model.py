@@ -66,7 +66,8 @@ def predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
         InputError: the model changed, or that runtime does not have the point's data type.
         TargetError: no TensorFlow that can load it.
     """
-    notice = f"measured with runtime {point.runtime}; for {runtime} it is predicted, not measured"
+    how = "measured" if point.modelled_for is None else "modelled"
+    notice = f"{how} with runtime {point.runtime}; for {runtime} it is predicted, not measured"
     plain = replace(point, family=runtime, notices=(*point.notices, notice))
     data_type = point.setting.data_type
     if data_type == FLOAT32:

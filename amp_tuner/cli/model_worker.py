@@ -69,8 +69,15 @@ def loaded_worker(
 
 
 @contextlib.contextmanager
-def empty_worker(python: str | None) -> Iterator[WorkerClient]:
+def empty_worker(
+    python: str | None,
+    threads: Threads = Threads(),  # noqa: B008 - a frozen value
+) -> Iterator[WorkerClient]:
     """A worker that has loaded nothing.
+
+    Args:
+        python: as in :func:`loaded_worker`.
+        threads: its pools.
 
     Raises:
         TargetError: the interpreter is wrong, or has no TensorFlow.
@@ -78,7 +85,7 @@ def empty_worker(python: str | None) -> Iterator[WorkerClient]:
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as scratch:
         worker = launch(
             python,
-            threads=Threads(),
+            threads=threads,
             onednn=True,
             worker_memory_bytes=_MEMORY_BYTES,
             scratch=Path(scratch),

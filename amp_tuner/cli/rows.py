@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amp_tuner.cli.terminal import Row
-from amp_tuner.records import Interval, Measurement, Point
+from amp_tuner.records import Interval, Measurement, Point, Timing
 from amp_tuner.study.comparing import Compared
 
 #: What a verdict says in a table.
@@ -23,9 +23,16 @@ def measured_row(name: str, data_type: str, measurement: Measurement) -> Row:
         nodes_16bit=measurement.effective.nodes_16bit,
         casts=measurement.effective.casts,
         remark=VERDICTS[accuracy.verdict],
-        latency_ms=None if timing is None else timing.latency_ms["candidate"].get("p50"),
+        latency_ms=None if timing is None else _latency_ms(timing),
         throughput=None if timing is None else timing.throughput["candidate"],
+        modelled_for=None if timing is None else timing.modelled_for,
     )
+
+
+def _latency_ms(timing: Timing) -> float | None:
+    """The median run, or the model's one figure."""
+    found = timing.latency_ms["candidate"]
+    return found.get("modelled", found.get("p50"))
 
 
 def point_row(name: str, point: Point) -> Row:
@@ -38,6 +45,7 @@ def point_row(name: str, point: Point) -> Row:
         nodes_16bit=point.effective.nodes_16bit,
         casts=point.effective.casts,
         remark=VERDICTS[point.accuracy.verdict],
+        modelled_for=point.modelled_for,
     )
 
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from amp_tuner.records import Interval, Trial
+from amp_tuner.records import Interval, Timing, Trial
 from amp_tuner.study.progress import Progress
 from amp_tuner.study.verifying import VALID, Check
 from amp_tuner.text import one_line
@@ -91,7 +91,7 @@ class Terminal:
         best = progress.best
         parts = [
             f"trial {progress.measured}/{progress.trials}",
-            f"best {'-' if best is None else f'{best:.2f}x'}",
+            f"best {'-' if best is None else f'{best:.2f}x'}{' modelled' * progress.modelled}",
             f"front {progress.front}",
             f"cached {progress.cached}",
             f"failed {progress.failed}",
@@ -109,10 +109,15 @@ def _plain(trial: Trial, progress: Progress) -> str:
     if trial.measurement is None:
         return f"{head} {name}: failed: {trial.cause}"
     timing, accuracy = trial.measurement.timing, trial.measurement.accuracy
-    speed = "not timed" if timing is None else f"{interval(timing.speedup)}x"
+    speed = "not timed" if timing is None else _speed(timing)
     return (
         f"{head} {name}: {speed}, {accuracy.metric} {accuracy.score.value:.6g} ({accuracy.verdict})"
     )
+
+
+def _speed(timing: Timing) -> str:
+    modelled = "" if timing.modelled_for is None else "modelled "
+    return f"{modelled}{interval(timing.speedup)}x"
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ class Row:
         remark: ``meets``, ``misses``, or why there are no figures.
         latency_ms: the median run of one batch.
         throughput: samples per second.
+        modelled_for: the device whose model gave speed-up and times; None where they were measured.
     """
 
     name: str
@@ -140,6 +146,7 @@ class Row:
     remark: str
     latency_ms: float | None = None
     throughput: float | None = None
+    modelled_for: str | None = None
 
 
 def comparison(rows: Sequence[Row], metric: str) -> Table:
@@ -147,11 +154,16 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     table.add_column("data type", no_wrap=True)
-    for title in ("speed-up", metric, "16-bit nodes", "casts"):
-        table.add_column(title, justify="right")
     times = any(row.throughput is not None for row in rows)
-    for title in ("latency, ms", "samples/s") if times else ():
+    devices = {row.modelled_for for row in rows} - {None}
+    modelled = "modelled " if devices else ""
+    for title in (f"{modelled}speed-up", metric, "16-bit nodes", "casts"):
         table.add_column(title, justify="right")
+    for title in (f"{modelled}latency, ms", f"{modelled}samples/s") if times else ():
+        table.add_column(title, justify="right")
+    if devices:
+        table.caption = Text(one_line(f"modelled for {', '.join(map(str, devices))}, not measured"))
+        table.caption_justify = "left"
     table.add_column("goal")
     for row in rows:
         table.add_row(
@@ -167,9 +179,12 @@ def comparison(rows: Sequence[Row], metric: str) -> Table:
     return table
 
 
-def relative_table(columns: Mapping[str, Mapping[str, Interval]]) -> Table:
-    """Figures over FP32's: by column's title, then by row's name."""
-    table = Table("normalised to FP32", box=None, pad_edge=False, header_style="bold")
+def relative_table(
+    columns: Mapping[str, Mapping[str, Interval]], *, modelled: bool = False
+) -> Table:
+    """Figures over FP32's: by column's title, then by row's name; ``modelled``: not measured."""
+    what = "modelled, normalised to FP32" if modelled else "normalised to FP32"
+    table = Table(what, box=None, pad_edge=False, header_style="bold")
     for title in columns:
         table.add_column(title, justify="right")
     for name in dict.fromkeys(name for figures in columns.values() for name in figures):

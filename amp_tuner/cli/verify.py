@@ -11,6 +11,7 @@ from typing import Any
 from amp_tuner.cli.output import write_json_output
 from amp_tuner.cli.terminal import checks_table, make_console, working
 from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import InputError
 from amp_tuner.files import digest
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32, Point
@@ -31,6 +32,13 @@ def run(options: argparse.Namespace) -> int:
     """
     folder = RunFolder(options.run)
     point = _point(folder, options.point)
+    if point.modelled_for is not None:
+        message = (
+            f"point {point.number}'s speed is modelled for {point.modelled_for}, so there is no "
+            "measurement to verify; measure its lists on the device: amp-tune compare --config "
+            "STUDY --lists POINT, with another runtime"
+        )
+        raise InputError.one("RUN", message)
     config = study_of(folder, _changes(options, point))
     verdict = _verdict(config, point, baseline_states(folder))
     console = make_console()

@@ -22,11 +22,14 @@ from amp_tuner.config.model import (
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.judge.goal import goal_problem
 from amp_tuner.judge.metrics import DECIDING, Metric, find_metric
+from amp_tuner.roofline.device import load_profile
+
+ROOFLINE = "roofline"
 
 #: What runs in this version, by key; other values that a study file may have are planned.
 AVAILABLE = {
-    "runtime": ("engine", "tensorflow", "itex", "xla"),
-    "device": ("cpu", "gpu"),
+    "runtime": ("engine", "tensorflow", "itex", "xla", "roofline"),
+    "device": ("cpu", "gpu", "xpu"),
     "sampler": ("tpe", "nsga2", "gp", "random"),
 }
 
@@ -44,7 +47,7 @@ class Sections:
 
 def problems_in(sections: Sections, *, check_files: bool) -> list[Problem]:
     """Every problem between and beyond single values; ``check_files``: missing files, too."""
-    checks = (*CHECKS, _files) if check_files else CHECKS
+    checks = (*CHECKS, _files, _profile_file) if check_files else CHECKS
     return [problem for check in checks for problem in check(sections)]
 
 
@@ -80,6 +83,9 @@ def _availability(sections: Sections) -> Iterator[Problem]:
     if target is not None and (target.runtime, target.device) == (ITEX, "gpu"):
         message = "runtime itex on gpu is planned but not available in this version; allowed: cpu"
         yield Problem("$.target.device", message)
+    if target is not None and target.device == "xpu" and target.runtime != ROOFLINE:
+        message = f"runtime {target.runtime} on xpu is planned but not available in this version"
+        yield Problem("$.target.device", f"{message}; allowed: cpu, gpu")
 
 
 def _data_types(sections: Sections) -> Iterator[Problem]:
@@ -131,8 +137,38 @@ def _rule(where: str, target: TargetConfig, data_type: str, name: str) -> Iterat
 
 def _profile(sections: Sections) -> Iterator[Problem]:
     target = sections.target
-    if target is not None and target.profile is not None and target.runtime != "roofline":
+    if target is None:
+        return
+    if target.profile is not None and target.runtime != ROOFLINE:
         yield Problem("$.target.profile", "only runtime roofline has a device profile; remove it")
+    elif target.profile is None and target.runtime == ROOFLINE:
+        message = (
+            "runtime roofline needs it: a device profile, such as configs/devices/nvidia-t4.yaml"
+        )
+        yield Problem("$.target.profile", message)
+
+
+def _profile_file(sections: Sections) -> Iterator[Problem]:
+    """The device profile itself, and whether it is of the study's device and data types."""
+    target = sections.target
+    if target is None or target.profile is None or target.runtime != ROOFLINE:
+        return
+    if not target.profile.is_file():
+        yield _missing("$.target.profile", target.profile, "a device profile (.yaml)")
+        return
+    try:
+        profile = load_profile(target.profile)
+    except InputError as error:
+        yield from error.problems
+        return
+    if profile.device != target.device:
+        message = f"{profile.name} is a {profile.device}, the study's device is {target.device}"
+        yield Problem("$.target.profile", f"{message}; set $.target.device: {profile.device}")
+    for position, data_type in enumerate(target.data_types):
+        if data_type not in profile.data_types:
+            message = f"{profile.name} has no rates for {data_type}"
+            halves = ", ".join(name for name in profile.data_types if name != "float32")
+            yield Problem(f"$.target.data_types[{position}]", f"{message}; allowed: {halves}")
 
 
 def _baseline(sections: Sections) -> Iterator[Problem]:

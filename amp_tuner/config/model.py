@@ -248,7 +248,8 @@ class StudyConfig(StudyFile):
     def identity(self) -> dict[str, Any]:
         """What must not change when a study is resumed; the files' digests are not here.
 
-        Where model and data lie may change: their digests say whether they are the same.
+        Where model, data and device profile lie may change: their digests say whether they are the
+        same.
         """
         plain = self.to_plain()
         parts = {
@@ -260,4 +261,5 @@ class StudyConfig(StudyFile):
         picked = {
             section: {key: plain[section][key] for key in keys} for section, keys in parts.items()
         }
-        return {**picked, "target": plain["target"], "accuracy": plain["accuracy"]}
+        target = {key: value for key, value in plain["target"].items() if key != "profile"}
+        return {**picked, "target": target, "accuracy": plain["accuracy"]}

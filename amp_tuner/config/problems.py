@@ -21,7 +21,7 @@ PLANNED_KEYS = (
     "$.search.stop",
 )
 #: Values of capabilities that are planned: never proposed; ``checks.py`` refuses them by name.
-PLANNED_VALUES = ("xla", "roofline", "xpu", "tpu", "amp")
+PLANNED_VALUES = ("tpu", "amp")
 _TYPES = {
     "string_type": "text",
     "int_type": "a whole number",

@@ -50,7 +50,7 @@ class StoredBaseline:
     """
 
     format: Literal[1]
-    off: Measurement
+    off: Measurement | None = None
     on: Measurement | None = None
     onednn: bool | None = None
     tf32: bool | None = None
@@ -62,7 +62,8 @@ class StoredBaseline:
 
     def forms(self) -> dict[bool, Measurement]:
         """FP32's measurements, by the state of the switch."""
-        return {False: self.off} if self.on is None else {False: self.off, True: self.on}
+        forms = {False: self.off, True: self.on}
+        return {state: form for state, form in forms.items() if form is not None}
 
 
 @dataclass(frozen=True)

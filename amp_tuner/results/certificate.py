@@ -20,14 +20,15 @@ def certificate(point: Point) -> list[str]:
     figures = f"{_figures(accuracy.score)} on {accuracy.samples} samples"
     graph = f"{point.effective.nodes_16bit} nodes in 16 bits, {point.effective.casts} casts"
     batches = f"batches of {point.batch_size}, threads {_facts(point.threads)}"
+    modelled = "" if point.modelled_for is None else "modelled "
     lines = [
         f"format: {FORMAT}",
         f"study {point.study}, point {point.number}: {_described(point)}",
         f"moves: {moves or 'none'}",
-        f"speed-up over {baseline_name(setting)}: {_speedup(point.speedup)}",
+        f"{modelled}speed-up over {baseline_name(setting)}: {_speedup(point.speedup)}",
         f"{accuracy.metric}: {figures}; drop against FP32 {_figures(accuracy.drop)}",
         f"effective graph {point.effective.graph_id}: {graph}",
-        f"measured with runtime {point.runtime} on {point.device}, {batches}",
+        f"{_how(point)}, {batches}",
         f"model {point.model_digest}",
         f"data {point.data_digest}",
         f"software: {_facts(point.software)}",
@@ -35,6 +36,12 @@ def certificate(point: Point) -> list[str]:
         *(f"note: {notice}" for notice in point.notices),
     ]
     return [one_line(line) for line in lines]
+
+
+def _how(point: Point) -> str:
+    if point.modelled_for is None:
+        return f"measured with runtime {point.runtime} on {point.device}"
+    return f"speed modelled for {point.modelled_for}, not measured; accuracy measured on a CPU"
 
 
 def _described(point: Point) -> str:
@@ -49,6 +56,8 @@ def _speedup(interval: Interval | None) -> str:
 
 
 def _figures(interval: Interval) -> str:
+    if interval.low == interval.high:
+        return f"{interval.value:.4g}"
     return f"{interval.value:.4g} [{interval.low:.4g}, {interval.high:.4g}]"
 
 

@@ -61,6 +61,7 @@ _POINT_KEYS = (
     "hardware",
     "notices",
     "minimised_from",
+    "modelled_for",
 )
 
 
@@ -217,6 +218,7 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
         "number": point.number,
         "runtime": point.runtime,
         "device": point.device,
+        "modelled_for": point.modelled_for,
         "data_type": setting.data_type,
         "level": setting.level,
         "onednn": setting.onednn,
@@ -259,8 +261,8 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
 
 def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
     """What :func:`_point_to_plain` gave, in the shape of a :class:`Point`; types are as found."""
-    # Files of before there was runtime xla know nothing of its switch.
-    plain = {"tf32": None, **plain}
+    # Files of before there were runtimes xla and roofline know nothing of these.
+    plain = {"tf32": None, "modelled_for": None, **plain}
     speedup, accuracy = plain["speedup"], plain["accuracy"]
     own = ("data_type", "moves", "level", "onednn", "tf32")
     graph = ("graph_id", "nodes_16bit", "casts")

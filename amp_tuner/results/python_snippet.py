@@ -20,8 +20,9 @@ from amp_tuner.results.activation import (
     onednn_switch,
 )
 from amp_tuner.results.certificate import certificate
+from amp_tuner.text import one_line
 
-_HEAD = '''"""A setting found by amp-tune, ready to use. See the comments for what was measured.
+_HEAD = '''"""A setting found by amp-tune, ready to use. See the comments for what was {told}.
 
 {usage}
 """
@@ -200,14 +201,24 @@ def _baked(point: Point) -> str:
         point,
         baked_activation(point),
         usage=usage,
-        promise="Sets TensorFlow's process-wide switches as they were measured (for the speed).",
+        promise="Sets TensorFlow's process-wide switches as they were when accuracy was measured."
+        if point.modelled_for
+        else "Sets TensorFlow's process-wide switches as they were measured (for the speed).",
         imports="import pathlib\n",
     )
     return text + (_LOAD + _COMPILED.format(tf32=bool(point.setting.tf32)) if compiled else _LOAD)
 
 
+def _told(point: Point) -> str:
+    """What the figures are."""
+    if point.modelled_for is None:
+        return "measured"
+    return f"modelled (for {one_line(point.modelled_for)}) and not measured"
+
+
 def _head(point: Point, how: Activation, *, usage: str, promise: str, imports: str = "") -> str:
     return _HEAD.format(
+        told=_told(point).replace('"', "'").replace("\\", "/"),
         usage=usage,
         promise=promise,
         imports=imports,

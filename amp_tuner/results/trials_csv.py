@@ -37,6 +37,7 @@ COLUMNS = (
     "speedup",
     "speedup_low",
     "speedup_high",
+    "modelled_for",
     "accuracy",
     "accuracy_low",
     "accuracy_high",
@@ -127,13 +128,14 @@ def _text(text: str | None) -> str:
 def _measured(measurement: Measurement) -> dict[str, Any]:
     accuracy, timing = measurement.accuracy, measurement.timing
     notices = list(measurement.notices)
-    row = {
+    row: dict[str, Any] = {
         **_interval("accuracy", accuracy.score),
         "drop": accuracy.drop.value,
         "feasible": accuracy.verdict == "meets",
     }
     if timing is not None:
         row |= _interval("speedup", timing.speedup)
+        row |= {"modelled_for": _text(timing.modelled_for)}
         notices += timing.notices
     return row | {"notices": json.dumps(notices) if notices else None}
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.activation import Activation, activation, baked_activation
 from amp_tuner.results.certificate import certificate
+from amp_tuner.text import one_line
 
 PREDICTED = "predicted, not measured; weights are not folded this way; check with amp-tune verify"
+MODELLED = "modelled for {}, not measured: no device has shown this speed-up"
 _AROUND_THE_BAKED = [
     "These variables do not rewrite the model. They are for the process that serves the baked one",
     "(amp-tune export --format savedmodel).",
@@ -40,7 +42,8 @@ def point_variables(point: Point, *, measured: bool, baked: bool = False) -> Var
 
     Args:
         point: what to run.
-        measured: whether the family's own pass was what was measured.
+        measured: whether the family's own pass was what was measured. A modelled point's first
+            comment says that it was not.
         baked: the switches around the baked model instead, which is what runtimes ``engine`` and
             ``xla`` measure.
 
@@ -56,6 +59,8 @@ def point_variables(point: Point, *, measured: bool, baked: bool = False) -> Var
         raise ValueError("a variable's value holds a zero byte, which no environment can")
     told = measured or baked or point.setting.data_type == FLOAT32
     predicted = [] if told else [PREDICTED]
+    if point.modelled_for is not None:
+        predicted = [one_line(MODELLED.format(point.modelled_for))]
     what_else = _around_the_baked(point) if baked else _what_else(point, how)
     return Variables(how, (*predicted, *certificate(point), *what_else))
 

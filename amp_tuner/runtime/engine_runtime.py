@@ -26,7 +26,7 @@ from amp_tuner.runtime.sessions import Built, ModelSession, first_run, fixed_bat
 from amp_tuner.runtime.shapes import with_shapes
 from amp_tuner.worker.protocol import Candidate, LoadedModel, ModelSource, Threads
 
-DEFAULT_DEVICES = {"cpu": "CPU", "gpu": "GPU"}
+DEFAULT_DEVICES = {"cpu": "CPU", "gpu": "GPU", "xpu": "XPU"}
 
 
 class EngineRuntime:
@@ -62,7 +62,18 @@ class EngineRuntime:
     def build(self, candidate: Candidate, feed: Optional[Feed]) -> Built:
         """A session on the rewritten graph, casts of weights folded."""
         graph_def = self._rewritten(candidate, fold_weights=True)
-        served = ServedModel(
+        config = session_config(self._threads, self._device)
+        # It encodes constants anew, which takes seconds for large weights. Both sides of a pair run
+        # without it; a test holds that nodes and outputs are the same.
+        config.graph_options.rewrite_options.disable_tfg_optimizer = True
+        session = ModelSession(self.served(graph_def), config)
+        first_run(session, feed)
+        changed = changed_type_attributes(self._frozen.graph_def, graph_def)
+        return Built(session, len(changed))
+
+    def served(self, graph_def: graph_pb2.GraphDef) -> ServedModel:
+        """A graph with the frozen model's signature, to be opened."""
+        return ServedModel(
             folder=None,
             tags=(),
             graph_def=graph_def,
@@ -74,14 +85,6 @@ class EngineRuntime:
             initializers=self._frozen.initializers,
             weights=self._frozen.weights,
         )
-        config = session_config(self._threads, self._device)
-        # It encodes constants anew, which takes seconds for large weights. Both sides of a pair run
-        # without it; a test holds that nodes and outputs are the same.
-        config.graph_options.rewrite_options.disable_tfg_optimizer = True
-        session = ModelSession(served, config)
-        first_run(session, feed)
-        changed = changed_type_attributes(self._frozen.graph_def, graph_def)
-        return Built(session, len(changed))
 
     def save(self, candidate: Candidate, path: str, form: str, *, fold_weights: bool) -> None:
         """Writes the rewritten graph: ``saved_model``, ``pb`` or ``log`` (a pass's log folder)."""

@@ -18,7 +18,9 @@ from amp_tuner.errors import InputError, TargetError
 from amp_tuner.runtime.batches import Batches, Feed, write_arrays
 from amp_tuner.runtime.engine_runtime import EngineRuntime
 from amp_tuner.runtime.itex_runtime import ItexRuntime, itex_version
+from amp_tuner.runtime.micro_benchmarks import micro_benchmarks
 from amp_tuner.runtime.pass_dumps import describe_dump
+from amp_tuner.runtime.roofline_runtime import RooflineRuntime
 from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
 from amp_tuner.runtime.stock_runtime import StockRuntime
 from amp_tuner.runtime.xla_runtime import XlaRuntime
@@ -29,8 +31,11 @@ RUNTIMES: Mapping[str, Callable[[ModelSource, str, Threads, str], Runtime]] = {
     "tensorflow": StockRuntime,
     "itex": ItexRuntime,
     "xla": XlaRuntime,
+    "roofline": RooflineRuntime,
 }
-DEVICES = ("cpu", "gpu")
+DEVICES = ("cpu", "gpu", "xpu")
+#: They need no device here: a runner has it, or a model stands for it.
+ELSEWHERE = ("xla", "roofline")
 
 #: So many differences from the predicted graph are named.
 _NAMED_DIFFERENCES = 10
@@ -68,6 +73,11 @@ class ModelHost:
             "devices": sorted({device.device_type for device in tf.config.list_physical_devices()}),
             "cuda_build": tf.test.is_built_with_cuda(),
         }
+
+    @staticmethod
+    def micro_benchmarks(threads: Threads, seconds: float) -> dict[str, Any]:
+        """Rates and overheads of this CPU; see the function of that name."""
+        return micro_benchmarks(threads, seconds)
 
     @staticmethod
     def read_log(
@@ -151,6 +161,13 @@ class ModelHost:
         lowered = runtime.lower(candidate, self._first_feed, tf32=tf32, stablehlo=stablehlo)
         return {**lowered, "seconds": time.perf_counter() - started_s}
 
+    def traced_run(self) -> dict[str, Any]:
+        """One FP32 run as JSON; see ``RooflineRuntime.traced_run``."""
+        runtime = self._runtime
+        if not isinstance(runtime, RooflineRuntime):
+            raise TargetError("only a model that was loaded for runtime roofline is traced")
+        return runtime.traced_run(self._first_feed).to_json()
+
     def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:
         """Writes outputs of samples; returns the seconds that inference took."""
         started_s = time.perf_counter()
@@ -206,7 +223,9 @@ def _check_target(runtime: str, device: str) -> None:
         raise TargetError(f"device {device} is not available; allowed: {', '.join(DEVICES)}")
     if runtime == "itex":
         _check_itex(device)
-    if device == "gpu" and runtime != "xla" and not tf.config.list_physical_devices("GPU"):
+    if device == "xpu" and runtime != "roofline":
+        raise TargetError(f"device xpu is not available for runtime {runtime}; allowed: cpu, gpu")
+    if device == "gpu" and runtime not in ELSEWHERE and not tf.config.list_physical_devices("GPU"):
         raise TargetError(f"TensorFlow {tf.__version__} under {sys.executable} sees no GPU")
 
 

@@ -23,6 +23,7 @@ class Progress:
         failed: trials that failed.
         spent_s: wall-clock seconds of all runs of the study so far.
         left_s: an estimate of what is left; None before the first trial.
+        modelled: the speed-up is a device model's.
     """
 
     best: float | None
@@ -35,6 +36,7 @@ class Progress:
     failed: int
     spent_s: float
     left_s: float | None
+    modelled: bool = False
 
 
 class Watcher(Protocol):

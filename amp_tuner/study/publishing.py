@@ -112,6 +112,7 @@ def _point(
         runs={} if timing is None else timing.runs,
         throughput={} if timing is None else timing.throughput,
         stop_reason=None if timing is None else timing.stop_reason,
+        modelled_for=None if timing is None else timing.modelled_for,
         effective=one.measurement.effective,
         tied_with=tied_with,
         model_digest=session.model_digest,
@@ -168,15 +169,20 @@ def _conclusion(session: Session, front: Front, points: Mapping[int, Point]) -> 
         )
     best = points[front.best]
     baseline = baseline_name(best.setting)
+    device, told = "this machine", ""
+    if best.modelled_for is not None:
+        device = f"the device model of {best.modelled_for}"
+        told = f" Speed is modelled for {best.modelled_for}, not measured."
     if best.setting.data_type == FLOAT32:
         return (
-            f"{baseline} is best on this machine: no 16-bit setting is certainly faster and "
-            f"certainly meets the goal ({goal})."
+            f"{baseline} is best on {device}: no 16-bit setting is certainly faster and "
+            f"certainly meets the goal ({goal}).{told}"
         )
     assert best.speedup is not None
     return (
         f"Best is trial {best.number}: {best.setting.data_type} with {_moves(best)}: "
         f"{_times(best.speedup)} as fast as {baseline}, and it certainly meets the goal ({goal})."
+        f"{told}"
     )
 
 
@@ -187,4 +193,6 @@ def _moves(point: Point) -> str:
 
 
 def _times(speedup: Interval) -> str:
-    return f"{speedup.value:.3f} times [{speedup.low:.3f}, {speedup.high:.3f}]"
+    exact = speedup.low == speedup.high
+    within = "" if exact else f" [{speedup.low:.3f}, {speedup.high:.3f}]"
+    return f"{speedup.value:.3f} times{within}"

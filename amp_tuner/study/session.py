@@ -15,10 +15,12 @@ from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import digest
 from amp_tuner.judge.accuracy import check_metric
 from amp_tuner.records import BAKED, Setting
+from amp_tuner.roofline.device import load_profile
 from amp_tuner.search.anchors import default_anchor
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.study.planning import Planner
 from amp_tuner.target.bench import Bench
+from amp_tuner.target.modelled_bench import ModelledBench
 from amp_tuner.target.switches import Switch, first_state, switch_of
 from amp_tuner.target.workers import Worker, model_source, starter
 from amp_tuner.worker.protocol import LoadedModel
@@ -68,9 +70,12 @@ class Session:
 
     def identity(self) -> dict[str, Any]:
         """What must not change when the study is resumed."""
+        digests = {"model": self.model_digest, "data": self.data.digest}
+        if self.config.target.profile is not None:
+            digests["profile"] = digest(self.config.target.profile)
         return {
             **self.config.identity(),
-            "digests": {"model": self.model_digest, "data": self.data.digest},
+            "digests": digests,
             "op_types": list(self.space.op_types),
         }
 
@@ -100,10 +105,12 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     except BaseException:
         worker.close()
         raise
-    bench = Bench(config, start, data, loaded, work, switch)
+    bench = _bench(config, start, data, loaded, work, switch)
     try:
         bench.adopt(state, worker)
-        planner = Planner.of(bench.describe(), served=config.target.runtime not in BAKED)
+        with _told("described the graph"):
+            graphs = bench.describe()
+        planner = Planner.of(graphs, served=config.target.runtime not in BAKED)
         defaults = (default_anchor(data_type).setting for data_type in planner.painters)
         with _told("prepared default AMP"):
             worker.prepare(planner.plan(setting).candidate for setting in defaults)
@@ -124,6 +131,14 @@ def open_session(config: StudyConfig, work: Path) -> Session:
         digest(config.model.path),
         notices,
     )
+
+
+def _bench(config: StudyConfig, *others: Any) -> Bench:
+    """The bench of the study's runtime."""
+    profile = config.target.profile
+    if profile is None:
+        return Bench(config, *others)
+    return ModelledBench(config, *others, profile=load_profile(profile))
 
 
 @contextlib.contextmanager

@@ -166,6 +166,7 @@ class Tuning:
             failed=outcomes[FAILED],
             spent_s=spent_s,
             left_s=left_s,
+            modelled=self._config.target.profile is not None,
         )
 
     def _why_ended(self) -> str | None:

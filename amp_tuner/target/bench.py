@@ -61,6 +61,7 @@ class Bench:
     Attributes:
         switch: under which FP32 has several forms.
         baseline_state: the state of the switch under which FP32 is the baseline.
+        batch_size: samples per run.
         device_s: seconds of timed blocks and accuracy inference, ever growing.
     """
 
@@ -80,7 +81,7 @@ class Bench:
         self._workers: dict[bool, Worker] = {}
         self._slices: dict[str, Slice] = {}
         self._output = chosen_output(config.accuracy, loaded.outputs).name
-        self._batch_size = data.batch_size
+        self.batch_size = data.batch_size
         self._functions = runner_for(config, work)
         self.switch = switch
         self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
@@ -301,7 +302,7 @@ class Bench:
             judge=lambda seen: self.judge(replace(everything, stop=first + len(seen)), seen),
             error=lambda seen: relative_error(seen, everything.reference[: len(seen)]),
             total=total,
-            batch=self._batch_size,
+            batch=self.batch_size,
             goal=accuracy.parsed_goal,
             # A user's own function may not even be defined on a part, and costs a process.
             judged_from=total if is_function(accuracy.metric) else FEWEST_JUDGED,
@@ -374,7 +375,7 @@ class Bench:
             side(baseline, baseline_key),
             side(candidate, candidate_key),
             rules,
-            batch_size=self._batch_size,
+            batch_size=self.batch_size,
             dominated_below=dominated_below,
         )
         return replace(timing, inputs=self._timing_inputs)
@@ -382,7 +383,7 @@ class Bench:
     def _load(self, worker: Worker) -> None:
         target = self._config.target
         try:
-            source = self._data.source(self._batch_size, self._config.measure.timing_batches)
+            source = self._data.source(self.batch_size, self._config.measure.timing_batches)
             loaded = worker.load(model_source(self._config), source, target.runtime, target.device)
             worker.build(FLOAT32, Candidate(FLOAT32))
         except WorkerFailure as failure:

@@ -50,6 +50,10 @@ class Switch:
 
 ONEDNN = Switch("onednn", (False, True), None, {False: "FP32, oneDNN off", True: "FP32, oneDNN on"})
 
+#: A device model has one FP32; accuracy is computed with oneDNN, whose 16-bit products add up in
+#: float32 as those of matrix units do.
+ONE_FORM = Switch("onednn", (True,), True, {True: "FP32"})
+
 
 def first_state(target: TargetConfig) -> bool:
     """The state under which the first worker runs, which says what the target has."""
@@ -66,6 +70,8 @@ def switch_of(target: TargetConfig, software: Mapping[str, Any]) -> Switch:
     Raises:
         InputError: ``target.baseline`` is nothing that the device has.
     """
+    if target.runtime == "roofline":
+        return ONE_FORM
     if target.runtime != "xla":
         return ONEDNN
     has_tf32 = _has_tf32(software)

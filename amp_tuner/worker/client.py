@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from amp_tuner.graph.traced_run import TracedRun
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.worker.conversation import Conversation, run_times_s, seconds
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
@@ -113,6 +114,22 @@ class WorkerClient:
         """
         request = {"candidate": candidate.to_json(), "tf32": tf32, "stablehlo": stablehlo}
         return self._conversation.ask("lower", _lowered, **request)
+
+    def traced_run(self) -> TracedRun:
+        """One FP32 run on the first timing batch, of a model loaded for runtime ``roofline``."""
+        return self._conversation.ask("traced_run", TracedRun.from_json)
+
+    def micro_benchmarks(self, seconds: float) -> dict[str, Any]:
+        """Rates, bandwidths and overheads of the CPU; no model is needed.
+
+        Args:
+            seconds: that each of some forty benchmarks takes, about.
+
+        Returns:
+            See ``amp_tuner.runtime.micro_benchmarks``.
+        """
+        arguments = {"threads": asdict(self.threads), "seconds": seconds}
+        return self._conversation.ask("micro_benchmarks", dict, **arguments)
 
     def outputs(
         self, key: str, start: int, stop: int, path: Path, names: Sequence[str]

@@ -118,6 +118,16 @@ def lower(worker: Worker, request: Answer) -> Answer:
     return worker.host.lower(candidate, tf32=request["tf32"], stablehlo=request["stablehlo"])
 
 
+def traced_run(worker: Worker, _: Answer) -> Answer:
+    """The FP32 model's shapes, from a run."""
+    return worker.host.traced_run()
+
+
+def micro_benchmarks(worker: Worker, request: Answer) -> Answer:
+    """What a device model needs to know of this machine."""
+    return worker.host.micro_benchmarks(Threads(**request["threads"]), request["seconds"])
+
+
 def outputs(worker: Worker, request: Answer) -> Answer:
     """Outputs of samples, into a file."""
     seconds = worker.host.outputs(
@@ -163,6 +173,8 @@ ACTIONS: Mapping[str, Callable[[Worker, Answer], Answer]] = {
     "describe": describe,
     "build": build,
     "lower": lower,
+    "traced_run": traced_run,
+    "micro_benchmarks": micro_benchmarks,
     "outputs": outputs,
     "block": block,
     "drop": drop,

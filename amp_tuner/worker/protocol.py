@@ -34,6 +34,8 @@ ACTIONS = (
     "describe",
     "build",
     "lower",
+    "traced_run",
+    "micro_benchmarks",
     "outputs",
     "block",
     "drop",

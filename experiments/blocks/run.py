@@ -70,9 +70,7 @@ def report(units: Sequence[dict[str, Any]]) -> None:
         low, high = np.quantile(shares, (0.025, 0.975))
         wrong = sum(not one["speedup"][1] <= 1 <= one["speedup"][2] for one in ones)
         share = f"{costs.mean() / longest.mean():.2f} [{low:.2f}, {high:.2f}]"
-        print(
-            f"| {length_ms} ms | {ones[0]['runs']} | {share} | {exact_share(wrong, len(ones))} |"
-        )
+        print(f"| {length_ms} ms | {ones[0]['runs']} | {share} | {exact_share(wrong, len(ones))} |")
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ def test_a_bare_interpreter_name_is_left_to_be_found_on_the_path() -> None:
         ("$.model.path", "", "allowed: a path"),
         ("$.model.fetches", "Identity", "found 'Identity'; allowed: a list"),
         ("$.model.allow_unsafe", "yes", "found 'yes'; allowed: true or false"),
-        ("$.target.device", "cpuu", "found 'cpuu'; allowed: cpu, gpu (did you mean cpu?)"),
+        ("$.target.device", "cpuu", "found 'cpuu'; allowed: cpu, gpu, xpu (did you mean cpu?)"),
         ("$.target.data_types", [], "found a list of 0; allowed: at least one item"),
         ("$.target.data_types", ["float16", "float16"], "each item once ('float16' comes twice)"),
         ("$.target.threads.intra_op", "2", "found '2'; allowed: a whole number"),
@@ -184,8 +184,13 @@ def test_a_wrong_value_is_one_problem_with_place_finding_and_remedy(
     [
         (
             {"target__runtime": "roofline"},
-            "$.target.runtime",
-            "allowed: engine, tensorflow, itex, xla",
+            "$.target.profile",
+            "runtime roofline needs it: a device profile",
+        ),
+        (
+            {"target__device": "xpu"},
+            "$.target.device",
+            "runtime engine on xpu is planned but not available in this version; allowed: cpu, gpu",
         ),
         ({"target__device": "tpu"}, "$.target.device", "tpu is planned but not available"),
         ({"search__sampler": "amp"}, "$.search.sampler", "allowed: tpe, nsga2, gp, random"),

@@ -168,3 +168,13 @@ def test_around_a_baked_model_that_xla_compiles_there_are_its_flags_and_no_lists
     ]
     assert "jit_compile=True" in text
     assert "speed-up over TF32: " in text
+
+
+def test_a_modelled_point_says_so_first_whatever_its_device_is_called() -> None:
+    text = environment_text(point(runtime="roofline", modelled_for=HOSTILE), measured=False)
+    first, *others = text.splitlines()
+    assert first.startswith("# modelled for coding: utf-7 ")
+    assert first.endswith(", not measured: no device has shown this speed-up")
+    assert all(line.startswith(("# ", "unset ", "export ")) for line in others)
+    assert any(line.startswith("# modelled speed-up over FP32: ") for line in others)
+    assert not any("measured with" in line for line in others)

@@ -332,3 +332,12 @@ def test_xlas_module_compiles_the_baked_model_as_it_was_measured(
         "True",
         str(tf32),
     ]
+
+
+def test_a_modelled_points_module_says_so_whatever_its_device_is_called() -> None:
+    given_point = point(runtime="roofline", modelled_for=f'T4 """ {HOSTILE} {{unset}}')
+    text = python_text(given_point, baked=True)
+    described = ast.get_docstring(ast.parse(text))
+    assert described is not None
+    assert "for what was modelled (for T4 ''' coding: utf-7 touch pwned;" in described
+    assert "as they were measured" not in text

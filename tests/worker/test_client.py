@@ -97,7 +97,8 @@ def test_the_users_mistakes_come_back_with_their_places(worker: WorkerClient) ->
 @pytest.mark.parametrize(
     ("runtime", "device", "message"),
     [
-        ("roofline", "cpu", "runtime roofline is not"),
+        ("nonesuch", "cpu", "runtime nonesuch is not"),
+        ("engine", "xpu", "device xpu is not available for runtime engine"),
         ("itex", "cpu", r"has no ITEX: .* intel-extension-for-tensorflow 2\.15 .* target\.python"),
         ("itex", "gpu", "itex on gpu is not available"),
         ("engine", "tpu", "device tpu is not"),
