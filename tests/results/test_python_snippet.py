@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import ast
 import json
 import os
 import subprocess
