@@ -80,7 +80,9 @@ def predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
     rules = rule_set(available[data_type])
     config = measured_study(folder, point)
     console = make_console()
-    with working(console, "painting"), _worker(config, point.device) as worker:
+    # A modelled device need not be here.
+    painter = "engine" if point.modelled_for is None else point.runtime
+    with working(console, "painting"), _worker(config, point.device, painter) as worker:
         graph = worker.describe([rules.identifier])[rules.identifier]
     plan = Painter(rules, prepare(graph, rules)).plan(point.setting, served=True)
     return replace(

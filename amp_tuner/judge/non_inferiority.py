@@ -59,11 +59,10 @@ def slower(ratio: Interval) -> str | None:
     """
     if ratio.low > SLOWEST:
         return None
-    certain = "certainly" if ratio.high < SLOWEST else "perhaps"
-    return (
-        f"speed: {certain} slower, {ratio.value:.3f} times [{ratio.low:.3f}, {ratio.high:.3f}] "
-        "as fast as the original"
-    )
+    exact = ratio.low == ratio.high
+    certain = "certainly" if exact or ratio.high < SLOWEST else "perhaps"
+    within = "" if exact else f" [{ratio.low:.3f}, {ratio.high:.3f}]"
+    return f"speed: {certain} slower, {ratio.value:.3f} times{within} as fast as the original"
 
 
 def certainly_inferior(original: Measurement, known: Measurement) -> str | None:

@@ -72,6 +72,8 @@ class Original:
                     ci_half_width=_HALF_WIDTH,
                 )
                 refused = non_inferiority.slower(timing.speedup)
+                if refused is not None and timing.modelled_for is not None:
+                    refused += f" (modelled for {timing.modelled_for})"
         notices, steps_s = built.notices, built.steps_s.get(_SMALLER, {})
         measurement = Measurement(smaller.effective, accuracy, timing, notices, machine, steps_s)
         return Attempt(smaller.setting, smaller.effective, refused, measurement, p_worse)

@@ -54,6 +54,19 @@ def test_a_clear_trade_off_stays_whole() -> None:
     assert ties(front) == {0: (), 1: (), 2: ()}
 
 
+def test_exact_speedups_differ_with_certainty_beyond_a_tie_and_never_within_one() -> None:
+    exact = [
+        point(1, 1.2, 0.001, noise=0),
+        point(2, 1.215, 0.003, noise=0),
+        point(3, 1.21, 0.001, noise=0),
+    ]
+    front = front_of([FP32, *exact])
+    # 2 is 1.2 % faster than 1, but only 0.4 % than 3, which certainly loses less accuracy.
+    assert front.members() == (3, 0)
+    assert front_of([FP32, *exact[:2]]).members() == (2, 1, 0)
+    assert front.best == 3
+
+
 def test_what_another_beats_on_both_axes_is_not_listed() -> None:
     front = front_of([FP32, point(1, 1.2, 0.001), point(2, 1.1, 0.002)])
     assert front.members() == (1, 0)

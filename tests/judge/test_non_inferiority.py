@@ -26,6 +26,9 @@ MEASURED = Measurement(example().measurement.effective, ACCURACY, TIMING)
         (Interval(1.0, 0.98, 1.02), "perhaps slower"),
         (Interval(1.2, 0.9, 1.5), "perhaps slower"),
         (Interval(0.98, 0.975, 0.985), "certainly slower"),
+        # Exact, as a device model's is.
+        (Interval(0.995, 0.995, 0.995), None),
+        (Interval(0.98, 0.98, 0.98), "certainly slower, 0.980 times as fast"),
     ],
 )
 def test_speed_must_certainly_be_within_a_percent_of_the_originals(
