@@ -151,6 +151,11 @@ class ModelHost:
         lowered = runtime.lower(candidate, self._first_feed, tf32=tf32, stablehlo=stablehlo)
         return {**lowered, "seconds": time.perf_counter() - started_s}
 
+    def forget(self, candidate: Candidate) -> None:
+        """Removes the artifacts of a setting; see ``XlaRuntime.forget``."""
+        if isinstance(self._runtime, XlaRuntime):
+            self._runtime.forget(candidate)
+
     def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:
         """Writes outputs of samples; returns the seconds that inference took."""
         started_s = time.perf_counter()

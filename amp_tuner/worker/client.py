@@ -114,6 +114,10 @@ class WorkerClient:
         request = {"candidate": candidate.to_json(), "tf32": tf32, "stablehlo": stablehlo}
         return self._conversation.ask("lower", _lowered, **request)
 
+    def forget(self, candidate: Candidate) -> None:
+        """Removes the artifacts of a lowered setting; it can be lowered again."""
+        self._conversation.ask("forget", dict, candidate=candidate.to_json())
+
     def outputs(
         self, key: str, start: int, stop: int, path: Path, names: Sequence[str]
     ) -> dict[str, Any]:

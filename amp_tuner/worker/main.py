@@ -118,6 +118,12 @@ def lower(worker: Worker, request: Answer) -> Answer:
     return worker.host.lower(candidate, tf32=request["tf32"], stablehlo=request["stablehlo"])
 
 
+def forget(worker: Worker, request: Answer) -> Answer:
+    """Removes the artifacts of a setting."""
+    worker.host.forget(Candidate.from_json(request["candidate"]))
+    return {}
+
+
 def outputs(worker: Worker, request: Answer) -> Answer:
     """Outputs of samples, into a file."""
     seconds = worker.host.outputs(
@@ -163,6 +169,7 @@ ACTIONS: Mapping[str, Callable[[Worker, Answer], Answer]] = {
     "describe": describe,
     "build": build,
     "lower": lower,
+    "forget": forget,
     "outputs": outputs,
     "block": block,
     "drop": drop,

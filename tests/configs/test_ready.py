@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from amp_tuner.config.load import load_study
 from amp_tuner.results.points import read_front, read_point
+from tests.configs.ready import run, smaller
 from tests.environments import interpreter
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(*command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *command],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.all_only
@@ -68,22 +49,6 @@ def assert_answer(output: Path, metric: str, *, measured: int) -> None:
     assert best.setting.data_type == "float32" or best.speedup.low > 1
     assert (output / "best.env").is_file()
     assert (output / "best.py").is_file()
-
-
-def smaller(study: str, folder: Path, samples: int) -> Path:
-    """A ready study for a test: its first samples, briefly timed."""
-    ready = ROOT / "configs" / f"{study}.yaml"
-    with np.load(str(load_study(ready).data.path)) as arrays:
-        np.savez(folder / "data.npz", **{name: arrays[name][:samples] for name in arrays})
-    changes = {
-        "data.path": str(folder / "data.npz"),
-        "measure.max_seconds": 2,
-        "measure.min_block_ms": 20,
-        "output": str(folder / "run"),
-    }
-    written = folder / "study.yaml"
-    written.write_text(yaml.safe_dump(load_study(ready, overrides=changes).to_plain()))
-    return written
 
 
 @pytest.mark.all_only
