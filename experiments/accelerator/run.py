@@ -51,8 +51,8 @@ ON_A_CPU = """\
 **These figures are a CPU's.** They show that the command works; they say nothing of accelerators.
 """
 HEAD = """\
-| model | batch | setting | speed-up | p50, ms | p99, ms | accuracy | goal |
-|---|---|---|---|---|---|---|---|
+| model | batch | pass | setting | speed-up | p50, ms | p99, ms | accuracy | goal |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -62,12 +62,14 @@ class Study:
 
     Attributes:
         model: the ready study's name without its prefix.
+        batch_size: samples a run.
         rules_of: the pass whose rule sets it has.
         file: its study file.
         folder: its output.
     """
 
     model: str
+    batch_size: int
     rules_of: str
     file: Path
     folder: RunFolder
@@ -96,7 +98,7 @@ def studies(options: argparse.Namespace) -> Iterator[Study]:
                 file = folder.with_suffix(".yaml")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_text(file, yaml.safe_dump(load_study(config, overrides=changes).to_plain()))
-                yield Study(model, rules_of, file, RunFolder(folder))
+                yield Study(model, size, rules_of, file, RunFolder(folder))
 
 
 def has_ended(study: Study) -> bool:
@@ -118,29 +120,27 @@ def published(study: Study) -> list[Point]:
 def table_rows(study: Study, points: Iterable[Point]) -> Iterator[str]:
     """A line for each point, and for FP32 in its other form, which only the search measures."""
     listed = {point.number: point for point in points}
-    batch_size = next(iter(listed.values())).batch_size
     best = read_front(study.folder.pareto / "front.yaml").best
     for number, point in listed.items():
-        name = f"**{setting_name(study, point)}**" if number == best else setting_name(study, point)
-        yield line(study.model, batch_size, name, point, point.accuracy)
+        name = setting_name(point)
+        marked = f"**{name}**" if number == best else name
+        yield line(study, marked, point, point.accuracy)
     for trial in read_trials(study.folder):
-        measured = trial.measurement
+        measured = None if trial.cached_from is not None else trial.measurement
         if trial.setting.data_type == FLOAT32 and trial.number not in listed and measured:
             name = f"{baseline_name(trial.setting)}, as the search saw it"
-            yield line(study.model, batch_size, name, measured.timing, measured.accuracy)
+            yield line(study, name, measured.timing, measured.accuracy)
 
 
-def setting_name(study: Study, point: Point) -> str:
-    """FP32's form, default AMP of a pass, or a tuned setting."""
+def setting_name(point: Point) -> str:
+    """FP32's form, default AMP, or a tuned setting."""
     setting = point.setting
     if setting.data_type == FLOAT32:
         return baseline_name(setting)
-    return f"{'tuned' if setting.moves else 'default'} {setting.data_type}, {study.rules_of}"
+    return f"{'tuned' if setting.moves else 'default'} {setting.data_type}"
 
 
-def line(
-    model: str, batch_size: int, setting: str, timed: Point | Timing | None, accuracy: Accuracy
-) -> str:
+def line(study: Study, setting: str, timed: Point | Timing | None, accuracy: Accuracy) -> str:
     """One line of the table, in Markdown."""
     latency_ms = {} if timed is None else timed.latency_ms.get("candidate", {})
     p50, p99 = (
@@ -149,8 +149,8 @@ def line(
     )
     speedup = shown(None if timed is None else timed.speedup)
     score = f"{accuracy.metric} {shown(accuracy.score)}"
-    cells = (model, batch_size, setting, speedup, p50, p99, score, accuracy.verdict)
-    return f"| {' | '.join(map(str, cells))} |\n"
+    cells = (study.model, study.batch_size, study.rules_of, setting, speedup, p50, p99, score)
+    return f"| {' | '.join(map(str, cells))} | {accuracy.verdict} |\n"
 
 
 def shown(interval: Interval | None) -> str:

@@ -31,11 +31,12 @@ def test_the_table_of_a_cpu_says_so_and_holds_fp32_and_default_amp(
     assert "- jax: " in text
     assert "- xla_options: xla_allow_excess_precision=False" in text
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| study | 2 |")]
-    settings = {row[2].strip("*") for row in rows}
-    assert {"FP32", "default bfloat16, ITEX CPU"} <= settings
-    assert {"default bfloat16, TensorFlow CPU", "default float16, TensorFlow CPU"} <= settings
-    # Speed-up, p50, p99: figures, each with its unit in the head.
-    assert all(float(row[4]) > 0 for row in rows)
+    settings = {(row[2], row[3].strip("*")) for row in rows}
+    assert {("ITEX CPU", "FP32"), ("ITEX CPU", "default bfloat16")} <= settings
+    defaults = {("TensorFlow CPU", f"default {name}") for name in ("bfloat16", "float16")}
+    assert defaults <= settings
+    # The median latency in ms.
+    assert all(float(row[5]) > 0 for row in rows)
 
 
 def test_fp32_of_xla_is_that_of_tensorflows_own_compiler(decoder: Path) -> None:
