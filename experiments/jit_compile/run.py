@@ -46,8 +46,8 @@ from amp_tuner.runtime.xla_runtime import XlaRuntime
 
 BFLOAT16 = "bfloat16"
 THREADS = len(os.sched_getaffinity(0))
-#: The largest difference of an FP32 output, over the largest value of that output.
-LARGEST_DIFFERENCE = 1e-6
+#: FP32 outputs may differ by this, and by this share of their value.
+TOLERANCE = 1e-6
 
 Outputs = dict[str, Any]
 Run = Callable[..., Mapping[str, tf.Tensor]]
@@ -108,6 +108,12 @@ def our_outputs(session: Session, name: str, samples: int, work: Path) -> Output
         return {output: arrays[output].astype(np.float64) for output in names}
 
 
+def is_within(left: Outputs, right: Outputs) -> bool:
+    """Whether every value of FP32 outputs is TOLERANCE near, absolutely and relatively together."""
+    near = {"rtol": TOLERANCE, "atol": TOLERANCE}
+    return all(np.allclose(left[name], right[name], **near) for name in right)
+
+
 def difference(left: Outputs, right: Outputs) -> float:
     """Largest difference of an output, over that output's largest value; the worst output's."""
     return max(
@@ -151,20 +157,21 @@ class Comparison:
         """How far they are apart; FP32 by the value, BF16 by the study's metric."""
         samples = self._samples
         exact = self._theirs.outputs(FLOAT32, samples, compiled=True)
-        apart = difference(our_outputs(self._session, FLOAT32, samples, self._work), exact)
-        within = "within" if apart <= LARGEST_DIFFERENCE else "NOT within"
-        plain = difference(self._theirs.outputs(FLOAT32, samples, compiled=False), exact)
-        print(f"  FP32 outputs: {apart:.1e}, {within} {LARGEST_DIFFERENCE:g};", end=" ")
-        print(f"of TensorFlow without jit_compile: {plain:.1e}")
-        ours, theirs = (
-            judged(self._session, exact, outputs)
-            for outputs in (
-                our_outputs(self._session, BFLOAT16, samples, self._work),
-                self._theirs.outputs(BFLOAT16, samples, compiled=True),
-            )
+        ours = our_outputs(self._session, FLOAT32, samples, self._work)
+        plain = self._theirs.outputs(FLOAT32, samples, compiled=False)
+        for whose, outputs in (("ours", ours), ("TensorFlow's without jit_compile", plain)):
+            within = "within" if is_within(outputs, exact) else "NOT within"
+            relative = difference(outputs, exact)
+            print(f"  FP32 outputs, {whose}: {within} {TOLERANCE:g}; {relative:.1e} of the largest")
+        halves = (
+            our_outputs(self._session, BFLOAT16, samples, self._work),
+            self._theirs.outputs(BFLOAT16, samples, compiled=True),
+        )
+        ours_bf16, theirs_bf16 = (
+            shown(judged(self._session, exact, outputs)) for outputs in halves
         )
         metric = self._session.config.accuracy.metric
-        print(f"  BF16 {metric}: ours {shown(ours)}, TensorFlow's {shown(theirs)}", flush=True)
+        print(f"  BF16 {metric}: ours {ours_bf16}, TensorFlow's {theirs_bf16}", flush=True)
 
 
 def shown(interval: Interval) -> str:
