@@ -27,6 +27,9 @@ from amp_tuner.worker.protocol import Candidate
 ROOT = Path(__file__).parents[1]
 #: Ignored by git.
 RESULTS = ROOT / "runs" / "experiments"
+#: The studies of runtime ``xla``, and the interpreter that they name.
+XLA_STUDIES = sorted((ROOT / "configs").glob("xla_*.yaml"))
+JAX = ROOT / ".environments" / "jax" / "bin" / "python"
 
 
 class Journal:

@@ -120,6 +120,12 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_batch_size(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--batch-size", type=_positive, metavar="N", help="another batch size than the study file's"
+    )
+
+
 def _add_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(
         verbs,
@@ -134,6 +140,7 @@ def _add_run(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--time-budget", metavar="TIME", help="wall-clock time in all, such as 8h or 90m"
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="another output folder")
+    _add_batch_size(parser)
     parser.add_argument(
         "--fresh", action="store_true", help="move an old study aside and start anew"
     )
@@ -167,6 +174,7 @@ def _add_check(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "how many fit into the time budget. Writes nothing.",
     )
     _add_config(parser)
+    _add_batch_size(parser)
 
 
 def _add_inspect(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

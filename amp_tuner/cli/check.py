@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
         TargetError: FP32 or default AMP cannot run on this target.
     """
     console = make_console()
-    config = load_study(options.config)
+    size = options.batch_size
+    config = load_study(options.config, overrides={"data.batch_size": size} if size else None)
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as work:
         with working(console, "starting a worker, loading the model"):
             session = open_session(config, Path(work))

@@ -64,6 +64,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     given = {
         "search.trials": options.trials,
         "search.time_budget": options.time_budget,
+        "data.batch_size": options.batch_size,
         "output": None if options.output is None else str(options.output.absolute()),
     }
     return {key: value for key, value in given.items() if value is not None}

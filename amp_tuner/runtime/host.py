@@ -168,6 +168,11 @@ class ModelHost:
             raise TargetError("only a model that was loaded for runtime roofline is traced")
         return runtime.traced_run(self._first_feed).to_json()
 
+    def forget(self, candidate: Candidate) -> None:
+        """Removes the artifacts of a setting; see ``XlaRuntime.forget``."""
+        if isinstance(self._runtime, XlaRuntime):
+            self._runtime.forget(candidate)
+
     def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:
         """Writes outputs of samples; returns the seconds that inference took."""
         started_s = time.perf_counter()

@@ -9,6 +9,7 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from amp_tuner.errors import InputError
+from amp_tuner.runtime.artifacts import keep_only
 from amp_tuner.runtime.batches import Feed
 from amp_tuner.runtime.engine_runtime import EngineRuntime
 from amp_tuner.runtime.graph_changes import changed_type_attributes
@@ -65,3 +66,10 @@ class XlaRuntime(EngineRuntime):
                 "type_attributes_16bit": len(changed),
             }
         return self._lowered[key]
+
+    def forget(self, candidate: Candidate) -> None:
+        """Removes the artifacts of a setting; weights that others read stay."""
+        own = candidate.to_json()
+        for key in [key for key in self._lowered if json.loads(key)[0] == own]:
+            del self._lowered[key]
+        keep_only(self._folder, {Path(one["manifest"]) for one in self._lowered.values()})

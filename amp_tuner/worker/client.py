@@ -131,6 +131,10 @@ class WorkerClient:
         arguments = {"threads": asdict(self.threads), "seconds": seconds}
         return self._conversation.ask("micro_benchmarks", dict, **arguments)
 
+    def forget(self, candidate: Candidate) -> None:
+        """Removes the artifacts of a lowered setting; it can be lowered again."""
+        self._conversation.ask("forget", dict, candidate=candidate.to_json())
+
     def outputs(
         self, key: str, start: int, stop: int, path: Path, names: Sequence[str]
     ) -> dict[str, Any]:

@@ -128,6 +128,12 @@ def micro_benchmarks(worker: Worker, request: Answer) -> Answer:
     return worker.host.micro_benchmarks(Threads(**request["threads"]), request["seconds"])
 
 
+def forget(worker: Worker, request: Answer) -> Answer:
+    """Removes the artifacts of a setting."""
+    worker.host.forget(Candidate.from_json(request["candidate"]))
+    return {}
+
+
 def outputs(worker: Worker, request: Answer) -> Answer:
     """Outputs of samples, into a file."""
     seconds = worker.host.outputs(
@@ -175,6 +181,7 @@ ACTIONS: Mapping[str, Callable[[Worker, Answer], Answer]] = {
     "lower": lower,
     "traced_run": traced_run,
     "micro_benchmarks": micro_benchmarks,
+    "forget": forget,
     "outputs": outputs,
     "block": block,
     "drop": drop,

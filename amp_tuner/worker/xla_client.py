@@ -14,6 +14,9 @@ from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.conversation import Conversation, duration_s, run_times_s, seconds
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource
 
+#: Artifacts of so many settings stay when they are dropped: the next ones often include them.
+_KEPT = 4
+
 
 class XlaClient:
     """A worker that lowers settings, and a runner that compiles and runs them on the device.
@@ -35,6 +38,8 @@ class XlaClient:
         self._runner = runner
         self._facts = facts
         self._tf32 = tf32
+        self._built: dict[str, Candidate] = {}
+        self._dropped: list[Candidate] = []
         self.dropped_variables = lowering.dropped_variables
 
     @property
@@ -99,6 +104,7 @@ class XlaClient:
             if candidate.data_type == FLOAT32:
                 raise
             raise WorkerFailure(str(error.problems[0].message), fatal=False) from error
+        self._built[key] = candidate
         request = {"key": key, "manifest": lowered["manifest"]}
         run_s, compile_s = self._runner.ask("build", _build_times_s, **request)
         return {
@@ -126,8 +132,16 @@ class XlaClient:
         return self._runner.ask("block", run_times_s, **request)
 
     def drop(self, key: str) -> None:
-        """Frees a setting's program and the weights that only it reads."""
+        """Frees a setting's program and its weights at once, its files some settings later."""
         self._runner.ask("drop", dict, key=key)
+        candidate = self._built.pop(key, None)
+        if candidate is None:
+            return
+        self._dropped = [*(one for one in self._dropped if one != candidate), candidate]
+        while len(self._dropped) > _KEPT:
+            oldest = self._dropped.pop(0)
+            if oldest not in self._built.values():
+                self._lowering.forget(oldest)
 
     def last_words(self) -> str:
         """The last 4 KiB that the runner printed."""

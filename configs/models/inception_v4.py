@@ -19,14 +19,13 @@ from typing import Any
 import keras
 import numpy as np
 from making import ROOT, run
-from numpy.typing import NDArray
+from untrained import SEED, WEIGHTS, pictures, write
 
 SIZE = 299
 CLASSES = 1000
 PICTURES = 32
 #: Pixels of a patch's side; 13 patches of 23 make 299.
 PATCH = 23
-SEED = 0
 
 Tensor = Any
 
@@ -131,33 +130,10 @@ def network() -> keras.Model:
     return keras.Model(image, keras.layers.Dense(CLASSES, "softmax", name="classes")(x))
 
 
-def settle(model: keras.Model, images: NDArray[np.float32]) -> None:
-    """Sets every normalisation's mean and variance to those of the images."""
-    layers = [one for one in model.layers if isinstance(one, keras.layers.BatchNormalization)]
-    for layer in layers:
-        layer.momentum = 0.0
-    model(images, training=True)
-
-
-def pictures(generator: np.random.Generator, count: int) -> NDArray[np.float32]:
-    """Patches of one colour each, with some noise; shape (count, 299, 299, 3), from -1 to 1."""
-    patches = SIZE // PATCH
-    colours = generator.uniform(-0.9, 0.9, (count, patches, patches, 3)).astype(np.float32)
-    images = colours.repeat(PATCH, axis=1).repeat(PATCH, axis=2)
-    return images + generator.uniform(-0.1, 0.1, images.shape).astype(np.float32)
-
-
 def make(model_path: Path, data_path: Path, weights: Path | None = None) -> None:
     """Builds the network and writes."""
-    keras.utils.set_random_seed(SEED)
-    images = pictures(np.random.default_rng(SEED), PICTURES)
-    model = network()
-    if weights is None:
-        settle(model, images[:8])
-    else:
-        model.load_weights(weights)
-    model.export(model_path, verbose=False)
-    np.savez(data_path, images=images)
+    images = pictures(np.random.default_rng(SEED), PICTURES, SIZE, PATCH)
+    write(network, images, model_path, data_path, weights)
 
 
 if __name__ == "__main__":
@@ -166,5 +142,5 @@ if __name__ == "__main__":
         make,
         ROOT / "models" / "inception_v4",
         ROOT / "data" / "inception_v4.npz",
-        {"weights": "Keras weights (.weights.h5) for 1,000 classes; default: random ones"},
+        WEIGHTS,
     )

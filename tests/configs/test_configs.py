@@ -37,6 +37,8 @@ def test_a_ready_study_loads(path: Path) -> None:
 
 def test_there_are_the_studies_of_the_readme() -> None:
     names = {"quickstart", "fashion_cnn", "basic_pitch", "inception_v4"}
+    names |= {f"xla_{name}" for name in ("resnet50", "mobilenet", "efficientnet_lite0")}
+    names |= {"xla_minilm", "xla_decoder", "xla_fashion_cnn"}
     assert {path.stem for path in STUDIES} >= names
 
 
@@ -101,10 +103,40 @@ def test_inception_v4_is_the_papers(makers: None) -> None:
     assert trainable + sum(one.filters for one in convolutions) == 42_679_816
 
 
-def test_pictures_are_of_the_networks_size_and_differ(makers: None) -> None:
-    from inception_v4 import pictures
+def test_definitions_are_filed_under_their_topics_once_and_without_examples(makers: None) -> None:
+    from wordnet import definitions
 
-    first, second = pictures(np.random.default_rng(0), 2)
+    lines = (
+        "  1 This software and database is | being provided",
+        '00002684 05 n 01 dog 0 001 @ 00001930 n 0000 | a tame animal; "the dog barked"  ',
+        "00002685 20 n 01 tree 0 000 | a tall plant; often with a trunk  ",
+        "00002686 05 n 01 hound 0 000 | a tame animal  ",
+    )
+    found = definitions(iter(lines))
+    assert found == {5: ["a tame animal"], 20: ["a tall plant; often with a trunk"]}
+
+
+def test_a_decoders_step_reads_what_came_before(makers: None) -> None:
+    import tensorflow as tf
+    from decoder import Decoder
+
+    decoder = Decoder(np.random.default_rng(0))
+    token = tf.constant([1, 1])
+    nothing = tf.zeros([2, 4, 8, 0, 64])
+    scores, key, value = decoder.step(token, nothing, nothing)
+    assert (scores.shape, key.shape, value.shape) == ((2, 8192), (2, 4, 8, 1, 64), (2, 4, 8, 1, 64))
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert 0.5 < scores.numpy().std() < 2
+    # The same token after two different ones.
+    past = decoder.step(tf.constant([2, 3]), nothing, nothing)[1:]
+    scores, _, _ = decoder.step(token, *past)
+    assert np.abs(scores[0] - scores[1]).max() > 0.1
+
+
+def test_pictures_are_of_the_asked_size_and_differ(makers: None) -> None:
+    from untrained import pictures
+
+    first, second = pictures(np.random.default_rng(0), 2, 299, 23)
     assert (first.shape, first.dtype) == ((299, 299, 3), np.float32)
     assert -1 <= first.min() < first.max() <= 1
     assert np.abs(first - second).mean() > 0.3

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from amp_tuner.results.points import read_front, read_point
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(*command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *command],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+from tests.configs.ready import run, smaller
+from tests.environments import interpreter
 
 
 @pytest.mark.all_only
@@ -46,9 +31,13 @@ def test_a_ready_study_ends_with_an_answer(
     command = ["-m", "amp_tuner", "--config", config, "--output", str(output), "--trials", "12"]
     text = run(*command)
     assert metric in text
+    assert_answer(output, metric, measured=5)
+
+
+def assert_answer(output: Path, metric: str, *, measured: int) -> None:
+    """A study ended with so many measured settings, and with a best one that meets the goal."""
     trials = pd.read_csv(output / "trials.csv")
-    measured = trials[trials.state.eq("COMPLETE") & trials.cached_from.isna()]
-    assert len(measured) >= 5
+    assert (trials.state.eq("COMPLETE") & trials.cached_from.isna()).sum() >= measured
     assert {"float32", "bfloat16", "float16"} <= set(trials.data_type)
     front = read_front(output / "pareto" / "front.yaml")
     assert front.best is not None
@@ -60,6 +49,32 @@ def test_a_ready_study_ends_with_an_answer(
     assert best.setting.data_type == "float32" or best.speedup.low > 1
     assert (output / "best.env").is_file()
     assert (output / "best.py").is_file()
+
+
+@pytest.mark.all_only
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("study", "maker", "metric", "samples"),
+    [
+        ("xla_resnet50", "resnet50", "sqnr", 24),
+        ("xla_mobilenet", "mobilenet", "sqnr", 24),
+        ("xla_efficientnet_lite0", "efficientnet_lite0", "agreement", 80),
+        ("xla_minilm", "minilm", "top1", 256),
+        ("xla_decoder", "decoder", "sqnr", 24),
+        ("xla_fashion_cnn", "fashion_mnist", "top1", 1000),
+    ],
+)
+def test_a_study_for_accelerators_runs_on_a_cpu(
+    study: str, maker: str, metric: str, samples: int, tmp_path: Path
+) -> None:
+    interpreter("jax")
+    run(f"configs/models/{maker}.py")
+    path = smaller(study, tmp_path, samples)
+    words = ("--config", str(path), "--trials", "4", "--batch-size", "4")
+    assert metric in run("-m", "amp_tuner", *words)
+    assert_answer(tmp_path / "run", metric, measured=3)
+    point = read_point(tmp_path / "run" / "pareto" / "000.yaml")
+    assert (point.runtime, point.batch_size) == ("xla", 4)
 
 
 @pytest.mark.all_only

@@ -25,7 +25,7 @@ def test_efficientnet_lite0_knows_the_photos(tmp_path: Path) -> None:
     assert int((chances.argmax(axis=1) == labels).sum()) >= 17
 
 
-def test_minilm_finds_like_sentences_alike(tmp_path: Path) -> None:
+def test_minilm_finds_like_sentences_alike_and_their_topics(tmp_path: Path) -> None:
     minilm = script("minilm")
     minilm.make(tmp_path / "model", tmp_path / "data.npz")
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
@@ -38,7 +38,11 @@ def test_minilm_finds_like_sentences_alike(tmp_path: Path) -> None:
     assert likeness[0, 1] > 0.7
     assert abs(likeness[:2, 2]).max() < 0.2
     with np.load(tmp_path / "data.npz") as data:
-        assert data["ids"].shape == data["mask"].shape == (minilm.SENTENCES, minilm.TOKENS)
+        known = {name: data[name][:256] for name in ("ids", "mask", "topics")}
+    topics = known.pop("topics")
+    chances = serve(**{name: tf.constant(value) for name, value in known.items()})["topics"]
+    # Each of the eight is as frequent as any other.
+    assert (chances.numpy().argmax(axis=1) == topics).mean() > 0.75
 
 
 def test_words_are_cut_into_the_longest_known_pieces() -> None:

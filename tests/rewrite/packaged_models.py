@@ -86,10 +86,10 @@ def mtcnn(network: str, side: int | None = None) -> graph_pb2.GraphDef:
 
 
 def saved(script_name: str) -> graph_pb2.GraphDef:
-    """What a script of ``configs/models`` saves."""
+    """The model that a script of ``configs/models`` makes."""
     with tempfile.TemporaryDirectory() as folder:
-        script(script_name).save(Path(folder))
-        return load_model(ModelSource(folder)).graph_def
+        script(script_name).make(Path(folder, "model"), Path(folder, "data.npz"))
+        return load_model(ModelSource(f"{folder}/model")).graph_def
 
 
 BUILT: dict[str, Callable[[], graph_pb2.GraphDef]] = {

@@ -174,6 +174,28 @@ def test_16_bit_settings_decide_like_fp32_and_are_not_it(
     assert (rounded.argmax(axis=1) == exact.argmax(axis=1))[clear].all()
 
 
+def test_files_of_settings_that_were_measured_do_not_pile_up(
+    xla_worker: XlaClient, dense: Any
+) -> None:
+    load(xla_worker, *dense, "xla")
+    xla_worker.build("float32", FLOAT32)
+    folder = Path(xla_worker._lower(FLOAT32)["manifest"]).parent
+    settings = [
+        Candidate(data_type, rules.identifier, rules.lists.moved(dict.fromkeys(denied, "deny")))
+        for data_type, rules in RULES.items()
+        for denied in ((), ("Relu",), ("Softmax",), ("Relu", "Softmax"))
+    ]
+    numbers = []
+    for setting in [*settings, settings[0]]:
+        xla_worker.build("candidate", setting)
+        assert len(xla_worker.block("candidate", 0, 1)) == 1
+        xla_worker.drop("candidate")
+        numbers.append(len(list(folder.glob("*.mlirbc"))))
+    # FP32's, and those of the newest settings.
+    assert numbers[-2:] == [5, 5]
+    xla_worker.build("float32", FLOAT32)
+
+
 def test_timing_cycles_and_building_tells_its_steps(xla_worker: XlaClient, dense: Any) -> None:
     load(xla_worker, *dense, "xla")
     built = xla_worker.build("float32", FLOAT32)

@@ -232,3 +232,24 @@ def test_rules_of_gpus_need_no_gpu_where_the_model_is_lowered(name: str, tmp_pat
     made = XlaRuntime(tiny_models.dense(tmp_path / "model"), "gpu", Threads(1, 1), str(tmp_path))
     candidate = Candidate(rules.data_type, rules.identifier, rules.lists)
     assert made.lower(candidate, X, tf32=True, stablehlo=NEWEST)["type_attributes_16bit"] > 0
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_forgotten_is_gone_but_for_what_others_read(tmp_path: Path) -> None:
+    made = runtime(tiny_models.dense(tmp_path / "model"), tmp_path)
+    folder, exact = lowered(made)
+    before = files_of(folder)
+    _, halves = lowered(made, BFLOAT16)
+    made.forget(BFLOAT16)
+    assert files_of(folder) == before
+    assert all((folder / weight["file"]).exists() for weight in exact["weights"])
+    # Lowered again it reads the same weights, which are there again.
+    _, again = lowered(made, BFLOAT16)
+    assert again["weights"] == halves["weights"]
+    assert all((folder / weight["file"]).exists() for weight in halves["weights"])
+    made.forget(FLOAT32)
+    made.forget(BFLOAT16)
+    assert not files_of(folder)

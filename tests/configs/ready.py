@@ -1,0 +1,44 @@
+"""Running what users run: scripts, ready studies, experiments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from amp_tuner.config.load import load_study
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str) -> str:
+    """What a Python program prints that must end well."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def smaller(study: str, folder: Path, samples: int) -> Path:
+    """A ready study for a test: its first samples, briefly timed."""
+    ready = ROOT / "configs" / f"{study}.yaml"
+    with np.load(str(load_study(ready).data.path)) as arrays:
+        np.savez(folder / "data.npz", **{name: arrays[name][:samples] for name in arrays})
+    changes = {
+        "data.path": str(folder / "data.npz"),
+        "measure.max_seconds": 2,
+        "measure.min_block_ms": 20,
+        "output": str(folder / "run"),
+    }
+    written = folder / "study.yaml"
+    written.write_text(yaml.safe_dump(load_study(ready, overrides=changes).to_plain()))
+    return written
