@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.output.disk import room_bytes, tree_bytes
+from amp_tuner.files import tree_bytes
+from amp_tuner.output.disk import room_bytes
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch, launch_xla
 from amp_tuner.worker.protocol import ModelSource, Threads
