@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from amp_tuner.records import Trial
+from amp_tuner.config.model import SearchConfig
+from amp_tuner.records import CACHED, FAILED, MEASURED, QUARANTINED, REFUSED, Trial
+from amp_tuner.study.ended import EndedTrials
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,30 @@ class Watcher(Protocol):
 
     def notice(self, text: str) -> None:
         """Something that the user should know."""
+
+
+def progress_of(ended: EndedTrials, search: SearchConfig, spent_s: float) -> Progress:
+    """How far a study is.
+
+    Args:
+        ended: what it knows.
+        search: its budgets.
+        spent_s: wall-clock seconds of all its runs so far.
+    """
+    outcomes, typical_s, left_s = ended.outcomes, ended.typical_s(), None
+    if typical_s is not None:
+        left_s = typical_s * max(0, search.trials - outcomes[MEASURED])
+        if search.time_budget_s is not None:
+            left_s = min(left_s, max(0.0, search.time_budget_s - spent_s))
+    return Progress(
+        best=ended.standing.best,
+        front=ended.standing.front,
+        measured=outcomes[MEASURED],
+        trials=search.trials,
+        cached=outcomes[CACHED],
+        refused=outcomes[REFUSED],
+        quarantined=outcomes[QUARANTINED],
+        failed=outcomes[FAILED],
+        spent_s=spent_s,
+        left_s=left_s,
+    )
