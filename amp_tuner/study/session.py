@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from amp_tuner.search.space import SearchSpace
 from amp_tuner.study.planning import Planner
 from amp_tuner.target.bench import Bench
 from amp_tuner.target.switches import Switch, first_state, switch_of
-from amp_tuner.target.workers import Worker, model_source, starter
+from amp_tuner.target.workers import Start, Worker, model_source, starter
 from amp_tuner.worker.protocol import LoadedModel
 
 
@@ -38,6 +38,7 @@ class Session:
         software: versions that the worker reports.
         model_digest: of the model's files.
         notices: what the user should know, one sentence each.
+        hardware: facts of the machine that measures, where it is not this one.
     """
 
     config: StudyConfig
@@ -49,6 +50,7 @@ class Session:
     software: dict[str, Any]
     model_digest: str
     notices: tuple[str, ...]
+    hardware: Mapping[str, Any] | None = None
 
     def rules(self) -> tuple[RuleSet, ...]:
         """The rule sets, in the order of the study's data types."""
@@ -75,18 +77,28 @@ class Session:
         }
 
 
-def open_session(config: StudyConfig, work: Path) -> Session:
+def open_session(
+    config: StudyConfig,
+    work: Path,
+    *,
+    start: Start | None = None,
+    bench_of: type[Bench] = Bench,
+    hardware: Mapping[str, Any] | None = None,
+) -> Session:
     """Starts a worker, loads the model, checks data and metric, describes the graph.
 
     Args:
         config: the checked study file.
         work: an existing scratch folder.
+        start: how workers are started; None: as the study file says.
+        bench_of: what measures.
+        hardware: facts of the machine that measures; None: of this one.
 
     Raises:
         InputError: model, data or metric is wrong (every problem of the step that found any).
         TargetError: the target cannot run the FP32 model.
     """
-    start = starter(config, work)
+    start = start or starter(config, work)
     state = first_state(config.target)
     worker = start(state)
     try:
@@ -100,7 +112,7 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     except BaseException:
         worker.close()
         raise
-    bench = Bench(config, start, data, loaded, work, switch)
+    bench = bench_of(config, start, data, loaded, work, switch)
     try:
         bench.adopt(state, worker)
         planner = Planner.of(bench.describe(), served=config.target.runtime not in BAKED)
@@ -123,6 +135,7 @@ def open_session(config: StudyConfig, work: Path) -> Session:
         software,
         digest(config.model.path),
         notices,
+        hardware,
     )
 
 

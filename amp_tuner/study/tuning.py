@@ -40,13 +40,14 @@ from amp_tuner.study.planning import Plan
 from amp_tuner.study.progress import Progress, Watcher, progress_of
 from amp_tuner.study.quarantine import Key, Quarantine
 from amp_tuner.study.session import Session
+from amp_tuner.text import now
 
 #: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
 STUCK = 10
 #: The share of the time budget that is kept for minimal settings, beside that for confirmation.
 _MINIMISING = 0.05
 #: So many more in a row, and no distinct graph is believed to be left.
-_EXHAUSTED = 200
+EXHAUSTED = 200
 
 
 class Tuning:
@@ -176,7 +177,7 @@ class Tuning:
             return f"{len(self.trials)} proposals made (limits.max_proposals)"
         if not self._session.space.op_types:
             return "nothing to tune in this graph: no op type's list can change it"
-        if self._ended.known_in_a_row >= STUCK + _EXHAUSTED:
+        if self._ended.known_in_a_row >= STUCK + EXHAUSTED:
             return "no distinct effective graph seems to be left"
         return self._out_of_time()
 
@@ -210,6 +211,10 @@ class Tuning:
     def _members(self) -> int:
         """How many settings the front and its references are believed to have."""
         return min(self._ended.timed, 2 + len(self._config.target.data_types))
+
+    def keep(self) -> None:
+        """Writes proposals down that have no end yet."""
+        self._study.keep()
 
     def running(self) -> list[Proposal]:
         """Proposals without an end, by number."""
@@ -247,7 +252,7 @@ class Tuning:
     def settle(self, proposal: Proposal) -> None:
         """Runs a proposal as a trial, from its plan to its end."""
         began = time.monotonic()
-        started = _now()
+        started = now()
 
         def renew(renewed: Mapping[str, Any]) -> None:
             self._study.renew(proposal.number, renewed)
@@ -301,8 +306,7 @@ class Tuning:
             plan = self._session.planner.plan(setting)
         except RewriteError as error:
             return replace(trial, cause=f"{REFUSED}: {error}"), None
-        trial = replace(trial, setting=plan.setting, effective=plan.effective)
-        return self._if_known(trial, plan)
+        return self._if_known(replace(trial, setting=plan.setting, effective=plan.effective), plan)
 
     def _if_known(self, trial: Trial, plan: Plan) -> tuple[Trial, Plan | None]:
         quarantined = self._quarantine.verdict(Key.of(plan.effective, plan.setting))
@@ -394,7 +398,3 @@ class Tuning:
         violation = min(beyond, 0.0) if accuracy.verdict == "meets" else max(beyond, 1e-9)
         speedup = NEVER_TIMED if timing is None else timing.speedup.value
         return Objectives(speedup, accuracy.drop.value, violation)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
