@@ -134,7 +134,8 @@ class Proposing:
         return self._session.switch.states
 
     def _lower(self, candidate: Candidate, states: Sequence[bool]) -> dict[str, str]:
-        worker = self._bench.worker(self._bench.baseline_state)
+        # One worker lowers all forms: the one that was started first.
+        worker = self._bench.worker(self._session.switch.states[0])
         assert isinstance(worker, LoweringClient)
         return {
             FORMS[state]: self._stage(worker.artifact(candidate, tf32=state)) for state in states

@@ -45,6 +45,26 @@ class RecordedBench(Bench):
         name = _name(worker, plan.effective.graph_id)
         return self.results is not None and self.results.has(name, self.stage)
 
+    def check(self) -> None:
+        """Reads everything that is recorded, so that what is wrong is known before it is told.
+
+        Raises:
+            InputError: outputs of other samples or shapes, or impossible run times.
+        """
+        assert self.results is not None
+        before, shape = self.stage, None
+        for step in self.results.steps():
+            self.stage = step.stage
+            if step.blocks is not None:
+                self._timing(step)
+            if step.cause is None:
+                found = self._recorded(step).shape[1:]
+                shape = found if shape is None else shape
+                if found != shape:
+                    message = f"outputs of {step.name} have shape {found} a sample, others {shape}"
+                    raise self.results.error(message)
+        self.stage = before
+
     def float32(self) -> dict[bool, Measurement]:
         """FP32 under each state of the switch, against the baseline; see :class:`Bench`."""
         found = super().float32()

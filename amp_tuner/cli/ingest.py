@@ -104,6 +104,7 @@ def _ingest(
     bench = session.bench
     assert isinstance(bench, RecordedBench)
     terminal.phase("judging what was measured")
+    bench.check()
     tuning.measure_baseline()
     try:
         tuning.prepare(Rounds(folder).held())

@@ -66,7 +66,7 @@ def progress_of(ended: EndedTrials, search: SearchConfig, spent_s: float) -> Pro
         best=ended.standing.best,
         front=ended.standing.front,
         measured=outcomes[MEASURED],
-        trials=search.trials,
+        trials=max(search.trials, outcomes[MEASURED]),
         cached=outcomes[CACHED],
         refused=outcomes[REFUSED],
         quarantined=outcomes[QUARANTINED],
