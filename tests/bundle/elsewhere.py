@@ -73,7 +73,8 @@ def answered(
     progress = Progress(work / "progress")
     progress.check_machine({kind: dict(of) for kind, of in facts.items()})
     asked = [(entry, stage) for stage in STAGES for entry in manifest.settings]
-    steps = []
+    steps: list[Step] = []
+    due = 0
     for entry, stage in asked:
         if entry.again_only and stage == SEARCH:
             continue
@@ -83,6 +84,7 @@ def answered(
         if stage == AGAIN and speedup < 1 and not (entry.reference or entry.again_only):
             continue
         step = change(entry, Step(entry.name, stage, blocks=blocks(speedup), stop_reason="narrow"))
+        due += 1
         if step is None:
             continue
         step = replace(step, seconds=2.0, device_s=1.5, compile_s=0.5, machine={"load_average": 1})
@@ -96,18 +98,29 @@ def answered(
         progress.end(step)
         steps.append(step)
     path = work / f"results-{identifier}.zip"
-    complete = len(steps) == len(asked)
+    complete = len(steps) == due
     progress.write_results(path, identifier, manifest, steps, complete=complete)
     progress.close()
     return path
 
 
-def rewritten(path: Path, changes: Mapping[str, bytes]) -> Path:
-    """The archive beside itself with members added or changed, its checksums right again."""
+def rewritten(path: Path, changes: Mapping[str, bytes], *, sums: bool = True) -> Path:
+    """The archive, beside itself, with members added or changed.
+
+    Args:
+        path: the archive.
+        changes: members' contents by name.
+        sums: whether its checksums are right again.
+    """
     with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    del members[run_bundle.SUMS]
+        members = {name: archive.read(name) for name in archive.namelist()} | dict(changes)
     to = path.with_name(f"rewritten-{path.name}")
+    if not sums:
+        with zipfile.ZipFile(to, "w") as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        return to
+    del members[run_bundle.SUMS]
     with to.open("wb") as file:
-        write_archive(file, ((name, [data]) for name, data in {**members, **changes}.items()))
+        write_archive(file, ((name, [data]) for name, data in members.items()))
     return to
