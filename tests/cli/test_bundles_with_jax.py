@@ -70,6 +70,13 @@ def wait_for(folder: Path, pattern: str, count: int) -> None:
         time.sleep(0.02)
 
 
+def kill_children(process: subprocess.Popen[str]) -> None:
+    """Kills the runner, and leaves the command alone."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+
+
 def results_of(bundle: Path) -> Path:
     (path,) = bundle.glob("results-*.zip")
     return path
@@ -152,9 +159,7 @@ def test_a_runner_that_is_killed_costs_no_setting(study: Path) -> None:
     bundle = study / "bundle"
     process = start(bundle)
     wait_for(bundle, "work-*/progress/*.search.begun", 2)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
+    kill_children(process)
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err
     assert "failed" not in out
@@ -244,3 +249,30 @@ def test_two_runs_in_one_place_do_not_disturb_each_other(study: Path) -> None:
     assert "another run_bundle.py works here" in err
     first.terminate()
     first.communicate(timeout=TIMEOUT_S)
+
+
+def test_a_setting_that_ends_its_process_twice_fails_and_the_others_do_not(study: Path) -> None:
+    bundle = study / "bundle"
+    process = start(bundle)
+    wait_for(bundle, "work-*/progress/*.search.begun", 2)
+    (begun,) = [
+        path
+        for path in bundle.glob("work-*/progress/*.search.begun")
+        if not path.name.startswith("float32") and not path.with_suffix(".json").exists()
+    ]
+    for count in ("1", "2"):
+        while begun.read_text() != count:
+            time.sleep(0.005)
+        kill_children(process)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, err
+    assert out.count("failed: SIGKILL") == 1
+    with zipfile.ZipFile(results_of(bundle)) as archive:
+        described = json.loads(archive.read("results.json"))
+        steps = [
+            json.loads(archive.read(f"step-{position:04d}.json"))
+            for position in range(described["steps"])
+        ]
+    assert [(step["cause"], step["fatal"]) for step in steps if step["cause"]] == [
+        ("SIGKILL", True)
+    ]
