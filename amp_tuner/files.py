@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Optional
 
 #: As :func:`whole_file` names what is not whole yet.
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}")
@@ -79,6 +79,26 @@ def private_files() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
+
+
+def tree_bytes(root: Path, but: Optional[Path] = None) -> int:
+    """Bytes of the files below a folder; one folder (``but``) may be left out.
+
+    What vanishes meanwhile counts for nothing; links are not followed.
+    """
+    total = 0
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if Path(folder, name) != but]
+        total += sum(size_bytes(Path(folder, name)) for name in files)
+    return total
+
+
+def size_bytes(path: Path) -> int:
+    """The size of a file; 0 where there is none."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def digest(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Iterable
 
 
@@ -28,3 +29,8 @@ def one_line(text: str) -> str:
     Safe to stand in a comment or in a table; nothing in it can end the line.
     """
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def now() -> str:
+    """This moment, ISO 8601 with offset."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

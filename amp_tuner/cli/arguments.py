@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from amp_tuner import __version__
+from amp_tuner.config.quantities import parse_size
 
 #: Verb to the module that runs it.
 VERBS = {
@@ -20,6 +22,8 @@ VERBS = {
     "verify": "verify",
     "schema": "schema",
     "profile-device": "profile_device",
+    "bundle": "bundle",
+    "ingest": "ingest",
 }
 
 #: Of one micro-benchmark.
@@ -58,6 +62,12 @@ formats:
 docker, kubernetes and tf-serving give what was measured: for runtime engine what stands around the
 baked model. --runtime tensorflow or itex gives that family's variables instead.
 """
+_INGEST_EPILOG = """\
+exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input: results of
+another bundle or study, altered, of other hardware or software, or taken in before; 130 interrupted
+"""
+#: Less is mostly the program that reads the part.
+LEAST_PART_BYTES = 1 << 20
 _LISTS_HELP = (
     "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type goes to that "
     "list and leaves the one it was in); a point of a front (pareto/NNN.yaml) is one"
@@ -95,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(verbs)
     _add_schema(verbs)
     _add_profile_device(verbs)
+    _add_bundle(verbs)
+    _add_ingest(verbs)
     return parser
 
 
@@ -372,6 +384,75 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= _LONGEST_S:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {_LONGEST_S:g}")
     return seconds
+
+
+def _add_bundle(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "bundle",
+        "a device that cannot be reached from here: write what it is to measure",
+        "Writes FP32, default AMP and N proposals of the study as files (runtime xla) for a\n"
+        "machine that has JAX and no TensorFlow, no tuner and no network. There,\n"
+        "`python run_bundle.py` measures them; here, `amp-tune ingest` takes in the results.\n"
+        "Bundles can follow each other as often as one likes.",
+    )
+    _add_config(parser)
+    parser.add_argument(
+        "--trials",
+        type=_positive,
+        required=True,
+        metavar="N",
+        help="settings beside the references",
+    )
+    parser.add_argument(
+        "--part-size",
+        type=_part_bytes,
+        default="48MiB",
+        metavar="SIZE",
+        help="what a file of the bundle may take, from 1MiB on (default: 48MiB)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="a new folder (default: the study's output folder with -bundle-NNN behind it)",
+    )
+    parser.add_argument(
+        "--stablehlo",
+        type=_version,
+        metavar="VERSION",
+        help="the newest StableHLO that the device machine's JAX reads, such as 1.9.0 (default: "
+        "what it said in the last round; in the first, what TensorFlow writes)",
+    )
+
+
+def _part_bytes(text: str) -> int:
+    try:
+        size_bytes = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; allowed: {error}") from error
+    if size_bytes < LEAST_PART_BYTES:
+        raise argparse.ArgumentTypeError(f"{text} is too small; allowed: 1MiB or more")
+    return size_bytes
+
+
+def _version(text: str) -> str:
+    if re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}", text, re.ASCII) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version; allowed: such as 1.9.0")
+    return text
+
+
+def _add_ingest(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "ingest",
+        "take in the results that a bundle came back with",
+        "Scores the outputs of a results file, tells the study, and publishes front and best.",
+        _INGEST_EPILOG,
+    )
+    _add_config(parser)
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="what run_bundle.py wrote")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
 
 
 def _threads(text: str) -> dict[str, int]:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from amp_tuner.cli.rows import point_row
@@ -46,10 +47,24 @@ def run(options: argparse.Namespace) -> int:
         move_aside(config.output)
     # What the study file alone tells is told before anything starts or is written.
     check_identity(RunFolder(config.output), config.identity())
-    folder, lock = open_folder(config.output)
+    if RunFolder(config.output).bundles.exists():
+        message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
+        raise InputError.one("$.output", f"the study in {config.output} {message}")
     console = make_console(quiet=options.quiet)
-    try:
+    with locked(config.output) as (folder, lock):
         return _run(config, folder, lock, Terminal(console))
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[tuple[RunFolder, Lock]]:
+    """A study's folder, its lock held.
+
+    Raises:
+        InputError: it cannot be had, or the disk is full.
+    """
+    folder, lock = open_folder(root)
+    try:
+        yield folder, lock
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -88,11 +103,10 @@ def _run(config: StudyConfig, folder: RunFolder, lock: Lock, terminal: Terminal)
             ):
                 log.write("resumed" if resumed else "started", {"config": config.to_plain()})
                 answer = _tune(session, folder, log, tuning, terminal)
-                counts = _counts(tuning.progress())
+                counts = counted(tuning.progress())
         finally:
             session.bench.close()
-    _show(answer, config, terminal, f"{counts}. Everything is in {folder.root}")
-    return _GOAL_MISSED if answer.best is None else 0
+    return shown(answer, config, terminal, f"{counts}. Everything is in {folder.root}")
 
 
 def _tune(
@@ -110,18 +124,29 @@ def _tune(
         end(session, folder, log, tuning, terminal.phase)
     finally:
         # Whatever ended it: what is known by now is published, if the folder is still this run's.
-        tuning.lock.check()
-        answer = answer_of(session, folder, tuning.trials)
-        if answer is not None:
-            publish(folder, session.config.name, answer)
-            log.write("published", {"best": answer.best and answer.best.number})
-        tuning.clock.save()
+        answer = published(session, folder, log, tuning)
     assert answer is not None
+    tell_unconfirmed(folder, log, terminal)
+    return answer
+
+
+def published(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> Answer | None:
+    """Publishes what is known by now; None before anything was timed."""
+    tuning.lock.check()
+    answer = answer_of(session, folder, tuning.trials)
+    if answer is not None:
+        publish(folder, session.config.name, answer)
+        log.write("published", {"best": answer.best and answer.best.number})
+    tuning.clock.save()
+    return answer
+
+
+def tell_unconfirmed(folder: RunFolder, log: EventLog, terminal: Terminal) -> None:
+    """Tells which settings failed when they were measured again."""
     for number, outcome in read_confirmations(folder).items():
         if isinstance(outcome, str):
             log.write("not_confirmed", {"trial": number, "cause": outcome})
             terminal.notice(f"trial {number} failed when it was measured again: {outcome}")
-    return answer
 
 
 def _accuracies(tuning: Tuning, samples: int) -> Iterator[tuple[Accuracy, int]]:
@@ -140,7 +165,7 @@ def _timings(tuning: Tuning) -> Iterator[Timing]:
             yield timing
 
 
-def _counts(progress: Progress) -> str:
+def counted(progress: Progress) -> str:
     """Every proposal by what became of it; what none came to is left out, but failures."""
     named = {
         "measured": progress.measured,
@@ -154,6 +179,8 @@ def _counts(progress: Progress) -> str:
     return f"{sum(named.values())} proposals: {parts}"
 
 
-def _show(answer: Answer, config: StudyConfig, terminal: Terminal, counts: str) -> None:
+def shown(answer: Answer, config: StudyConfig, terminal: Terminal, counts: str) -> int:
+    """Shows what a study says; returns the exit code."""
     rows = [point_row(name, point) for name, point in answer.table]
     terminal.result(comparison(rows, config.accuracy.metric), (answer.conclusion, counts))
+    return _GOAL_MISSED if answer.best is None else 0

@@ -10,8 +10,6 @@ import os
 import platform
 from pathlib import Path
 
-import psutil
-
 Fact = str | int | float | bool | None
 
 #: CPU flags that decide which 16-bit kernels run fast, or at all (x86, then Arm).
@@ -50,14 +48,14 @@ def hardware_facts(root: Path = Path("/")) -> dict[str, Fact]:
         "cpu_flags": " ".join(flag for flag in _FLAGS if flag in flags),
         "virtual": "hypervisor" in flags,
         "architecture": platform.machine(),
-        "cores": psutil.cpu_count(logical=False),
-        "threads": psutil.cpu_count(),
+        "cores": _cores(system),
+        "threads": os.cpu_count(),
         "usable_threads": _usable_threads(),
         "cpu_limit": _cpu_limit(root / "sys/fs/cgroup/cpu.max"),
         "governor": _text(system / "cpu0/cpufreq/scaling_governor"),
         "turbo": _turbo(system),
         "load_average": _load_average(),
-        "memory_bytes": _memory_bytes(),
+        "memory_bytes": _memory_bytes(root / "proc/meminfo"),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
@@ -111,7 +109,14 @@ def _load_average() -> float | None:
     return None
 
 
-def _memory_bytes() -> int | None:
-    with contextlib.suppress(OSError, psutil.Error):
-        return int(psutil.virtual_memory().total)
+def _cores(system: Path) -> int | None:
+    """Physical cores: processors that share one name the same processors."""
+    shared = {_text(path) for path in system.glob("cpu[0-9]*/topology/core_cpus_list")}
+    return len(shared - {None}) or None
+
+
+def _memory_bytes(path: Path) -> int | None:
+    lines = dict(line.split(":", 1) for line in (_text(path) or "").splitlines() if ":" in line)
+    with contextlib.suppress(KeyError, ValueError):
+        return 1024 * int(lines["MemTotal"].removesuffix("kB"))
     return None

@@ -115,7 +115,14 @@ def time_pair(
     runs, settled = _warm_up(recorder, rules)
     groups = _Groups(recorder, runs, rules.max_seconds)
     reason = _measure(groups, rules, dominated_below)
-    return _timing(groups, rules, reason, settled=settled, batch_size=batch_size)
+    speedup, drift = groups.speedup(), _drift(recorder.blocks)
+    return timing_of(
+        recorder.blocks,
+        percentiles=rules.percentiles,
+        stop_reason=reason,
+        notices=_notices(groups, speedup, reason, drift, settled=settled),
+        batch_size=batch_size,
+    )
 
 
 @dataclass
@@ -216,8 +223,7 @@ class _Groups:
             kept = self.recorder.blocks
             kept[-4:] = [replace(block, phase="repeated") for block in kept[-4:]]
             blocks = self._time()
-        for one, other in ((blocks[0], blocks[1]), (blocks[3], blocks[2])):
-            self.log_ratios.append(math.log(_seconds(one) / _seconds(other)))
+        self.log_ratios += _pairs(blocks)
 
     def _may_repeat(self) -> bool:
         kept = len(self.log_ratios) // 2
@@ -242,8 +248,7 @@ class _Groups:
 
     def speedup(self) -> Interval:
         """The speed-up over all pairs so far."""
-        log = stats.median_interval(np.asarray(self.log_ratios))
-        return Interval(math.exp(log.value), math.exp(log.low), math.exp(log.high))
+        return _speedup(self.log_ratios)
 
 
 def _measure(groups: _Groups, rules: TimingRules, dominated_below: float | None) -> str:
@@ -263,36 +268,73 @@ def _measure(groups: _Groups, rules: TimingRules, dominated_below: float | None)
             return "time"
 
 
-def _timing(
-    groups: _Groups,
-    rules: TimingRules,
-    reason: str,
+def timing_of(
+    blocks: Sequence[Block],
     *,
-    settled: bool,
+    percentiles: Sequence[float],
+    stop_reason: str,
+    notices: tuple[str, ...],
     batch_size: int,
 ) -> Timing:
-    blocks = groups.recorder.blocks
-    timed = {
-        side: [block for block in blocks if block.side == side and block.phase == "timed"]
-        for side in (BASELINE, CANDIDATE)
-    }
-    run_s = {side: np.concatenate([block.run_s for block in of]) for side, of in timed.items()}
-    drift = max(_move(one, other) for one, other in zip(timed[BASELINE], timed[BASELINE][1:]))
-    speedup = groups.speedup()
-    notices = _notices(groups, speedup, reason, drift, settled=settled)
+    """What blocks say that :func:`time_pair` has run, here or elsewhere.
+
+    Args:
+        blocks: every block, in the order in which they ran.
+        percentiles: of the latency of single runs, 0 to 100.
+        stop_reason: why it ended.
+        notices: what a reader must know.
+        batch_size: samples per run, for the throughput.
+
+    Raises:
+        ValueError: the timed blocks are not whole groups of A B B A, or times are impossible.
+    """
+    ratios = _log_ratios(blocks)
+    of = {side: _timed(blocks, side) for side in (BASELINE, CANDIDATE)}
+    run_s = {side: np.concatenate([block.run_s for block in timed]) for side, timed in of.items()}
     return Timing(
-        speedup=speedup,
-        stop_reason=reason,
+        speedup=_speedup(ratios),
+        stop_reason=stop_reason,
         blocks=tuple(blocks),
         latency_ms={
-            side: stats.percentiles(1000 * seconds, rules.percentiles)
-            for side, seconds in run_s.items()
+            side: stats.percentiles(1000 * seconds, percentiles) for side, seconds in run_s.items()
         },
         runs={side: int(seconds.size) for side, seconds in run_s.items()},
         throughput={side: _per_second(seconds, batch_size) for side, seconds in run_s.items()},
-        drift=drift,
+        drift=_drift(blocks),
         notices=notices,
     )
+
+
+def _timed(blocks: Sequence[Block], side: str) -> list[Block]:
+    return [block for block in blocks if block.side == side and block.phase == "timed"]
+
+
+def _drift(blocks: Sequence[Block]) -> float:
+    """The largest move of the baseline between neighbouring blocks."""
+    timed = _timed(blocks, BASELINE)
+    return max(_move(one, other) for one, other in zip(timed, timed[1:]))
+
+
+def _log_ratios(blocks: Sequence[Block]) -> list[float]:
+    """Of each pair, in order."""
+    timed = [block for block in blocks if block.phase == "timed"]
+    groups = [timed[first : first + 4] for first in range(0, len(timed), 4)]
+    if not groups or any(tuple(block.side for block in group) != _GROUP for group in groups):
+        raise ValueError("the timed blocks are not whole groups of A B B A")
+    if not all(block.run_s and all(0 < s < math.inf for s in block.run_s) for block in blocks):
+        raise ValueError("a block has no run times above 0 s")
+    return [ratio for group in groups for ratio in _pairs(group)]
+
+
+def _pairs(group: Sequence[Block]) -> list[float]:
+    """The log ratios of a group's two pairs."""
+    pairs = ((group[0], group[1]), (group[3], group[2]))
+    return [math.log(_seconds(one) / _seconds(other)) for one, other in pairs]
+
+
+def _speedup(log_ratios: Sequence[float]) -> Interval:
+    log = stats.median_interval(np.asarray(log_ratios))
+    return Interval(math.exp(log.value), math.exp(log.low), math.exp(log.high))
 
 
 def _notices(

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from amp_tuner.files import write_text
+from amp_tuner.files import size_bytes, tree_bytes, write_text
 from amp_tuner.output.folder import RunFolder
 
 #: This share of the limit is for measurements; the rest is for what else is written.
 MEASURED_SHARE = 0.9
 #: So many failed trials' last words are kept, the newest.
 KEPT_WORDS = 1000
-
-
-def tree_bytes(root: Path, but: Path | None = None) -> int:
-    """Bytes of the files below a folder; one folder (``but``) may be left out.
-
-    What vanishes meanwhile counts for nothing; links are not followed.
-    """
-    total = 0
-    for folder, names, files in os.walk(root):
-        names[:] = [name for name in names if Path(folder, name) != but]
-        total += sum(_size_bytes(Path(folder, name)) for name in files)
-    return total
-
-
-def _size_bytes(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def room_bytes(limit_bytes: int, used_bytes: int) -> int:
@@ -49,13 +27,13 @@ class DiskUse:
         self._folder = folder
         self._limit_bytes = limit_bytes
         self._trials_bytes = tree_bytes(folder.trials)
-        self._largest_bytes = max(map(_size_bytes, folder.trials.glob("*")), default=0)
+        self._largest_bytes = max(map(size_bytes, folder.trials.glob("*")), default=0)
 
     def wrote_trial(self, number: int) -> None:
         """Counts a trial's file that was just written for the first time."""
-        size_bytes = _size_bytes(self._folder.trial(number))
-        self._trials_bytes += size_bytes
-        self._largest_bytes = max(self._largest_bytes, size_bytes)
+        written_bytes = size_bytes(self._folder.trial(number))
+        self._trials_bytes += written_bytes
+        self._largest_bytes = max(self._largest_bytes, written_bytes)
 
     def bytes(self) -> int:
         """All files, the workers' scratch included."""

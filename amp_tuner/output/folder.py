@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import socket
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import remove_leftovers, write_json
 from amp_tuner.output.stored import FORMAT, StoredStudy, read_stored
+from amp_tuner.text import now
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class RunFolder:
     def minimal(self) -> Path:
         """One JSON file for each setting of the front of which moves were tried to drop."""
         return self.root / "minimal"
+
+    @property
+    def bundles(self) -> Path:
+        """One JSON file for each bundle that was written for a device elsewhere."""
+        return self.root / "bundles"
 
     @property
     def trials_csv(self) -> Path:
@@ -112,7 +117,7 @@ class Lock:
             message = f"another tuner is writing to this folder ({holder})"
             raise InputError.one(str(folder.root), message) from None
         os.ftruncate(self._handle, 0)
-        text = f"host {socket.gethostname()}, pid {os.getpid()}, since {_now()}\n"
+        text = f"host {socket.gethostname()}, pid {os.getpid()}, since {now()}\n"
         os.pwrite(self._handle, text.encode(), 0)
 
     def check(self) -> None:
@@ -264,7 +269,3 @@ def _differences(before: Any, now: Any, where: str) -> list[tuple[str, Any, Any]
             for difference in _differences(before.get(key), now.get(key), f"{where}.{key}")
         ]
     return [] if before == now else [(where, before, now)]
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -106,7 +106,7 @@ def make_sampler(
     Args:
         name: one of SAMPLERS.
         seed: the study's seed.
-        finished: trials finished so far, interrupted ones not counted.
+        finished: trials finished or running so far, interrupted ones not counted.
         space: every parameter.
         trials: what TPE is shown.
     """

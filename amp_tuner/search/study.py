@@ -72,10 +72,12 @@ class Running:
     """A trial without an end.
 
     Attributes:
+        proposal: what is tried.
         lease: who runs it and until when.
         begun: what :meth:`TuningStudy.begin` was told; None where nothing had begun to run.
     """
 
+    proposal: Proposal
     lease: Mapping[str, Any]
     begun: Mapping[str, Any] | None
 
@@ -114,14 +116,18 @@ class TuningStudy:
             raise InputError.one(str(path), message) from error
         self._journal.flush()
         self._live: dict[int, Trial] = {}
+        #: Storage ids of trials without an end, by number.
+        self._running_ids: dict[int, int] = {}
         self._waiting = 0
-        #: Trials that count for the sampler's seed: all that ended but the interrupted ones.
+        #: Trials that ended, but the interrupted ones; they count for the sampler's seed.
         self._finished = 0
         self._history = History()
         for trial in trials:
             self._waiting += trial.state == TrialState.WAITING
             if trial.state.is_finished():
                 self._ended(trial)
+            elif trial.state == TrialState.RUNNING:
+                self._running_ids[trial.number] = trial._trial_id  # noqa: SLF001
 
     def enqueue(self, parameters: Mapping[str, str], anchor: str) -> None:
         """Puts a setting at the end of what is tried before the sampler is asked."""
@@ -155,13 +161,21 @@ class TuningStudy:
             at_random: ask the random sampler this time (the study's keeps proposing known graphs).
         """
         name = "random" if at_random else self._sampler
+        # Trials that run elsewhere are taken for bad ones (constant liars): what is proposed now
+        # keeps away from them.
+        running = self._running()
         self._study.sampler = make_sampler(
-            name, self._seed, self._finished, self._space, self._history.trials()
+            name,
+            self._seed,
+            self._finished + len(running),
+            self._space,
+            [*self._history.trials(), *running],
         )
         trial = self._study.ask(fixed_distributions=self._space)
         self._waiting = max(0, self._waiting - 1)
         trial.set_user_attr(_LEASE, dict(lease))
         self._live[trial.number] = trial
+        self._running_ids[trial.number] = trial._trial_id  # noqa: SLF001
         return Proposal(trial.number, dict(trial.params), trial.user_attrs.get(_ANCHOR))
 
     def keep(self) -> None:
@@ -202,8 +216,8 @@ class TuningStudy:
 
     def _told(self, number: int) -> None:
         self._journal.flush()
-        # Looked up by its id: going through all trials takes a millisecond for a few thousand.
-        trial_id = self._live.pop(number)._trial_id  # noqa: SLF001
+        del self._live[number]
+        trial_id = self._running_ids.pop(number)
         self._ended(self._study._storage.get_trial(trial_id))  # noqa: SLF001
 
     def _ended(self, trial: FrozenTrial) -> None:
@@ -220,9 +234,18 @@ class TuningStudy:
     def running(self) -> dict[int, Running]:
         """Trials without an end, by number."""
         return {
-            trial.number: Running(trial.user_attrs.get(_LEASE, {}), trial.user_attrs.get(_BEGUN))
-            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            trial.number: Running(
+                Proposal(trial.number, dict(trial.params), trial.user_attrs.get(_ANCHOR)),
+                trial.user_attrs.get(_LEASE, {}),
+                trial.user_attrs.get(_BEGUN),
+            )
+            for trial in self._running()
         }
+
+    def _running(self) -> list[FrozenTrial]:
+        # Looked up by their ids: going through all trials takes a millisecond for a few thousand.
+        storage = self._study._storage  # noqa: SLF001
+        return [storage.get_trial(trial_id) for _, trial_id in sorted(self._running_ids.items())]
 
     def sweep(self, number: int) -> bool:
         """Ends a trial whose tuner is gone or was interrupted, and puts it up for repetition.

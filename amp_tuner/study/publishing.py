@@ -53,7 +53,7 @@ def answer_of(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) 
     if front is None:
         return None
     by_number = {one.trial.number: one for one in published}
-    facts = hardware_facts()
+    facts = hardware_facts() if session.hardware is None else session.hardware
     made_from = origins(trials, known)
     points = {
         entry.number: replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from amp_tuner.study.planning import Planner
 from amp_tuner.target.bench import Bench
 from amp_tuner.target.modelled_bench import ModelledBench
 from amp_tuner.target.switches import Switch, first_state, switch_of
-from amp_tuner.target.workers import Worker, model_source, starter
+from amp_tuner.target.workers import Start, Worker, model_source, starter
 from amp_tuner.worker.protocol import LoadedModel
 
 
@@ -40,6 +40,7 @@ class Session:
         software: versions that the worker reports.
         model_digest: of the model's files.
         notices: what the user should know, one sentence each.
+        hardware: facts of the machine that measures, where it is not this one.
     """
 
     config: StudyConfig
@@ -51,6 +52,7 @@ class Session:
     software: dict[str, Any]
     model_digest: str
     notices: tuple[str, ...]
+    hardware: Mapping[str, Any] | None = None
 
     def rules(self) -> tuple[RuleSet, ...]:
         """The rule sets, in the order of the study's data types."""
@@ -80,18 +82,36 @@ class Session:
         }
 
 
-def open_session(config: StudyConfig, work: Path) -> Session:
+def _bench_of_runtime(config: StudyConfig, *others: Any) -> Bench:
+    """The bench of the study's runtime."""
+    profile = config.target.profile
+    if profile is None:
+        return Bench(config, *others)
+    return ModelledBench(config, *others, profile=load_profile(profile))
+
+
+def open_session(
+    config: StudyConfig,
+    work: Path,
+    *,
+    start: Start | None = None,
+    bench_of: Callable[..., Bench] = _bench_of_runtime,
+    hardware: Mapping[str, Any] | None = None,
+) -> Session:
     """Starts a worker, loads the model, checks data and metric, describes the graph.
 
     Args:
         config: the checked study file.
         work: an existing scratch folder.
+        start: how workers are started; None: as the study file says.
+        bench_of: what measures.
+        hardware: facts of the machine that measures; None: of this one.
 
     Raises:
         InputError: model, data or metric is wrong (every problem of the step that found any).
         TargetError: the target cannot run the FP32 model.
     """
-    start = starter(config, work)
+    start = start or starter(config, work)
     state = first_state(config.target)
     worker = start(state)
     try:
@@ -105,7 +125,7 @@ def open_session(config: StudyConfig, work: Path) -> Session:
     except BaseException:
         worker.close()
         raise
-    bench = _bench(config, start, data, loaded, work, switch)
+    bench = bench_of(config, start, data, loaded, work, switch)
     try:
         bench.adopt(state, worker)
         with _told("described the graph"):
@@ -130,15 +150,8 @@ def open_session(config: StudyConfig, work: Path) -> Session:
         software,
         digest(config.model.path),
         notices,
+        hardware,
     )
-
-
-def _bench(config: StudyConfig, *others: Any) -> Bench:
-    """The bench of the study's runtime."""
-    profile = config.target.profile
-    if profile is None:
-        return Bench(config, *others)
-    return ModelledBench(config, *others, profile=load_profile(profile))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ the table. A trial whose file exists has ended, whatever Optuna knows of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,8 @@ from amp_tuner.output import lease
 from amp_tuner.output.clock import Clock
 from amp_tuner.output.disk import DiskUse, keep_words
 from amp_tuner.output.folder import Lock, RunFolder
-from amp_tuner.output.stored import StoredBaseline, read_stored
 from amp_tuner.records import (
     BAKED,
-    CACHED,
-    FAILED,
     FLOAT32,
     MEASURED,
     QUARANTINED,
@@ -35,20 +32,22 @@ from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import TrialsTable
 from amp_tuner.search.anchors import Anchor, anchors, float32_anchor
 from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStudy
+from amp_tuner.study.baseline import measured_baseline
 from amp_tuner.study.confirming import PATIENCE
 from amp_tuner.study.ended import EndedTrials, read_trials
 from amp_tuner.study.minimal_settings import read_minimal
 from amp_tuner.study.planning import Plan
-from amp_tuner.study.progress import Progress, Watcher
+from amp_tuner.study.progress import Progress, Watcher, progress_of
 from amp_tuner.study.quarantine import Key, Quarantine
 from amp_tuner.study.session import Session
+from amp_tuner.text import now
 
 #: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
 STUCK = 10
 #: The share of the time budget that is kept for minimal settings, beside that for confirmation.
 _MINIMISING = 0.05
 #: So many more in a row, and no distinct graph is believed to be left.
-_EXHAUSTED = 200
+EXHAUSTED = 200
 
 
 class Tuning:
@@ -82,6 +81,7 @@ class Tuning:
         self._ended = EndedTrials(session)
         self.disk = DiskUse(folder, config.limits.disk_bytes)
         self._quarantine = Quarantine(folder.quarantine)
+        self._float32: Mapping[bool, Measurement] = {}
         switch = session.switch
         self._float32_anchors = {float32_anchor(switch, state).name for state in switch.states}
         for trial in read_trials(folder):
@@ -119,16 +119,30 @@ class Tuning:
             TargetError: the target cannot run the FP32 model any more.
             KeyboardInterrupt: everything that ended is written; the same command resumes.
         """
-        self._prepare_baseline()
-        self._recover()
-        known = self._study.anchors()
-        for anchor in self.anchors.values():
-            if anchor.name not in known:
-                self._study.enqueue(self._session.space.parameters(anchor.setting), anchor.name)
+        self.measure_baseline()
+        if self._config.target.runtime in BAKED:
+            self._session.bench.keep_only(self._session.bench.baseline_state)
+        self.prepare()
         while (ended := self._why_ended()) is None:
             self._one_trial()
         self._log.write("search_ended", {"why": ended})
         return ended
+
+    def measure_baseline(self) -> None:
+        """Measures FP32 in each of its forms, if that was not done before."""
+        self._float32 = measured_baseline(self._session, self._folder)
+
+    def prepare(self, held: Container[int] = ()) -> None:
+        """Ends what an earlier tuner left running, and puts up the anchors.
+
+        Args:
+            held: numbers of trials that run elsewhere.
+        """
+        self._recover(held)
+        known = self._study.anchors()
+        for anchor in self.anchors.values():
+            if anchor.name not in known:
+                self._study.enqueue(self._session.space.parameters(anchor.setting), anchor.name)
 
     def measure(self, anchor: Anchor) -> Trial:
         """Runs one more named setting as a trial, once the search is over.
@@ -147,27 +161,7 @@ class Tuning:
 
     def progress(self) -> Progress:
         """How far the study is now."""
-        outcomes, search = self._ended.outcomes, self._config.search
-        spent_s = self.clock.spent_s()
-        left_s = None
-        typical_s = self._ended.typical_s()
-        if typical_s is not None:
-            left_s = typical_s * max(0, search.trials - outcomes[MEASURED])
-            if search.time_budget_s is not None:
-                left_s = min(left_s, max(0.0, search.time_budget_s - spent_s))
-        return Progress(
-            best=self._ended.standing.best,
-            front=self._ended.standing.front,
-            measured=outcomes[MEASURED],
-            trials=search.trials,
-            cached=outcomes[CACHED],
-            refused=outcomes[REFUSED],
-            quarantined=outcomes[QUARANTINED],
-            failed=outcomes[FAILED],
-            spent_s=spent_s,
-            left_s=left_s,
-            modelled=self._config.target.profile is not None,
-        )
+        return progress_of(self._ended, self._config, self.clock.spent_s())
 
     def _why_ended(self) -> str | None:
         limits = self._config.limits
@@ -183,7 +177,7 @@ class Tuning:
             return f"{len(self.trials)} proposals made (limits.max_proposals)"
         if not self._session.space.op_types:
             return "nothing to tune in this graph: no op type's list can change it"
-        if self._ended.known_in_a_row >= STUCK + _EXHAUSTED:
+        if self._ended.known_in_a_row >= STUCK + EXHAUSTED:
             return "no distinct effective graph seems to be left"
         return self._out_of_time()
 
@@ -218,9 +212,19 @@ class Tuning:
         """How many settings the front and its references are believed to have."""
         return min(self._ended.timed, 2 + len(self._config.target.data_types))
 
-    def _recover(self) -> None:
+    def keep(self) -> None:
+        """Writes proposals down that have no end yet."""
+        self._study.keep()
+
+    def running(self) -> list[Proposal]:
+        """Proposals without an end, by number."""
+        return [left.proposal for left in self._study.running().values()]
+
+    def _recover(self, held: Container[int]) -> None:
         """Ends what an earlier tuner left running: by its own file, or by repeating it."""
         for number, left in self._study.running().items():
+            if number in held and number not in self.trials:
+                continue
             owner = lease.holder(left.lease)
             if owner is not None:
                 message = f"trial {number} is being run by another tuner ({owner})"
@@ -235,36 +239,26 @@ class Tuning:
             outcome = "it is repeated" if again else "it had not begun"
             self._watch.notice(f"trial {number} was interrupted; {outcome}")
 
-    def _prepare_baseline(self) -> None:
-        """Measures FP32 in each of its forms, once per study; one of them is the baseline."""
-        path = self._folder.root / "baseline.json"
-        bench, switch = self._session.bench, self._session.switch
-        names = {False: "off", True: "on"}
-        if not path.exists():
-            measured = bench.float32()
-            forms = {names[state]: one.to_json() for state, one in measured.items()}
-            write_json(path, {"format": 1, switch.field: bench.baseline_state, **forms})
-        held = read_stored(path, StoredBaseline)
-        state, self._float32 = held.states().get(switch.field), held.forms()
-        if state is None or not set(switch.states) <= self._float32.keys():
-            message = "FP32 was measured in other forms than this target has"
-            raise InputError.one(str(path), message)
-        bench.baseline_state = state
-        if self._config.target.runtime in BAKED:
-            bench.keep_only(bench.baseline_state)
+    def ask(self, *, at_random: bool) -> Proposal:
+        """The next proposal; see :meth:`TuningStudy.ask`."""
+        self.lock.check()
+        proposal = self._study.ask(lease.new_lease(), at_random=at_random)
+        self._log.write("asked", {"trial": proposal.number, "parameters": proposal.parameters})
+        return proposal
 
     def _one_trial(self) -> None:
-        self.lock.check()
-        stuck = self._ended.known_in_a_row >= STUCK
-        proposal = self._study.ask(lease.new_lease(), at_random=stuck)
+        self.settle(self.ask(at_random=self._ended.known_in_a_row >= STUCK))
+
+    def settle(self, proposal: Proposal) -> None:
+        """Runs a proposal as a trial, from its plan to its end."""
         began = time.monotonic()
-        started = _now()
-        self._log.write("asked", {"trial": proposal.number, "parameters": proposal.parameters})
+        started = now()
 
         def renew(renewed: Mapping[str, Any]) -> None:
             self._study.renew(proposal.number, renewed)
 
-        before_s = self._session.bench.device_s
+        bench = self._session.bench
+        before_s, away_s = bench.device_s, bench.away_s
         try:
             with lease.kept(renew):
                 trial = self._tried(proposal, started)
@@ -272,13 +266,22 @@ class Tuning:
             self._study.sweep(proposal.number)
             self._log.write("interrupted", {"trial": proposal.number})
             raise
-        seconds = time.monotonic() - began
-        device_s = self._session.bench.device_s - before_s
+        seconds = time.monotonic() - began + bench.away_s - away_s
+        device_s = bench.device_s - before_s
         self._finish(replace(trial, seconds=seconds, overhead_s=seconds - device_s))
 
     def _tried(self, proposal: Proposal, started: str) -> Trial:
         """What becomes of a proposal; durations are filled in by the caller."""
-        anchor = None if proposal.anchor is None else self.anchors[proposal.anchor]
+        trial, plan = self._looked_up(proposal, started)
+        return trial if plan is None else self._measured(trial, plan)
+
+    def to_measure(self, proposal: Proposal) -> Plan | None:
+        """What a proposal would run; None where its end is known without."""
+        return self._looked_up(proposal, "")[1]
+
+    def _looked_up(self, proposal: Proposal, started: str) -> tuple[Trial, Plan | None]:
+        """A proposal's end as far as it is known, and what must be run for the rest."""
+        anchor = None if proposal.anchor is None else self.anchors.get(proposal.anchor)
         setting = self._setting(proposal, anchor)
         trial = Trial(
             number=proposal.number,
@@ -293,28 +296,33 @@ class Tuning:
             seconds=0.0,
             overhead_s=0.0,
         )
-        if setting.data_type == FLOAT32 and anchor is not None:
-            measurement = self._float32[bool(self._session.switch.of(setting))]
-            effective = measurement.effective
-            return replace(trial, state="COMPLETE", effective=effective, measurement=measurement)
+        if proposal.anchor is not None and anchor is None:
+            return replace(trial, cause=f"{REFUSED}: this target has no {proposal.anchor}"), None
+        known = self._float32.get(bool(self._session.switch.of(setting)))
+        if setting.data_type == FLOAT32 and anchor is not None and known is not None:
+            told = replace(trial, state="COMPLETE", effective=known.effective, measurement=known)
+            return told, None
         try:
             plan = self._session.planner.plan(setting)
         except RewriteError as error:
-            return replace(trial, cause=f"refused: {error}")
-        trial = replace(trial, setting=plan.setting, effective=plan.effective)
+            return replace(trial, cause=f"{REFUSED}: {error}"), None
+        return self._if_known(replace(trial, setting=plan.setting, effective=plan.effective), plan)
+
+    def _if_known(self, trial: Trial, plan: Plan) -> tuple[Trial, Plan | None]:
         quarantined = self._quarantine.verdict(Key.of(plan.effective, plan.setting))
         if quarantined is not None:
-            return replace(trial, cause=f"{QUARANTINED}: {quarantined}")
+            return replace(trial, cause=f"{QUARANTINED}: {quarantined}"), None
         known = self.known(plan)
-        if known is not None:
-            return replace(
-                trial,
-                state=known.state,
-                cached_from=known.number,
-                measurement=known.measurement,
-                cause=known.cause,
-            )
-        return self._measured(trial, plan)
+        if known is None:
+            return trial, plan
+        told = replace(
+            trial,
+            state=known.state,
+            cached_from=known.number,
+            measurement=known.measurement,
+            cause=known.cause,
+        )
+        return told, None
 
     def _measured(self, trial: Trial, plan: Plan) -> Trial:
         """Runs a setting; once more, on a fresh worker, if the first one dies of it."""
@@ -390,7 +398,3 @@ class Tuning:
         violation = min(beyond, 0.0) if accuracy.verdict == "meets" else max(beyond, 1e-9)
         speedup = NEVER_TIMED if timing is None else timing.speedup.value
         return Objectives(speedup, accuracy.drop.value, violation)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -20,36 +20,12 @@ from amp_tuner.amp.environment import to_environment
 from amp_tuner.errors import RewriteError, WorkerFailure
 from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.measure.hardware import hardware_facts
+from amp_tuner.measure.same_machine import compared
 from amp_tuner.records import FLOAT32, Accuracy, Interval, Measurement, Point
 from amp_tuner.study.planning import UNPREDICTED, Plan
 from amp_tuner.study.session import Session
 
 VALID, STALE, ELSEWHERE = "valid", "stale", "other hardware or software"
-#: Facts whose change makes figures incomparable. Free memory, load and kernel builds come and go.
-_SOFTWARE = (
-    "tensorflow",
-    "itex",
-    "python",
-    "numpy",
-    "cuda_build",
-    "devices",
-    "jax",
-    "jaxlib",
-    "device_kind",
-    "platform_version",
-    "xla_options",
-)
-_HARDWARE = (
-    "cpu",
-    "cpu_flags",
-    "architecture",
-    "cores",
-    "threads",
-    "usable_threads",
-    "cpu_limit",
-    "governor",
-    "turbo",
-)
 #: What is verified may be timed for longer than the search times, as what is published was.
 _PATIENCE = 2.0
 
@@ -138,16 +114,10 @@ def _facts(session: Session, point: Point) -> Iterator[Check]:
     yield _same("data", point.data_digest, session.data.digest)
     yield _same("threads", _shown(point.threads), _shown(config.target.threads.model_dump()))
     yield _same("batch size", str(point.batch_size), str(session.data.batch_size))
-    here: dict[str, Mapping[str, Any]] = {
-        "software": session.software,
-        "hardware": hardware_facts(),
-    }
-    for kind, names in (("software", _SOFTWARE), ("hardware", _HARDWARE)):
-        published = point.software if kind == "software" else point.hardware
-        for name in names:
-            before, now = published.get(name), here[kind].get(name)
-            if before is not None or now is not None:
-                yield _same(f"{kind}: {name}", _text(before), _text(now), ELSEWHERE)
+    published = {"software": point.software, "hardware": point.hardware}
+    here = {"software": session.software, "hardware": hardware_facts()}
+    for name, before, now in compared(published, here):
+        yield _same(name, _text(before), _text(now), ELSEWHERE)
 
 
 def _prediction(session: Session, point: Point, plan: Plan) -> Iterator[Check]:

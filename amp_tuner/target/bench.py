@@ -62,7 +62,7 @@ class Bench:
         switch: under which FP32 has several forms.
         baseline_state: the state of the switch under which FP32 is the baseline.
         batch_size: samples per run.
-        device_s: seconds of timed blocks and accuracy inference, ever growing.
+        device_s, away_s: seconds of timed blocks and inference, and of trials elsewhere, in all.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Bench:
         self._functions = runner_for(config, work)
         self.switch = switch
         self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
-        self.device_s = 0.0
+        self.device_s = self.away_s = 0.0
         self._timing_inputs: Mapping[str, int] = {}
         self._deadline = math.inf
 

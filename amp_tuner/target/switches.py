@@ -15,9 +15,7 @@ from typing import Any
 from amp_tuner.config.model import TargetConfig
 from amp_tuner.errors import InputError
 from amp_tuner.records import Setting
-
-#: The first compute capability whose devices have TF32 (Ampere).
-TF32_SINCE = (8, 0)
+from amp_tuner.target.tf32 import has_tf32
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ def switch_of(target: TargetConfig, software: Mapping[str, Any]) -> Switch:
 
     Args:
         target: the study's.
-        software: what its worker said of itself.
+        software: what its worker said of itself. A device that was not seen yet has no platform
+            in it: what it may have is taken for what it has.
 
     Raises:
         InputError: ``target.baseline`` is nothing that the device has.
@@ -74,18 +73,11 @@ def switch_of(target: TargetConfig, software: Mapping[str, Any]) -> Switch:
         return ONE_FORM
     if target.runtime != "xla":
         return ONEDNN
-    has_tf32 = _has_tf32(software)
-    if target.baseline == "tf32" and not has_tf32:
-        message = f"{software['device_kind']} has no tf32; allowed: fp32"
+    seen = "platform" in software
+    with_tf32 = has_tf32(software) if seen else target.device == "gpu"
+    if target.baseline == "tf32" and not with_tf32:
+        message = f"{software.get('device_kind', target.device)} has no tf32; allowed: fp32"
         raise InputError.one("$.target.baseline", message)
-    baseline = has_tf32 if target.baseline is None else target.baseline == "tf32"
-    states = (False, True) if has_tf32 else (False,)
+    baseline = with_tf32 if target.baseline is None else target.baseline == "tf32"
+    states = (False, True) if with_tf32 else (False,)
     return Switch("tf32", states, baseline, {False: "FP32", True: "TF32"})
-
-
-def _has_tf32(software: Mapping[str, Any]) -> bool:
-    """Whether the device is an NVIDIA one, which alone has a compute capability, with TF32."""
-    found = str(software.get("compute_capability") or "").split(".")
-    if software.get("platform") not in ("gpu", "cuda") or not found[0].isdigit():
-        return False
-    return tuple(int(part) for part in found if part.isdigit()) >= TF32_SINCE

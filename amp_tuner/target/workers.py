@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.output.disk import room_bytes, tree_bytes
+from amp_tuner.files import tree_bytes
+from amp_tuner.output.disk import room_bytes
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch, launch_xla
+from amp_tuner.worker.lowering_client import LoweringClient
 from amp_tuner.worker.protocol import ModelSource, Threads
-from amp_tuner.worker.xla_client import XlaClient
 
-#: Who measures: one process with TensorFlow, or one that lowers and one that runs.
-Worker = WorkerClient | XlaClient
+#: Who measures: one process with TensorFlow, or one that lowers and (XlaClient) one that runs.
+Worker = WorkerClient | LoweringClient
 #: Starts a worker under a state of the study's switch.
 Start = Callable[[bool], Worker]
 
@@ -27,33 +28,51 @@ class _Shared(TypedDict):
     worker_memory_bytes: int
     scratch: Path
     timeout_s: float
-    device: str
     disk_bytes: int
 
 
 def starter(config: StudyConfig, scratch: Path) -> Start:
     """How this study starts a worker, given the state of its switch."""
-    target, limits = config.target, config.limits
-    threads = Threads(target.threads.intra_op, target.threads.inter_op)
+    target = config.target
 
     def start(state: bool) -> Worker:
-        own = scratch / f"worker-{'on' if state else 'off'}"
-        # What the worker of a tuner that was killed left behind.
-        shutil.rmtree(own, ignore_errors=True)
-        own.mkdir()
-        shared = _Shared(
-            threads=threads,
-            worker_memory_bytes=limits.worker_memory_bytes,
-            scratch=own,
-            timeout_s=limits.trial_seconds,
-            device=target.device,
-            disk_bytes=room_bytes(limits.disk_bytes, tree_bytes(config.output)),
-        )
+        shared = _shared(config, scratch, state)
         if target.runtime == "xla":
-            return launch_xla(target.python, tf32=state, **shared)
-        return launch(target.python, onednn=state, **shared)
+            return launch_xla(target.python, tf32=state, device=target.device, **shared)
+        return launch(target.python, onednn=state, device=target.device, **shared)
 
     return start
+
+
+def lowering_starter(config: StudyConfig, scratch: Path, facts: Mapping[str, Any]) -> Start:
+    """How this study starts a worker where the device is elsewhere.
+
+    Args:
+        config: the study's, of runtime ``xla``.
+        scratch: as for :func:`starter`.
+        facts: what is known of the device; see :class:`LoweringClient`.
+    """
+
+    def start(state: bool) -> Worker:
+        lowering = launch(None, onednn=True, **_shared(config, scratch, state))
+        return LoweringClient(lowering, facts, tf32=state)
+
+    return start
+
+
+def _shared(config: StudyConfig, scratch: Path, state: bool) -> _Shared:
+    own = scratch / f"worker-{'on' if state else 'off'}"
+    # What the worker of a tuner that was killed left behind.
+    shutil.rmtree(own, ignore_errors=True)
+    own.mkdir()
+    limits, threads = config.limits, config.target.threads
+    return _Shared(
+        threads=Threads(threads.intra_op, threads.inter_op),
+        worker_memory_bytes=limits.worker_memory_bytes,
+        scratch=own,
+        timeout_s=limits.trial_seconds,
+        disk_bytes=room_bytes(limits.disk_bytes, tree_bytes(config.output)),
+    )
 
 
 def model_source(config: StudyConfig) -> ModelSource:

@@ -16,6 +16,7 @@ from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.conversation import Conversation
 from amp_tuner.worker.environment import runner_environment, worker_environment
 from amp_tuner.worker.protocol import Threads
+from amp_tuner.worker.runner_client import RunnerClient
 from amp_tuner.worker.supervisor import WorkerProcess
 from amp_tuner.worker.xla_client import XlaClient
 
@@ -99,14 +100,16 @@ def launch_xla(
     Raises:
         TargetError: no such interpreter or device, or no JAX there; or no TensorFlow here.
     """
-    interpreter = _interpreter(python)
-    command = [interpreter, str(Path(xla_runner.__file__))]
-    environment = runner_environment(os.environ, threads)
-    limits = _Limits(worker_memory_bytes, scratch, disk_bytes, device)
-    process = _started(command, environment, scratch, limits)
-    runner = Conversation(process, START_TIMEOUT_S)
+    runner = launch_runner(
+        python,
+        threads=threads,
+        worker_memory_bytes=worker_memory_bytes,
+        scratch=scratch,
+        timeout_s=timeout_s,
+        device=device,
+        disk_bytes=disk_bytes,
+    )
     try:
-        facts = _greeted(runner, "runner", interpreter, device=device)
         lowering = launch(
             None,
             threads=threads,
@@ -117,10 +120,35 @@ def launch_xla(
             disk_bytes=disk_bytes,
         )
     except BaseException:
-        process.kill()
+        runner.close()
         raise
-    runner.timeout_s = timeout_s
-    return XlaClient(lowering, runner, facts, tf32=tf32)
+    return XlaClient(lowering, runner, tf32=tf32)
+
+
+def launch_runner(
+    python: str | None,
+    *,
+    threads: Threads,
+    worker_memory_bytes: int,
+    scratch: Path,
+    timeout_s: float,
+    device: str,
+    disk_bytes: int | None = None,
+) -> RunnerClient:
+    """Starts a runner and waits until it has found its device; arguments as in launch_xla.
+
+    Raises:
+        TargetError: no such interpreter or device, or no JAX there.
+    """
+    interpreter = _interpreter(python)
+    command = [interpreter, str(Path(xla_runner.__file__))]
+    environment = runner_environment(os.environ, threads)
+    limits = _Limits(worker_memory_bytes, scratch, disk_bytes, device)
+    process = _started(command, environment, scratch, limits)
+    conversation = Conversation(process, START_TIMEOUT_S)
+    facts = _greeted(conversation, "runner", interpreter, device=device)
+    conversation.timeout_s = timeout_s
+    return RunnerClient(conversation, facts)
 
 
 @dataclass(frozen=True)

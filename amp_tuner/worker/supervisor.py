@@ -18,10 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-import psutil
-
 from amp_tuner.errors import WorkerFailure
-from amp_tuner.output.disk import tree_bytes
+from amp_tuner.files import tree_bytes
 from amp_tuner.text import printable
 
 KEPT_OUTPUT_BYTES = 64 * 1024
@@ -163,16 +161,12 @@ class WorkerProcess:
 
     def _watch_limits(self) -> None:
         looked = time.monotonic()
-        try:
-            process = psutil.Process(self.pid)
-            while not self._ended.wait(MEMORY_WATCH_PERIOD_S):
-                if process.memory_info().rss > self._memory_bytes:
-                    self._signal_group(f"memory above {self._memory_bytes / 2**30:.3g} GiB")
-                if time.monotonic() - looked > DISK_WATCH_PERIOD_S:
-                    looked = time.monotonic()
-                    self._check_disk()
-        except psutil.NoSuchProcess:
-            return
+        while not self._ended.wait(MEMORY_WATCH_PERIOD_S):
+            if _resident_bytes(self.pid) > self._memory_bytes:
+                self._signal_group(f"memory above {self._memory_bytes / 2**30:.3g} GiB")
+            if time.monotonic() - looked > DISK_WATCH_PERIOD_S:
+                looked = time.monotonic()
+                self._check_disk()
 
     def _check_disk(self) -> None:
         limit = self._disk_bytes
@@ -275,6 +269,15 @@ class WorkerProcess:
                 self._killed_for = self._killed_for or reason
                 # Not yet reaped, so its id cannot name another group.
                 os.killpg(self.pid, signal.SIGKILL)
+
+
+def _resident_bytes(pid: int) -> int:
+    """Resident memory of a process; 0 where it is gone."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * resource.getpagesize()
 
 
 def _exit_cause(status: int) -> str:

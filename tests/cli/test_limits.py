@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from amp_tuner.output.disk import tree_bytes
+from amp_tuner.files import tree_bytes
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.cli.processes import events

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from amp_tuner.errors import WorkerFailure
-from amp_tuner.measure.timing import TimingRules, time_pair
-from amp_tuner.records import Timing
+from amp_tuner.measure.timing import TimingRules, time_pair, timing_of
+from amp_tuner.records import Block, Timing
 from tests.measure.machines import Machine
 
 RULES = TimingRules()
@@ -232,3 +233,34 @@ def test_a_failure_of_a_side_passes_through() -> None:
 
     with pytest.raises(WorkerFailure, match="SIGSEGV"):
         time_pair(Machine().side("baseline"), crash, RULES, batch_size=1)
+
+
+def told(timing: Timing, blocks: tuple[Block, ...]) -> Timing:
+    return timing_of(
+        blocks,
+        percentiles=RULES.percentiles,
+        stop_reason=timing.stop_reason,
+        notices=timing.notices,
+        batch_size=64,
+        seed=0,
+    )
+
+
+def test_raw_blocks_say_all_that_was_measured_repeated_groups_included() -> None:
+    machine = Machine(speedup=1.3, block_noise=0.01)
+    machine.spikes[20] = 1.5
+    timing = measured(machine)
+    assert phases(timing, "repeated")
+    assert told(timing, timing.blocks) == replace(timing, inputs={})
+
+
+def test_blocks_that_are_not_whole_groups_say_nothing() -> None:
+    timing = measured(Machine())
+    with pytest.raises(ValueError, match="not whole groups of A B B A"):
+        told(timing, timing.blocks[:-1])
+    swapped = (*timing.blocks[:-2], timing.blocks[-1], timing.blocks[-2])
+    with pytest.raises(ValueError, match="not whole groups of A B B A"):
+        told(timing, swapped)
+    broken = replace(timing.blocks[-1], run_s=(math.nan,))
+    with pytest.raises(ValueError, match="no run times above 0 s"):
+        told(timing, (*timing.blocks[:-1], broken))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from amp_tuner.files import write_text
-from amp_tuner.output.disk import DiskUse, keep_words, room_bytes, tree_bytes
+from amp_tuner.files import tree_bytes, write_text
+from amp_tuner.output.disk import DiskUse, keep_words, room_bytes
 from amp_tuner.output.folder import RunFolder
 
 

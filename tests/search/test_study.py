@@ -179,3 +179,26 @@ def test_gp_without_pytorch_is_refused_before_anything_runs(
     with pytest.raises(InputError, match=r"sampler gp needs PyTorch.*amp-tuner\[gp\]"):
         check_sampler("gp")
     check_sampler("tpe")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+def test_settings_that_are_asked_for_at_once_keep_apart(sampler: str, tmp_path: Path) -> None:
+    study = opened(tmp_path, sampler)
+    run(study, 12)
+    asked = [tuple(study.ask(LEASE).parameters.items()) for _ in range(8)]
+    assert len(set(asked)) > 4
+
+
+def test_what_is_asked_for_next_knows_what_is_under_way_after_a_resume(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole, parts = opened(tmp_path / "whole"), opened(tmp_path / "parts")
+    for study in (whole, parts):
+        run(study, 12)
+    asked = [dict(whole.ask(LEASE).parameters) for _ in range(6)]
+    found = [dict(parts.ask(LEASE).parameters) for _ in range(3)]
+    parts.keep()
+    parts.close()
+    resumed = opened(tmp_path / "parts")
+    assert [left.proposal.parameters for left in resumed.running().values()] == found
+    assert found + [dict(resumed.ask(LEASE).parameters) for _ in range(3)] == asked
