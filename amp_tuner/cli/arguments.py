@@ -17,6 +17,7 @@ VERBS = {
     "export": "export",
     "compare": "compare",
     "verify": "verify",
+    "report": "report",
 }
 
 _RUN_EPILOG = """\
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(verbs)
     _add_compare(verbs)
     _add_verify(verbs)
+    _add_report(verbs)
     return parser
 
 
@@ -271,6 +273,23 @@ def _add_verify(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--model", type=Path, metavar="PATH", help="where the model is here")
     parser.add_argument("--data", type=Path, metavar="FILE", help="where the data are here")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, as JSON (- prints)")
+
+
+def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "report",
+        "a finished study as a page; of several studies, side by side",
+        "Writes the report of a finished study, as its run did at the end; of several studies one\n"
+        "page that holds them side by side. A page is one file that needs no network.",
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a study's output folder")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to (default: RUN/report.html; for several, reports.html here)",
+    )
 
 
 def _threads(text: str) -> dict[str, int]:
