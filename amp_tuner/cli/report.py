@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
 from amp_tuner.cli.output import write_output
 from amp_tuner.cli.terminal import make_console, working
-from amp_tuner.errors import InputError, Problem
+from amp_tuner.errors import InputError
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.report.runs_page import runs_page
 from amp_tuner.report.study_folder import StudyFolder, read_study
@@ -34,13 +35,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(runs: list[Path]) -> list[StudyFolder]:
-    studies: list[StudyFolder] = []
-    problems: list[Problem] = []
-    for path in runs:
-        try:
-            studies.append(read_study(path))
-        except InputError as error:
-            problems += error.problems
+    read = [_read_one(path) for path in runs]
+    problems = [one.problems for one in read if isinstance(one, InputError)]
     if problems:
-        raise InputError(problems)
-    return studies
+        raise InputError(chain.from_iterable(problems))
+    return [one for one in read if isinstance(one, StudyFolder)]
+
+
+def _read_one(path: Path) -> StudyFolder | InputError:
+    try:
+        return read_study(path)
+    except InputError as error:
+        return error

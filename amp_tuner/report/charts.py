@@ -71,8 +71,14 @@ def front_chart(
     others = base.transform_filter("datum.layer != 'front'")
     colour = alt.Color("kind:N", title=None, scale=_scale(0), legend=_legend())
     shape = alt.Shape("kind:N", title=None, scale=_scale(1), legend=_legend())
-    drawn = {"x": x("x"), "y": y("y"), "color": colour, "shape": shape, "tooltip": _TOOLTIP}
-    marks: list[alt.Chart | alt.LayerChart] = [
+    drawn: dict[str, Any] = {
+        "x": x("x"),
+        "y": y("y"),
+        "color": colour,
+        "shape": shape,
+        "tooltip": _TOOLTIP,
+    }
+    marks: list[alt.Chart] = [
         _points(others, 55, 0.75).encode(**drawn),
         listed.mark_rule(aria=False).encode(x=x("x0"), x2="x1:Q", y=y("y"), color=colour),
         listed.mark_rule(aria=False).encode(x=x("x"), y=y("y0"), y2="y1:Q", color=colour),
@@ -87,7 +93,7 @@ def front_chart(
             for anchor, (align, dx, dy) in _LABELS.items()
         ),
     ]
-    layers = alt.layer(_goal(limit, y("y")), *marks).add_params(
+    layers = alt.layer(*_goal(limit, y("y")), *marks).add_params(
         alt.param(name="cached", value=False),
         alt.param(name="misses", value=False),
         alt.param(name="chosen", value=-1),
@@ -165,25 +171,30 @@ def _scale(position: int) -> alt.Scale:
     return alt.Scale(domain=list(KINDS), range=values)
 
 
-def _legend(**changes: str) -> alt.Legend:
+def _legend(**changes: Any) -> alt.Legend:
     # Three columns fit on a telephone.
     return alt.Legend(orient="bottom", columns=3, symbolOpacity=1, symbolSize=80, **changes)
 
 
 def _points(base: alt.Chart, size: int, opacity: float) -> alt.Chart:
-    return base.mark_point(filled=True, size=size, opacity=opacity, cursor="pointer", aria=False)
+    marks: alt.Chart = base.mark_point(
+        filled=True, size=size, opacity=opacity, cursor="pointer", aria=False
+    )
+    return marks
 
 
-def _goal(limit: float, y: alt.Y) -> alt.LayerChart:
+def _goal(limit: float, y: alt.Y) -> list[alt.Chart]:
     line = alt.Chart(alt.InlineData([{"y": limit, "label": "goal"}])).encode(y=y)
     rule = line.mark_rule(strokeDash=[6, 4], color=_RULE, aria=False)
     word = line.mark_text(align="left", dx=4, dy=-6, aria=False).encode(
         x=alt.value(0), text="label:N"
     )
-    return alt.layer(rule, word)
+    return [rule, word]
 
 
-def _compiled(chart: alt.Chart | alt.LayerChart, description: str) -> dict[str, Any]:
+def _compiled(
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart, description: str
+) -> dict[str, Any]:
     """A Vega specification as wide as its place; what Vega-Lite says is worked out here, once."""
     plain = chart.properties(
         width="container",

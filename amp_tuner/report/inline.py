@@ -33,6 +33,6 @@ def json_in_html(data: Any) -> str:
 @functools.cache
 def chart_library() -> str:
     """Vega with Vega-Embed, as one script that defines ``vegaEmbed``."""
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     # An HTML parser ends a script at the first such tag, in a string or not.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

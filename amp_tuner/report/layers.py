@@ -1,5 +1,4 @@
-"""What a published setting does to its graph: lists and colours by op type, colours and Casts by
-node."""
+"""What a published setting does to its graph: lists by op type, colours and Casts by node."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from amp_tuner.amp.environment import to_environment
@@ -181,8 +181,8 @@ def _median(values: tuple[float, ...]) -> float:
     return (ordered[middle] + ordered[-middle - 1]) / 2
 
 
-def effect_rows(effects: tuple[Effect, ...], most: int) -> list[dict[str, Any]]:
-    """Rows of the plot of the largest effects."""
+def effect_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:
+    """Rows of the plot of effects."""
     return [
         {
             "move": f"{one.op_type} to {one.place}",
@@ -191,7 +191,7 @@ def effect_rows(effects: tuple[Effect, ...], most: int) -> list[dict[str, Any]]:
             "speed": figures(one.speed),
             "pairs": one.pairs,
         }
-        for one in effects[:most]
+        for one in effects
     ]
 
 

@@ -35,8 +35,8 @@ def conclusion(accuracy: AccuracyConfig, front: Front, points: Mapping[int, Poin
     assert best.speedup is not None
     return (
         f"Best is trial {best.number}: {best.setting.data_type} with "
-        f"{moves_in_words(best.setting.moves)}: {_times(best.speedup)} as fast as {baseline}, and it "
-        f"certainly meets the goal ({goal})."
+        f"{moves_in_words(best.setting.moves)}: {_times(best.speedup)} as fast as {baseline}, "
+        f"and it certainly meets the goal ({goal})."
     )
 
 

@@ -15,8 +15,8 @@ from amp_tuner.judge.front import Front
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import BAKED, Point, Trial, baseline_name
-from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.conclusion import conclusion
+from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import write_pareto
 from amp_tuner.results.python_snippet import python_text
 from amp_tuner.search.anchors import default_anchor, float32_anchor

@@ -1,4 +1,4 @@
-"""``graphs/``: each data type's graph as its pass sees it, so that the report needs no TensorFlow."""
+"""``graphs/``: each data type's graph as its pass sees it, for reports without TensorFlow."""
 
 from __future__ import annotations
 

@@ -106,14 +106,15 @@ def _trials(painter: Painter, count: int, moved: Mapping[str, str]) -> list[Tria
             continue
         source = known.setdefault(effective.graph_id, number)
         own = source == number
-        measured = _measurement(ops, effective) if own else found[source].measurement
+        shortest = painter.shortest(setting)
+        measured = _measurement(shortest, effective) if own else found[source].measurement
         found.append(replace(one, measurement=measured, cached_from=None if own else source))
     return found
 
 
-def _measurement(ops: list[str], effective: EffectiveGraph) -> Measurement:
-    speed = math.prod(SPEED[op] for op in ops) * 1.01
-    accuracy = _accuracy(sum(LOSS[op] for op in ops) + 0.0001)
+def _measurement(shortest: Setting, effective: EffectiveGraph) -> Measurement:
+    speed = math.prod(SPEED[op] for op in shortest.moves) * 1.01
+    accuracy = _accuracy(sum(LOSS[op] for op in shortest.moves) + 0.0001)
     return Measurement(effective, accuracy, _timing(speed))
 
 

@@ -17,18 +17,24 @@ from tests.packaged import packaged, script
 from tests.report import studies
 from tests.report.browser import Browser
 from tests.report.test_graph_page import HOSTILE
-from tests.report.test_study_page import QUOTES, hostile_folder
+from tests.report.test_study_page import hostile_folder
 
 pytestmark = pytest.mark.all_only
 WIDTHS = (360, 800, 1440)
 MOST_BYTES = 5 * 10**6
+AXE = "axe-core@4.14.1"
+AXE_SHA256 = "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745"
+#: Marks of the front's plot.
+MARKS = "document.querySelectorAll('#front-chart .mark-symbol path')"
 #: Pairs of neighbours that cover each other, and what sticks out at the right.
 OVERLAPS = """
 const isSeen = (one) => one.checkVisibility() && getComputedStyle(one).position !== "absolute";
 const name = (one) => `${one.tagName}#${one.id}.${one.className} ${one.textContent.slice(0, 30)}`;
 const wrong = [];
-for (const parent of document.body.querySelectorAll(":not(svg, svg *, #vg-tooltip-element *)")) {
-  const boxes = [...parent.children].filter(isSeen).map((one) => [one, one.getBoundingClientRect()]);
+const own = ":not(svg, svg *, #vg-tooltip-element *)";
+for (const parent of document.body.querySelectorAll(own)) {
+  const seen = [...parent.children].filter(isSeen);
+  const boxes = seen.map((one) => [one, one.getBoundingClientRect()]);
   boxes.forEach(([one, box], index) => {
     if (box.right > innerWidth + 0.5) wrong.push(`sticks out: ${name(one)}`);
     if (getComputedStyle(one).display.startsWith("inline")) return;
@@ -45,7 +51,7 @@ return wrong;
 #: The middle of a point of the front's plot, in the window.
 PLACE = """
 const marks = [...document.querySelectorAll("#front-chart .mark-symbol path")];
-const mark = marks.find((one) => one.__data__?.datum?.n === arguments[0] && one.__data__.mark.marktype === "symbol");
+const mark = marks.find((one) => one.__data__?.datum?.n === arguments[0]);
 mark.scrollIntoView({block: "center"});
 const box = mark.getBoundingClientRect();
 return [Math.round(box.x + box.width / 2), Math.round(box.y + box.height / 2)];
@@ -143,13 +149,11 @@ def test_the_keyboard_alone_chooses_and_copies(opened: Open, report: str) -> Non
 
 def test_what_is_hidden_at_first_can_be_shown(opened: Open, report: str) -> None:
     page = opened(report)
-    count = "return document.querySelectorAll('#front-chart .mark-symbol path').length"
+    count = f"return {MARKS}.length"
     for name in ("misses", "cached"):
         before = page.script(count)
         page.click(f"#show-{name}")
-        page.wait_for(
-            f"return document.querySelectorAll('#front-chart .mark-symbol path').length > {before}"
-        )
+        page.wait_for(f"{count} > {before}")
     page.click("#show-unplaced")
     page.wait_for("return document.querySelector('#unplaced-chart svg') !== null")
     assert page.complaints() == []
@@ -186,9 +190,7 @@ def test_two_thousand_trials_are_drawn_and_stay_below_five_megabytes(
     assert len(text.encode()) < MOST_BYTES
     page = opened(text)
     page.click("#show-cached")
-    page.wait_for(
-        "return document.querySelectorAll('#front-chart .mark-symbol path').length > 1000"
-    )
+    page.wait_for(f"return {MARKS}.length > 1000")
     assert page.complaints() == []
 
 
