@@ -21,9 +21,10 @@ VERBS = {
 }
 
 _RUN_EPILOG = """\
-The output folder then holds: pareto/*.yaml (the front), best.env and best.py (the best setting,
-ready to use), trials.csv (one row a trial), log.jsonl (what happened). The same command resumes a
-study that was killed or interrupted; totals (--trials, --time-budget) are totals.
+The output folder then holds: report.html (the page to look at first), pareto/*.yaml (the front),
+best.env and best.py (the best setting, ready to use), trials.csv (one row a trial), log.jsonl (what
+happened). The same command resumes a study that was killed or interrupted; totals (--trials,
+--time-budget) are totals.
 
 exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input; 3 the target
 cannot run the FP32 model; 130 interrupted, resumable

@@ -29,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
         text = study_page(studies[0]) if len(studies) == 1 else runs_page(studies)
     own = RunFolder(options.runs[0]).report if len(studies) == 1 else _SEVERAL
     path = options.output or own
-    write_output("--output", path, text)
+    # Only what is put in a place that the user names is made to be handed on.
+    write_output("--output", path, text, shared=options.output is not None)
     print(f"{path}: the report")
     return 0
 

@@ -79,13 +79,14 @@ def front_chart(
         "tooltip": _TOOLTIP,
     }
     marks: list[alt.Chart] = [
+        # Below the points, which it would keep from the mouse.
+        base.transform_filter("datum.n == chosen")
+        .mark_point(size=420, strokeWidth=2, filled=False, color=_RULE, aria=False)
+        .encode(x=x("x"), y=y("y")),
         _points(others, 55, 0.75).encode(**drawn),
         listed.mark_rule(aria=False).encode(x=x("x0"), x2="x1:Q", y=y("y"), color=colour),
         listed.mark_rule(aria=False).encode(x=x("x"), y=y("y0"), y2="y1:Q", color=colour),
         _points(listed, 110, 1.0).encode(**drawn),
-        base.transform_filter("datum.n == chosen")
-        .mark_point(size=420, strokeWidth=2, filled=False, color=_RULE, aria=False)
-        .encode(x=x("x"), y=y("y")),
         *(
             listed.transform_filter(f"datum.anchor == '{anchor}'")
             .mark_text(align=align, baseline="middle", dx=dx, dy=dy, aria=False)

@@ -28,7 +28,8 @@ AXE_SHA256 = "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745"
 MARKS = "document.querySelectorAll('#front-chart .mark-symbol path')"
 #: Pairs of neighbours that cover each other, and what sticks out at the right.
 OVERLAPS = """
-const isSeen = (one) => one.checkVisibility() && getComputedStyle(one).position !== "absolute";
+const isApart = (one) => one && getComputedStyle(one).position === "absolute";
+const isSeen = (one) => one.checkVisibility() && !isApart(one) && !isApart(one.closest("thead"));
 const name = (one) => `${one.tagName}#${one.id}.${one.className} ${one.textContent.slice(0, 30)}`;
 const wrong = [];
 const own = ":not(svg, svg *, #vg-tooltip-element *)";
@@ -195,7 +196,9 @@ def test_two_thousand_trials_are_drawn_and_stay_below_five_megabytes(
 
 
 @pytest.mark.parametrize("kind", ["report", "hostile", "several"])
-@pytest.mark.parametrize(("width", "scheme"), itertools.product((360, 1440), ("light", "dark")))
+@pytest.mark.parametrize(
+    ("width", "scheme"), list(itertools.product((360, 1440), ("light", "dark")))
+)
 def test_axe_finds_no_serious_violation(
     opened: Open, kind: str, width: int, scheme: str, axe: str, request: pytest.FixtureRequest
 ) -> None:
@@ -219,6 +222,6 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip("NOT TESTED: there is no npm to download axe-core")
     making = script("making")
     archive = making.downloaded(AXE, AXE_SHA256, client=making.npm_pack)
-    folder = tmp_path_factory.mktemp("axe") / "axe"
+    folder = tmp_path_factory.mktemp("axe")
     packaged().unpack(archive, "package/axe.min.js", folder)
-    return (folder / "axe.min.js").read_text(encoding="utf-8")
+    return (folder / "package" / "axe.min.js").read_text(encoding="utf-8")
