@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amp_tuner.judge.front import Front
@@ -40,12 +40,13 @@ COLUMNS = (
 
 def runs_page(studies: Sequence[StudyFolder]) -> str:
     """The page as text; studies stay in their order, and may have any metrics and goals."""
-    span = _span(studies)
+    rows = [plotted(study) for study in studies]
+    span = _span(rows)
     data = {
         "specs": {str(index): _spec(study, span) for index, study in enumerate(studies)},
         "charts": [
-            {"id": f"front-{index}", "spec": str(index), "rows": {"trials": plotted(study)}}
-            for index, study in enumerate(studies)
+            {"id": f"front-{index}", "spec": str(index), "rows": {"trials": trials}}
+            for index, trials in enumerate(rows)
         ],
     }
     values = {
@@ -69,19 +70,12 @@ def _spec(study: StudyFolder, span: tuple[float, float]) -> dict[str, Any]:
     return charts.front_chart(axis.title, upwards=axis.upwards, limit=axis.limit, speeds=span)
 
 
-def _span(studies: Sequence[StudyFolder]) -> tuple[float, float]:
-    """One range of speed-ups for all plots, so that they can be compared."""
-    speeds = [
-        point.speedup for study in studies for point in study.points.values() if point.speedup
-    ]
-    drawn = [
-        trial.measurement.timing.speedup
-        for study in studies
-        for trial in study.trials.values()
-        if trial.measurement and trial.measurement.timing
-    ]
-    every = speeds + drawn
-    return min(one.low for one in every), max(one.high for one in every)
+def _span(studies: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[float, float]:
+    """One range of speed-ups for all plots, so that they can be compared: of what they show."""
+    shown = [row for rows in studies for row in rows if row["layer"] in ("front", "other")]
+    ends = [row[end] for row in shown for end in ("x0", "x1") if row["layer"] == "front"]
+    every = [*ends, *(row["x"] for row in shown)]
+    return min(every), max(every)
 
 
 def _cells(study: StudyFolder) -> tuple[Any, ...]:

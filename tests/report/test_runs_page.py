@@ -39,8 +39,8 @@ def test_unequal_metrics_have_axes_of_their_own_but_speed_ups_share_one(page: Pa
         for spec in (first, second)
     ]
     assert spans[0] == spans[1]
-    speeds = [row["x1"] for one in page.data["charts"] for row in one["rows"]["trials"]]
-    assert spans[0][1] == max(speeds)
+    shown = [row for one in page.data["charts"] for row in one["rows"]["trials"]]
+    assert spans[0][1] == max(row["x1"] for row in shown if row["layer"] == "front")
 
 
 def test_the_library_is_there_once(page: Page) -> None:
