@@ -60,7 +60,7 @@ def front_chart(
 
     def x(field: str) -> alt.X:
         scale = alt.Scale(zero=False, padding=26, domain=domain)
-        return alt.X(f"{field}:Q", title="speed-up", scale=scale)
+        return alt.X(f"{field}:Q", title="speed-up", scale=scale, axis=_few_ticks())
 
     def y(field: str) -> alt.Y:
         scale = alt.Scale(zero=False, padding=18)
@@ -128,7 +128,8 @@ def effects_chart() -> dict[str, Any]:
         ),
         yOffset="data_type:N",
     )
-    x = alt.X("x:Q", title="speed, times as fast", scale=alt.Scale(zero=False, padding=10))
+    scale = alt.Scale(zero=False, padding=10)
+    x = alt.X("x:Q", title="speed, times as fast", scale=scale, axis=_few_ticks())
     tooltip = [alt.Tooltip(f"{name}:N") for name in ("move", "data_type", "speed", "pairs")]
     none = alt.Chart().mark_rule(strokeDash=[4, 4], color=_RULE, aria=False)
     layers = alt.layer(
@@ -145,7 +146,7 @@ def blocks_chart() -> dict[str, Any]:
         alt.Chart(alt.NamedData("blocks"))
         .mark_point(filled=True, size=26, opacity=0.8, aria=False)
         .encode(
-            x=alt.X("s:Q", title="seconds since the measurement began", axis=alt.Axis(tickCount=8)),
+            x=alt.X("s:Q", title="seconds since the measurement began", axis=_few_ticks()),
             y=alt.Y("ms:Q", title="median run of the block, ms", scale=alt.Scale(zero=False)),
             color=alt.Color(
                 "side:N",
@@ -165,6 +166,11 @@ def blocks_chart() -> dict[str, Any]:
         )
     )
     return _compiled(marks.properties(height=240), "Block times of FP32 and of the setting")
+
+
+def _few_ticks() -> alt.Axis:
+    # Labels of more would meet on a telephone.
+    return alt.Axis(tickCount=7)
 
 
 def _scale(position: int) -> alt.Scale:

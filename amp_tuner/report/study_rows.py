@@ -34,6 +34,7 @@ def plotted(study: StudyFolder) -> list[dict[str, Any]]:
     ]
     speeds = [row["x"] for row in rows if row["layer"] == "front"]
     middle = (min(speeds) + max(speeds)) / 2 if speeds else 0.0
+    _bound(rows)
     for row in rows:
         above = "above" if row["kind"] in ("FP32", "default AMP") else "below"
         row["anchor"] = f"{above} {'right' if row['x'] > middle else 'left'}"
@@ -63,6 +64,13 @@ def _plotted(
         "speed-up": figures(speed, unit="x"),
         "accuracy": f"{measured.accuracy.metric} {significant(measured.accuracy.score)}",
     }
+
+
+def _bound(rows: Sequence[dict[str, Any]]) -> None:
+    """Keeps bars of speeds that are hardly known from setting the scale; words have their ends."""
+    least, most = (choose((row["x"] for row in rows), default=1.0) for choose in (min, max))
+    for row in rows:
+        row["x0"], row["x1"] = max(row["x0"], least / 2), min(row["x1"], 2 * most)
 
 
 def _ends(name: str, interval: Interval) -> dict[str, float]:
@@ -183,7 +191,7 @@ def _median(values: tuple[float, ...]) -> float:
 
 def effect_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:
     """Rows of the plot of effects."""
-    return [
+    rows = [
         {
             "move": f"{one.op_type} to {one.place}",
             "data_type": one.data_type,
@@ -193,6 +201,8 @@ def effect_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:
         }
         for one in effects
     ]
+    _bound(rows)
+    return rows
 
 
 def failures(study: StudyFolder) -> Iterator[Trial]:

@@ -19,7 +19,7 @@ def run(tmp_path: Path) -> Path:
 def test_a_study_that_ended_has_a_report(finished: Path) -> None:
     page = (finished / "run" / "report.html").read_text(encoding="utf-8")
     assert "<h1>small</h1>" in page
-    assert "does not hold the graph" not in page
+    assert "This folder does not hold the graph" not in page
     assert stat.S_IMODE((finished / "run" / "report.html").stat().st_mode) == 0o600
 
 

@@ -15,6 +15,7 @@ from amp_tuner.errors import InputError
 from amp_tuner.files import write_json
 from amp_tuner.report.study_folder import StudyFolder, read_study
 from amp_tuner.report.study_page import study_page
+from amp_tuner.report.study_rows import plotted
 from tests.report import studies
 from tests.report.html_text import Page
 from tests.report.test_graph_page import HOSTILE
@@ -96,6 +97,21 @@ def test_rows_have_intervals_on_both_axes_and_what_they_are(page: Page, study: S
     assert rows[1]["kind"] == "default AMP"
     kinds = {row["kind"] for row in rows.values()}
     assert {"cached", "misses"} <= kinds
+
+
+def test_a_speed_that_is_hardly_known_does_not_set_the_scale(tmp_path: Path) -> None:
+    root = studies.write_folder(tmp_path / "run", trials=6)
+    study = read_study(root)
+    number = study.front.fastest
+    path = root / "confirmed" / f"{number:04d}.json"
+    held = json.loads(path.read_text())
+    held["measurement"]["timing"]["speedup"] |= {"low": 1e-9, "high": 1e24}
+    write_json(path, held)
+    rows = plotted(read_study(root))
+    speeds = [row["x"] for row in rows]
+    assert max(row["x1"] for row in rows) == 2 * max(speeds)
+    assert min(row["x0"] for row in rows) == min(speeds) / 2
+    assert "1000000000" in next(row["speed-up"] for row in rows if row["n"] == number)
 
 
 def test_a_card_has_moves_variables_and_figures_of_both_measurements(
