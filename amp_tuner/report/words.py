@@ -9,6 +9,8 @@ from amp_tuner.config.model import AccuracyConfig
 from amp_tuner.judge.goal import Goal
 from amp_tuner.records import FLOAT32, Accuracy, Interval, Setting, baseline_name
 
+#: An end of an interval beyond this tells nothing but its size.
+_HARDLY_KNOWN = 1e4
 #: What a verdict says.
 VERDICTS = {"meets": "meets", "misses": "misses", "uncertain": "not certain"}
 
@@ -56,8 +58,12 @@ def figures(interval: Interval | None, digits: int = 3, unit: str = "") -> str:
     if interval is None:
         return ""
     parts = (interval.value, interval.low, interval.high)
-    value, low, high = (f"{part:.{digits}f}" for part in parts)
+    value, low, high = (_number(part, digits) for part in parts)
     return f"{value}{unit}" if low == high else f"{value}{unit} [{low}, {high}]"
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if abs(value) < _HARDLY_KNOWN else f"{value:.0e}"
 
 
 def significant(interval: Interval) -> str:

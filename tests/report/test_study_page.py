@@ -111,7 +111,7 @@ def test_a_speed_that_is_hardly_known_does_not_set_the_scale(tmp_path: Path) -> 
     speeds = [row["x"] for row in rows]
     assert max(row["x1"] for row in rows) == 2 * max(speeds)
     assert min(row["x0"] for row in rows) == min(speeds) / 2
-    assert "1000000000" in next(row["speed-up"] for row in rows if row["n"] == number)
+    assert next(row["speed-up"] for row in rows if row["n"] == number).endswith("1e+24]")
 
 
 def test_a_card_has_moves_variables_and_figures_of_both_measurements(
