@@ -124,6 +124,16 @@ class Timing:
 
 
 @dataclass(frozen=True)
+class ClassFlips:
+    """Samples of one class: how many there are, FP32 alone had right, the candidate alone has."""
+
+    label: int
+    samples: int
+    lost: int
+    won: int
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """How good a candidate's outputs are, against the goal.
 
@@ -143,6 +153,7 @@ class Accuracy:
             was run to the end all the same.
         batch_error: root mean square difference from FP32's outputs on the first batch,
             relative to theirs; None where no candidate was judged.
+        flips: classes of which a decision flipped; None without class labels or decisions.
     """
 
     metric: str
@@ -155,6 +166,7 @@ class Accuracy:
     p_worse: float | None = None
     stopped_at: int | None = None
     batch_error: float | None = None
+    flips: tuple[ClassFlips, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -227,7 +239,9 @@ def _plain(value: Any) -> Any:
 
 def _accuracy(value: Mapping[str, Any]) -> Accuracy:
     intervals = {key: Interval(**value[key]) for key in ("score", "drop")}
-    return Accuracy(**{**value, **intervals})
+    flips = value.get("flips")
+    by_class = None if flips is None else tuple(ClassFlips(**one) for one in flips)
+    return Accuracy(**{**value, **intervals, "flips": by_class})
 
 
 def _timing(value: Mapping[str, Any]) -> Timing:

@@ -24,15 +24,17 @@ VERBS = {
     "profile-device": "profile_device",
     "bundle": "bundle",
     "ingest": "ingest",
+    "report": "report",
 }
 
 #: Of one micro-benchmark.
 _LONGEST_S = 60.0
 
 _RUN_EPILOG = """\
-The output folder then holds: pareto/*.yaml (the front), best.env and best.py (the best setting,
-ready to use), trials.csv (one row a trial), log.jsonl (what happened). The same command resumes a
-study that was killed or interrupted; totals (--trials, --time-budget) are totals.
+The output folder then holds: report.html (the page to look at first), pareto/*.yaml (the front),
+best.env and best.py (the best setting, ready to use), trials.csv (one row a trial), log.jsonl (what
+happened). The same command resumes a study that was killed or interrupted; totals (--trials,
+--time-budget) are totals.
 
 exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input; 3 the target
 cannot run the FP32 model; 130 interrupted, resumable
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_profile_device(verbs)
     _add_bundle(verbs)
     _add_ingest(verbs)
+    _add_report(verbs)
     return parser
 
 
@@ -453,6 +456,23 @@ def _add_ingest(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _add_config(parser)
     parser.add_argument("results", type=Path, metavar="RESULTS", help="what run_bundle.py wrote")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
+
+
+def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        verbs,
+        "report",
+        "a finished study as a page; of several studies, side by side",
+        "Writes the report of a finished study, as its run did at the end; of several studies one\n"
+        "page that holds them side by side. A page is one file that needs no network.",
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a study's output folder")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to (default: RUN/report.html; for several, reports.html here)",
+    )
 
 
 def _threads(text: str) -> dict[str, int]:

@@ -10,7 +10,7 @@ from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.results import Results
 from amp_tuner.bundle.rounds import Rounds, StoredRound
 from amp_tuner.bundle.unconfirmed import take_in, to_publish
-from amp_tuner.cli.run import counted, locked, published, shown, tell_unconfirmed
+from amp_tuner.cli.run import counted, locked, published, shown, tell_unconfirmed, write_report
 from amp_tuner.cli.terminal import Terminal, make_console
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
@@ -88,6 +88,7 @@ def _run(
                 rounds.took_in(one, results.digest)
                 log.write("ingested", {"bundle": one.bundle, "results": results.digest})
                 counts = counted(tuning.progress())
+                write_report(folder, tuning, terminal)
                 left = len(set(one.trials) - tuning.trials.keys())
         finally:
             session.bench.close()

@@ -13,8 +13,8 @@ from amp_tuner.files import write_text
 _TO_OUTPUT = Path("-")
 
 
-def write_output(option: str, path: Path, text: str) -> None:
-    """Writes ``text``; others may read it as far as the umask lets them.
+def write_output(option: str, path: Path, text: str, *, shared: bool = True) -> None:
+    """Writes ``text``; others may read it as far as the umask lets them, unless not ``shared``.
 
     Raises:
         InputError: it cannot be written; ``option`` is the place.
@@ -22,7 +22,7 @@ def write_output(option: str, path: Path, text: str) -> None:
     if path.is_dir():
         raise InputError.one(option, f"{path} is a folder; name a file")
     try:
-        write_text(path, text, shared=True)
+        write_text(path, text, shared=shared)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError.one(option, f"cannot write to {path}: {reason}") from error

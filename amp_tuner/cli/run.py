@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +15,13 @@ from amp_tuner.cli.terminal import Terminal, comparison, make_console
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
-from amp_tuner.files import private_files
+from amp_tuner.files import private_files, write_text
 from amp_tuner.measure.noise import noise_sentence
 from amp_tuner.output.clock import Clock
 from amp_tuner.output.folder import Lock, RunFolder, check_identity, claim, move_aside, open_folder
 from amp_tuner.records import FLOAT32, Accuracy, Timing
+from amp_tuner.report.study_folder import read_study
+from amp_tuner.report.study_page import study_page
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.confirming import read_confirmations
@@ -26,6 +29,7 @@ from amp_tuner.study.ending import end
 from amp_tuner.study.progress import Progress
 from amp_tuner.study.publishing import Answer, answer_of, publish
 from amp_tuner.study.session import Session, open_session
+from amp_tuner.study.stored_graphs import write_graphs
 from amp_tuner.study.tuning import Tuning
 from amp_tuner.target.ladder import Stops
 
@@ -104,6 +108,7 @@ def _run(config: StudyConfig, folder: RunFolder, lock: Lock, terminal: Terminal)
                 log.write("resumed" if resumed else "started", {"config": config.to_plain()})
                 answer = _tune(session, folder, log, tuning, terminal)
                 counts = counted(tuning.progress())
+                write_report(folder, tuning, terminal)
         finally:
             session.bench.close()
     return shown(answer, config, terminal, f"{counts}. Everything is in {folder.root}")
@@ -113,6 +118,7 @@ def _tune(
     session: Session, folder: RunFolder, log: EventLog, tuning: Tuning, terminal: Terminal
 ) -> Answer:
     try:
+        write_graphs(folder, session.planner.graphs())
         terminal.phase("measuring FP32")
         ended = tuning.run()
         terminal.notice(ended)
@@ -147,6 +153,18 @@ def tell_unconfirmed(folder: RunFolder, log: EventLog, terminal: Terminal) -> No
         if isinstance(outcome, str):
             log.write("not_confirmed", {"trial": number, "cause": outcome})
             terminal.notice(f"trial {number} failed when it was measured again: {outcome}")
+
+
+def write_report(folder: RunFolder, tuning: Tuning, terminal: Terminal) -> None:
+    """Writes the study's page, unless the disk limit leaves no room for it."""
+    terminal.phase("writing the report")
+    text = study_page(read_study(folder.root))
+    tuning.lock.check()
+    if tuning.disk.fits(len(text.encode("utf-8"))):
+        write_text(folder.report, text)
+    else:
+        how = f"amp-tune report {shlex.quote(str(folder.root))} --output FILE"
+        terminal.notice(f"report.html has no room within limits.disk; `{how}` writes it elsewhere")
 
 
 def _accuracies(tuning: Tuning, samples: int) -> Iterator[tuple[Accuracy, int]]:

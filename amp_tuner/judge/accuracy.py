@@ -12,6 +12,7 @@ from amp_tuner.data.functions import FunctionRunner, score_function
 from amp_tuner.errors import InputError, Problem, WorkerFailure
 from amp_tuner.judge import paired
 from amp_tuner.judge.estimates import Estimate, Pair, estimate
+from amp_tuner.judge.flips import class_flips
 from amp_tuner.judge.goal import check_baseline
 from amp_tuner.judge.intervals import jackknife
 from amp_tuner.judge.metrics import Metric, find_metric
@@ -146,6 +147,8 @@ def judge(
         drop = Interval(*(bound / found.baseline for bound in (drop.value, drop.low, drop.high)))
     accuracy = _accuracy(config, found.score, drop, reference, candidate, labels)
     metric = _metrics(config)[0]
+    flips = class_flips(metric, reference, candidate, labels, config.threshold)
+    accuracy = replace(accuracy, flips=flips)
     tested = paired.paired_test(Pair(metric, reference, candidate, labels, config.threshold))
     if tested is None:
         return accuracy

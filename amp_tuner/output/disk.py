@@ -39,6 +39,10 @@ class DiskUse:
         """All files, the workers' scratch included."""
         return self._trials_bytes + tree_bytes(self._folder.root, but=self._folder.trials)
 
+    def fits(self, size_bytes: int) -> bool:
+        """Whether a file of that size may be added once nothing more is measured."""
+        return self.bytes() + size_bytes <= self._limit_bytes
+
     def has_room_for(self, measurements: int) -> bool:
         """Whether so many more fit, each of twice the size of the largest trial."""
         wanted_bytes = measurements * 2 * self._largest_bytes

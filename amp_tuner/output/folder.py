@@ -71,6 +71,16 @@ class RunFolder:
         return self.root / "pareto"
 
     @property
+    def graphs(self) -> Path:
+        """One JSON file a data type: the graph as its pass sees it."""
+        return self.root / "graphs"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.root / "report.html"
+
+    @property
     def events(self) -> Path:
         """What happened, one JSON object a line."""
         return self.root / "log.jsonl"

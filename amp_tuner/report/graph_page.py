@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.report.drawing import DOT, draw
+from amp_tuner.report.inline import json_in_html, policy
 from amp_tuner.rewrite.effective import mismatched_edges
 from amp_tuner.rewrite.run_counts import constant_nodes
 
@@ -53,27 +51,12 @@ def graph_page(
         "TITLE": html.escape(title),
         "STYLE": (_FOLDER / "inspect.css").read_text(encoding="utf-8"),
         "SCRIPT": (_FOLDER / "inspect.js").read_text(encoding="utf-8"),
-        "DATA": _json_in_html(data),
+        "DATA": json_in_html(data),
     }
-    parts["POLICY"] = (
-        f"default-src 'none'; style-src {_digest(parts['STYLE'])}; "
-        f"script-src {_digest(parts['SCRIPT'])}"
-    )
+    parts["POLICY"] = policy(parts["STYLE"], [parts["SCRIPT"]])
     template = (_FOLDER / "inspect.html").read_text(encoding="utf-8")
     # In one go: what is put in is not searched again.
     return re.sub(r"@@([A-Z]+)@@", lambda match: parts[match[1]], template)
-
-
-def _digest(inline: str) -> str:
-    """What a content security policy calls an inline script or style."""
-    found = hashlib.sha256(inline.encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(found).decode()}'"
-
-
-def _json_in_html(data: Mapping[str, Any]) -> str:
-    """JSON that no HTML parser can see an end or a comment in."""
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def page_data(

@@ -45,7 +45,7 @@ class EndedTrials:
         self._timed_s: list[float] = []
 
     def add(self, trial: Trial) -> None:
-        """Takes in a trial that ended; a night of raw block times would fill the memory."""
+        """Takes in a trial that ended; a night of raw figures would fill the memory."""
         trial = without_blocks(trial)
         self.by_number[trial.number] = trial
         if not is_minimal(trial):
@@ -93,9 +93,11 @@ def read_trials(folder: RunFolder) -> Iterator[Trial]:
 
 
 def without_blocks(trial: Trial) -> Trial:
-    """The trial without its raw block times and the machine's state."""
+    """The trial without its raw block times, its flips and the machine's state."""
     measurement = trial.measurement
     if measurement is None:
         return trial
     timing = measurement.timing and replace(measurement.timing, blocks=())
-    return replace(trial, measurement=replace(measurement, timing=timing, machine={}))
+    accuracy = replace(measurement.accuracy, flips=None)
+    smaller = replace(measurement, accuracy=accuracy, timing=timing, machine={})
+    return replace(trial, measurement=smaller)

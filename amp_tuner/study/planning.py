@@ -140,6 +140,13 @@ class Planner:
         defaults = {name: painter.rules.lists for name, painter in self.painters.items()}
         return SearchSpace(tuple(self.painters), tuple(sorted(tunable)), proposed, defaults)
 
+    def graphs(self) -> dict[str, TypedGraph]:
+        """Each data type's graph with the default lists that it is painted with, without shapes."""
+        return {
+            name: replace(painter.graph.graph, lists=painter.rules.lists, shapes=None)
+            for name, painter in self.painters.items()
+        }
+
     def notices(self) -> tuple[str, ...]:
         """A sentence for each runtime whose default lists are not those that are known of it."""
         found = []

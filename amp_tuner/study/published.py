@@ -16,17 +16,26 @@ from amp_tuner.results.points import point_name, read_front
 NAMED = ("best", "knee", "fastest", "safest")
 
 
+def front_file(folder: RunFolder) -> Path:
+    """The file of the front.
+
+    Raises:
+        InputError: the folder holds no finished study.
+    """
+    path = folder.pareto / "front.yaml"
+    if not path.exists():
+        message = "holds no finished study (no pareto/front.yaml)"
+        raise InputError.one(str(folder.root), message)
+    return path
+
+
 def point_file(folder: RunFolder, wanted: str) -> Path:
     """The file of a point that is named (``best``, ``knee``, …) or numbered.
 
     Raises:
         InputError: the folder holds no finished study, or no such point.
     """
-    path = folder.pareto / "front.yaml"
-    if not path.exists():
-        message = "holds no finished study (no pareto/front.yaml)"
-        raise InputError.one(str(folder.root), message)
-    front = read_front(path)
+    front = read_front(front_file(folder))
     numbers = [entry.number for entry in front.entries]
     if wanted in NAMED:
         number = getattr(front, wanted)

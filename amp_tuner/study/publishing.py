@@ -14,7 +14,8 @@ from amp_tuner.files import write_text
 from amp_tuner.judge.front import Front
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import BAKED, FLOAT32, Interval, Point, Trial, baseline_name
+from amp_tuner.records import BAKED, Point, Trial, baseline_name
+from amp_tuner.results.conclusion import conclusion
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import write_pareto
 from amp_tuner.results.python_snippet import python_text
@@ -64,11 +65,13 @@ def answer_of(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) 
     }
     best = None if front.best is None else points[front.best]
     table = _table(session, trials, front, points)
-    return Answer(front, points, best, table, _conclusion(session, front, points))
+    return Answer(front, points, best, table, conclusion(session.config.accuracy, front, points))
 
 
 def publish(folder: RunFolder, study: str, answer: Answer) -> None:
     """Writes the front, its points and the best one's exports, each whole or not at all."""
+    # An earlier end's page shows an earlier answer.
+    folder.report.unlink(missing_ok=True)
     write_pareto(folder.pareto, study, answer.front, answer.points)
     environment, snippet = folder.root / "best.env", folder.root / "best.py"
     if answer.best is None:
@@ -155,44 +158,3 @@ def _table(
     if front.knee != front.best:
         rows.append(("knee", points[front.knee]))
     return tuple(rows)
-
-
-def _conclusion(session: Session, front: Front, points: Mapping[int, Point]) -> str:
-    accuracy = session.config.accuracy
-    goal = f"{accuracy.metric} {accuracy.parsed_goal}"
-    if front.best is None:
-        nearest = min(points.values(), key=lambda point: point.accuracy.drop.value)
-        return (
-            f"Nothing certainly meets the goal ({goal}), FP32 included. Nearest: trial "
-            f"{nearest.number} ({nearest.setting.data_type}), {accuracy.metric} "
-            f"{nearest.accuracy.score.value:.6g}."
-        )
-    best = points[front.best]
-    baseline = baseline_name(best.setting)
-    device, told = "this machine", ""
-    if best.modelled_for is not None:
-        device = f"the device model of {best.modelled_for}"
-        told = f" Speed is modelled for {best.modelled_for}, not measured."
-    if best.setting.data_type == FLOAT32:
-        return (
-            f"{baseline} is best on {device}: no 16-bit setting is certainly faster and "
-            f"certainly meets the goal ({goal}).{told}"
-        )
-    assert best.speedup is not None
-    return (
-        f"Best is trial {best.number}: {best.setting.data_type} with {_moves(best)}: "
-        f"{_times(best.speedup)} as fast as {baseline}, and it certainly meets the goal ({goal})."
-        f"{told}"
-    )
-
-
-def _moves(point: Point) -> str:
-    moves = [f"{op_type} to {place}" for op_type, place in point.setting.moves.items()]
-    shown = ", ".join(moves[:6]) + (f" and {len(moves) - 6} more" if len(moves) > 6 else "")
-    return shown or "the default lists"
-
-
-def _times(speedup: Interval) -> str:
-    exact = speedup.low == speedup.high
-    within = "" if exact else f" [{speedup.low:.3f}, {speedup.high:.3f}]"
-    return f"{speedup.value:.3f} times{within}"

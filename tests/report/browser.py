@@ -91,6 +91,34 @@ class Browser:
         mouse = {"type": "pointer", "id": "mouse", "actions": moves}
         self._call("POST", "/actions", {"actions": [mouse]})
 
+    def hover_at(self, x: int, y: int) -> None:
+        """Moves the mouse to a place of the window."""
+        move = {"type": "pointerMove", "duration": 0, "x": x, "y": y}
+        mouse = {"type": "pointer", "id": "mouse", "actions": [move]}
+        self._call("POST", "/actions", {"actions": [mouse]})
+
+    def emulate(self, width: int, scheme: str) -> None:
+        """A window of that width, and whether its user wants ``light`` or ``dark`` pages."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self._developer("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._developer("Emulation.setEmulatedMedia", {"features": features})
+        self.script(
+            "return new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))"
+        )
+
+    def wait_for(self, code: str) -> None:
+        """Until JavaScript returns something true."""
+        for _ in range(400):
+            if self.script(code):
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"never true: {code}")
+
+    def _developer(self, command: str, parameters: dict[str, Any]) -> Any:
+        body = {"cmd": command, "params": parameters}
+        return self._call("POST", "/goog/cdp/execute", body)
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from tests.report import browser
 from tests.report.pages import page_of
 from tests.report.test_graph_page import CHAIN, HOSTILE, renamed
 from tests.rewrite import graphs
@@ -15,14 +14,6 @@ CLICK = """
 const box = document.getElementById("canvas").getBoundingClientRect();
 return [Math.round(box.x + box.width / 2), Math.round(box.y + box.height / 2)];
 """
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    if not browser.available():
-        pytest.skip("NOT TESTED: needs chromium and chromedriver on the PATH")
-    with browser.Browser(tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,0 +1,136 @@
+"""Several studies on one page: models or machines side by side; it needs no network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from amp_tuner.judge.front import Front
+from amp_tuner.records import FLOAT32, Point
+from amp_tuner.report import charts
+from amp_tuner.report.rendering import page
+from amp_tuner.report.study_folder import StudyFolder
+from amp_tuner.report.study_rows import plotted
+from amp_tuner.report.words import (
+    VERDICTS,
+    AccuracyAxis,
+    all_moves,
+    figures,
+    setting_in_words,
+    significant,
+)
+from amp_tuner.results.conclusion import conclusion
+
+#: Columns of the table; one row a study.
+COLUMNS = (
+    "Study",
+    "Machine",
+    "Target",
+    "Goal",
+    "FP32, ms a batch",
+    "Default AMP",
+    "Best",
+    "Speed-up",
+    "Accuracy",
+    "Loss",
+    "Trials",
+)
+
+
+def runs_page(studies: Sequence[StudyFolder]) -> str:
+    """The page as text; studies stay in their order, and may have any metrics and goals."""
+    rows = [plotted(study) for study in studies]
+    span = _span(rows)
+    data = {
+        "specs": {str(index): _spec(study, span) for index, study in enumerate(studies)},
+        "charts": [
+            {"id": f"front-{index}", "spec": str(index), "rows": {"trials": trials}}
+            for index, trials in enumerate(rows)
+        ],
+    }
+    values = {
+        "columns": COLUMNS,
+        "rows": [_cells(study) for study in studies],
+        "studies": [
+            {
+                "title": _title(study),
+                "conclusion": conclusion(study.accuracy, study.front, study.points),
+                "axis": AccuracyAxis.of(study.accuracy).title,
+                "folder": str(study.root),
+            }
+            for study in studies
+        ],
+    }
+    return page("runs.html", data, values)
+
+
+def _spec(study: StudyFolder, span: tuple[float, float]) -> dict[str, Any]:
+    axis = AccuracyAxis.of(study.accuracy)
+    return charts.front_chart(axis.title, upwards=axis.upwards, limit=axis.limit, speeds=span)
+
+
+def _span(studies: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[float, float]:
+    """One range of speed-ups for all plots, so that they can be compared: of what they show."""
+    shown = [row for rows in studies for row in rows if row["layer"] in ("front", "other")]
+    ends = [row[end] for row in shown for end in ("x0", "x1") if row["layer"] == "front"]
+    every = [*ends, *(row["x"] for row in shown)]
+    return min(every), max(every)
+
+
+def _cells(study: StudyFolder) -> tuple[Any, ...]:
+    front = study.front
+    best = study.points[front.knee if front.best is None else front.best]
+    axis = AccuracyAxis.of(study.accuracy)
+    outcomes = Counter(trial.outcome for trial in study.trials.values())
+    unit = " %" if axis.goal.relative else ""
+    return (
+        _title(study),
+        best.hardware.get("cpu") or "unknown",
+        _target(best),
+        f"{study.accuracy.metric} {study.accuracy.parsed_goal}",
+        _float32_ms(study),
+        _defaults(study),
+        _best(front, best),
+        figures(best.speedup, unit="x"),
+        f"{significant(best.accuracy.score)} ({VERDICTS[best.accuracy.verdict]})",
+        significant(axis.loss(best.accuracy)) + unit,
+        ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()),
+    )
+
+
+def _title(study: StudyFolder) -> str:
+    return f"{study.name} ({study.root.name})" if study.root.name != study.name else study.name
+
+
+def _target(point: Point) -> str:
+    version = point.software.get("tensorflow")
+    software = f", TensorFlow {version}" if version else ""
+    threads = ", ".join(f"{name} {size}" for name, size in point.threads.items())
+    return (
+        f"{point.runtime} on {point.device}{software}, batches of {point.batch_size}, "
+        f"threads: {threads}"
+    )
+
+
+def _float32_ms(study: StudyFolder) -> str:
+    """FP32's median, as the fastest point's own paired timing saw it."""
+    fastest = study.points[study.front.fastest].latency_ms.get("baseline", {})
+    return f"{fastest['p50']:.4g}" if "p50" in fastest else "unknown"
+
+
+def _defaults(study: StudyFolder) -> str:
+    found = []
+    for number, names in study.names().items():
+        speed = figures(study.points[number].speedup, unit="x") or "never timed"
+        defaults = [name.removeprefix("default ") for name in names if name.startswith("default ")]
+        found += [f"{name} {speed}" for name in defaults]
+    return "; ".join(sorted(found)) or "failed"
+
+
+def _best(front: Front, best: Point) -> str:
+    moves = all_moves(best.setting.moves)
+    words = setting_in_words(best.setting) + (f": {moves}" if moves else "")
+    if front.best is None:
+        return f"nothing meets the goal; the knee is {best.number}, {words}"
+    return words if best.setting.data_type == FLOAT32 else f"{best.number}, {words}"
