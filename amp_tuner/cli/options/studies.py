@@ -1,0 +1,118 @@
+"""Options of the verbs that read a study file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amp_tuner.cli.options.common import (
+    LISTS_HELP,
+    MODEL_HELP,
+    Verbs,
+    add_batch_size,
+    add_config,
+    add_model,
+    add_verb,
+    positive,
+)
+
+_RUN_EPILOG = """\
+The output folder then holds: report.html (the page to look at first), pareto/*.yaml (the front),
+best.env and best.py (the best setting, ready to use), trials.csv (one row a trial), log.jsonl (what
+happened). The same command resumes a study that was killed or interrupted; totals (--trials,
+--time-budget) are totals.
+
+exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input; 3 the target
+cannot run the FP32 model; 130 interrupted, resumable
+"""
+
+
+def add_run(verbs: Verbs) -> None:
+    """``amp-tune run``."""
+    parser = add_verb(
+        verbs,
+        "run",
+        "the study: propose, check accuracy, time, again (the default verb)",
+        "Runs or resumes the study that a study file describes.",
+        _RUN_EPILOG,
+    )
+    add_config(parser)
+    parser.add_argument("--trials", type=int, metavar="N", help="measured settings in all")
+    parser.add_argument(
+        "--time-budget", metavar="TIME", help="wall-clock time in all, such as 8h or 90m"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="another output folder")
+    add_batch_size(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="move an old study aside and start anew"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+
+
+def add_init(verbs: Verbs) -> None:
+    """``amp-tune init``."""
+    parser = add_verb(
+        verbs,
+        "init",
+        "a study file for a model, to start from",
+        "Looks at a model and writes a commented study file: its signature, the data that it\n"
+        "needs, a metric, the op types that can be tuned.",
+    )
+    add_model(parser, MODEL_HELP)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("study.yaml"),
+        metavar="FILE",
+        help="the new study file (default: study.yaml)",
+    )
+
+
+def add_check(verbs: Verbs) -> None:
+    """``amp-tune check``."""
+    parser = add_verb(
+        verbs,
+        "check",
+        "do model, data, metric and target work? what does a trial cost?",
+        "Validates everything, runs FP32 and default AMP once, and says what a trial costs and\n"
+        "how many fit into the time budget. Writes nothing.",
+    )
+    add_config(parser)
+    add_batch_size(parser)
+
+
+def add_compare(verbs: Verbs) -> None:
+    """``amp-tune compare``."""
+    parser = add_verb(
+        verbs,
+        "compare",
+        "head to head: FP32, default AMP and given settings",
+        "Measures FP32, default AMP and the given settings, each paired with FP32, and prints a\n"
+        "table with intervals. Writes nothing.",
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--lists", type=Path, nargs="*", default=[], metavar="FILE", help=LISTS_HELP
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        nargs="+",
+        metavar="N",
+        help="measure at each of these batch sizes, and show latency (at 1) and throughput (at "
+        "others) over FP32's (default: the study file's)",
+    )
+
+
+def add_schema(verbs: Verbs) -> None:
+    """``amp-tune schema``."""
+    parser = add_verb(
+        verbs,
+        "schema",
+        "the JSON Schema of study files, for editors",
+        "Writes the JSON Schema of study files. An editor that knows it completes and checks\n"
+        "keys; with the YAML language server a study file begins with\n\n"
+        "    # yaml-language-server: $schema=study.schema.json",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to (default: standard output)"
+    )
