@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 #: What ``add_subparsers`` gives; argparse has no public name for it.
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 LISTS_HELP = (
     "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type goes to that "
