@@ -27,7 +27,7 @@ from amp_tuner.judge.metrics import DECIDING, Metric, find_metric
 AVAILABLE = {
     "runtime": ("engine", "tensorflow", "itex", "xla"),
     "device": ("cpu", "gpu"),
-    "sampler": ("tpe", "nsga2", "gp", "random"),
+    "sampler": ("amp", "tpe", "nsga2", "gp", "random"),
 }
 
 

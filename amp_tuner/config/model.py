@@ -108,9 +108,10 @@ class SearchConfig(Section):
 
     trials: int = Field(default=200, ge=1, le=10**7)
     time_budget: Duration | None = None
-    sampler: Literal["tpe", "nsga2", "gp", "random", "amp"] = "tpe"
+    sampler: Literal["amp", "tpe", "nsga2", "gp", "random"] = "tpe"
     seed: int = Field(default=0, ge=0, lt=2**32)
     op_types: OpTypes = "auto"
+    stop: Literal["auto", "never"] = "auto"
     lists: Annotated[
         tuple[Literal["allow", "infer", "clear", "deny", "none"], ...],
         BeforeValidator(as_tuple),
