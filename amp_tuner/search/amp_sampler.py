@@ -26,7 +26,8 @@ from amp_tuner.search.proposing import Proposer
 from amp_tuner.search.space import SearchSpace
 
 #: User attribute of a trial: ``timed`` and ``usual`` (false where the parameters do not say all
-#: that ran), ``speedup`` and ``drop``, the 95 % intervals [low, high].
+#: that ran), ``speedup`` and ``drop``, the 95 % intervals [low, high]; ``lists``, those that could be
+#: proposed.
 TOLD = "told"
 #: User attribute of a trial that was interrupted: it never happened.
 INTERRUPTED = "interrupted"
@@ -101,12 +102,13 @@ class AmpSampler(BaseSampler):
 
     def _read(self, trial: FrozenTrial) -> Told | None:
         """A trial as evidence; None where the pass refuses its lists."""
-        look = self._viewer.look(trial.params)
+        told: Mapping[str, Any] = trial.user_attrs.get(TOLD, {})
+        lists = told.get("lists")
+        look = self._viewer.look(trial.params, None if lists is None else tuple(lists))
         if look is None:
             return None
         if trial.state != TrialState.COMPLETE:
             return Told(trial.params, look, speedup=None, drop=None)
-        told: Mapping[str, Any] = trial.user_attrs.get(TOLD, {})
         speedup, drop = trial.values
         return Told(
             trial.params,

@@ -41,6 +41,11 @@ class Candidates:
         """Each data type's default lists."""
         return [self._space.parameters(Setting(name)) for name in self._space.data_types]
 
+    def legal(self, parent: Parameters) -> dict[str, str]:
+        """The parent with default lists where its own may not be proposed."""
+        defaults = self._space.parameters(self._space.setting(parent))
+        return {**defaults, DATA_TYPE: parent[DATA_TYPE]}
+
     def single_moves(self, parent: Parameters) -> Iterator[dict[str, str]]:
         """Every setting that is one move away, in a fixed order."""
         for name in self._movable:

@@ -28,6 +28,8 @@ FEWEST = 8
 #: What a row is about, where it is not about lists.
 OWN_WORK = "own work"
 _SIDES = 1.96
+#: Errors are told apart down to this share of the largest.
+_FINEST = 1e-5
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Effect:
             or the lists (``allow, infer``) that it alone leaves its default list for, Casts and
             neighbours that follow it included.
         time: by what it multiplies the time of a run; 95 %.
-        error: by what it multiplies the error.
+        error: by what it multiplies the error (the drop above what can be told from none).
         time_share, error_share: the share of the variance among the trials that the op type's own
             work explains.
         importance: PED-ANOVA's, of the op type's list; None where Optuna was not asked.
@@ -73,7 +75,7 @@ def effects(
         told: the trials.
         importances: by parameter, as Optuna gives them; may be empty.
     """
-    evidence = Evidence.of(told)
+    evidence = Evidence.of(told, _FINEST)
     timed, judged = evidence.timed(), evidence.judged()
     if len(timed) < FEWEST:
         return []

@@ -15,7 +15,8 @@ Array = NDArray[np.float64]
 
 #: A 95 % interval is so many standard deviations to each side.
 _SIDES = 1.96
-#: Bounds of the floor of drops, as shares of the drop that the goal allows.
+#: Bounds of the floor of drops, as shares of the drop that the goal allows: what differs by less
+#: is the same to a search.
 _FINEST, _COARSEST = 1 / 300, 1 / 5
 
 
@@ -49,28 +50,30 @@ class Evidence:
 
     Attributes:
         told: one trial for each graph, oldest first.
+        finest: the floor's lower bound, as a share of the drop that the accuracy goal allows.
         floor: what is added to a drop before its logarithm is taken: about what the measurements
             can tell apart.
         limit: the drop that the accuracy goal allows; None where nothing is known of one.
     """
 
     told: tuple[Told, ...]
+    finest: float = _FINEST
     floor: float = field(init=False)
     limit: float | None = field(init=False)
 
     @classmethod
-    def of(cls, told: Sequence[Told]) -> Evidence:
+    def of(cls, told: Sequence[Told], finest: float = _FINEST) -> Evidence:
         """The first trial of each graph counts."""
         by_graph: dict[str, Told] = {}
         for one in told:
             by_graph.setdefault(one.look.graph_id, one)
-        return cls(tuple(by_graph.values()))
+        return cls(tuple(by_graph.values()), finest)
 
     def __post_init__(self) -> None:
         limits = [one.limit for one in self.told if one.limit is not None]
         limit = float(np.median(limits)) if limits else None
         object.__setattr__(self, "limit", limit)
-        object.__setattr__(self, "floor", _floor(self.told, limit))
+        object.__setattr__(self, "floor", _floor(self.told, limit, self.finest))
 
     def timed(self) -> list[Told]:
         """16-bit graphs with a speed-up."""
@@ -98,7 +101,7 @@ class Evidence:
         return float(np.log(above)), ((high - low) / 2 / _SIDES / above) ** 2
 
 
-def _floor(told: Sequence[Told], limit: float | None) -> float:
+def _floor(told: Sequence[Told], limit: float | None, finest: float) -> float:
     """Half of the narrowest usual half-width, but of the order of what the goal is about."""
     judged = [one for one in told if one.drop is not None and one.look.is_16bit]
     largest = max((abs(one.drop) for one in judged if one.drop is not None), default=0.0)
@@ -109,4 +112,4 @@ def _floor(told: Sequence[Told], limit: float | None) -> float:
         if (interval := one.drop_interval) is not None
     ]
     resolution = float(np.quantile(halves, 0.1)) / 2 if halves else 0.0
-    return max(float(np.clip(resolution, scale * _FINEST, scale * _COARSEST)), 1e-12)
+    return max(float(np.clip(resolution, scale * finest, scale * _COARSEST)), 1e-12)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 #: What is believed of an op type of which nothing is known: failed so often in so many runs.
-_FAILED, _RUNS = 0.02, 1.0
+_FAILED, _RUNS = 0.004, 0.2
 _ROUNDS = 12
 
 

@@ -50,6 +50,13 @@ class Viewer(Protocol):
     nodes: NDArray[np.float64]
     paintings: int
 
-    def look(self, parameters: Mapping[str, str]) -> Look | None:
-        """The look of a set of parameters; None where the pass refuses it."""
+    def look(
+        self, parameters: Mapping[str, str], lists: tuple[str, ...] | None = None
+    ) -> Look | None:
+        """The look of a set of parameters; None where the pass refuses it.
+
+        Args:
+            parameters: as the search space encodes them.
+            lists: those that could be proposed when it ran; None: those of now.
+        """
         ...

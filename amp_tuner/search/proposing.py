@@ -29,6 +29,8 @@ _LEAST_VOLUME = 0.01
 _ROUNDS = 3
 _FIRST_ROUND = 0.5
 _PARENTS = 8
+#: A failure teaches little and costs a worker: the chance to run counts with this power.
+_DREAD = 3
 #: If the model is this much less certain than it says, what is to be hoped for.
 _DOUBT = 2.0
 
@@ -153,7 +155,7 @@ class Proposer:
     def _parents(self) -> list[Parameters]:
         """The front's settings, else the defaults."""
         front = self._judge.front_members()
-        return [one.parameters for one in front] + list(self._draw.defaults())
+        return [self._draw.legal(one.parameters) for one in front] + self._draw.defaults()
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,7 @@ class _Judge:
     def _fit(self, looks: Sequence[Look], mean: Array, deviation: Array) -> Array:
         """The chance to meet the accuracy goal and to run at all."""
         is_16bit = np.array([look.painted > 0 for look in looks], np.bool_)
-        runs = runs_well(is_16bit.reshape(-1, len(self._viewer.op_types)), self._chances)
+        runs = runs_well(is_16bit.reshape(-1, len(self._viewer.op_types)), self._chances) ** _DREAD
         if self._evidence.limit is None:
             return runs
         meets: Array = ndtr((np.log(self._reference[1]) - mean[:, 1]) / deviation[:, 1])

@@ -238,7 +238,7 @@ class TuningStudy:
         trial = self._trial(number)
         for key, value in facts.items():
             trial.set_user_attr(key, value)
-        trial.set_user_attr(TOLD, objectives.told())
+        trial.set_user_attr(TOLD, {**objectives.told(), **self._lists()})
         trial.set_constraint("accuracy", objectives.violation)
         self._study.tell(trial, [objectives.speedup, objectives.drop])
         self._told(number)
@@ -247,8 +247,13 @@ class TuningStudy:
         """A trial that failed, with its cause."""
         trial = self._trial(number)
         trial.set_user_attr("cause", cause)
+        trial.set_user_attr(TOLD, self._lists())
         self._study.tell(trial, state=TrialState.FAIL)
         self._told(number)
+
+    def _lists(self) -> dict[str, Any]:
+        # A later run of the study may propose others, and the same parameters mean another setting.
+        return {"lists": list(self._settings.proposed)}
 
     def _told(self, number: int) -> None:
         self._journal.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -46,12 +47,16 @@ class StudyViewer:
         self._names = tuple(space.choices())
         self._looked = lru_cache(_KEPT)(self._look)
 
-    def look(self, parameters: Mapping[str, str]) -> Look | None:
-        """The look of a set of parameters; None where the pass refuses it."""
-        return self._looked(tuple(parameters[name] for name in self._names))
+    def look(
+        self, parameters: Mapping[str, str], lists: tuple[str, ...] | None = None
+    ) -> Look | None:
+        """The look of a set of parameters; see :class:`amp_tuner.search.looks.Viewer`."""
+        values = tuple(parameters[name] for name in self._names)
+        return self._looked(values, lists or self._space.proposed)
 
-    def _look(self, values: tuple[str, ...]) -> Look | None:
-        setting = self._space.setting(dict(zip(self._names, values, strict=True)))
+    def _look(self, values: tuple[str, ...], lists: tuple[str, ...]) -> Look | None:
+        space = replace(self._space, proposed=lists)
+        setting = space.setting(dict(zip(self._names, values, strict=True)))
         nothing = np.zeros(len(self.op_types))
         float32 = Look(FLOAT32, FLOAT32, nothing, nothing, np.zeros(4))
         if setting.data_type == FLOAT32:

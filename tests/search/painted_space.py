@@ -101,4 +101,6 @@ class PaintedSpace:
 
     def share(self, look: Look, op_type: str) -> float:
         """Of one op type's work, what is 16-bit."""
+        if op_type not in self.viewer.op_types:
+            return 0.0
         return float(look.painted[self.viewer.op_types.index(op_type)])

@@ -22,14 +22,14 @@ LEASE = {"host": "here", "pid": 1, "started": 0.0, "expires": 0.0}
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> list[Effect]:
-    """Effects after 60 random settings: one op type made slow on purpose, one inaccurate."""
-    painted = PaintedSpace()
+    """Effects after 150 random settings: one op type made slow on purpose, one inaccurate."""
+    painted = PaintedSpace(lists=("allow", "deny"))
     draw = Candidates(painted.space, np.random.default_rng(3))
     noise = np.random.default_rng(4)
     path = tmp_path_factory.mktemp("planted") / "journal"
     study = TuningStudy(path, "planted", painted.space, "random", 0, painted.viewer)
     told = []
-    while len(told) < 60:
+    while len(told) < 150:
         parameters = draw.at_random()
         look = painted.look(parameters)
         if not look.is_16bit:
@@ -75,8 +75,8 @@ def test_the_op_type_that_was_made_inaccurate_comes_out_first_by_error(
     work = [one for one in planted if one.change == OWN_WORK]
     assert max(work, key=lambda one: one.error_share).op_type == INACCURATE
     error = own(planted, INACCURATE).error
-    assert error.low < math.exp(3) < error.high
-    assert error.low > 5
+    assert error.value == pytest.approx(math.exp(3), rel=0.1)
+    assert error.low > 15
 
 
 def test_the_two_are_the_first_rows(planted: list[Effect]) -> None:
@@ -86,17 +86,18 @@ def test_the_two_are_the_first_rows(planted: list[Effect]) -> None:
 
 def test_optunas_importance_agrees_without_knowing_the_model(planted: list[Effect]) -> None:
     work = [one for one in planted if one.change == OWN_WORK]
-    ranked = sorted(work, key=lambda one: -(one.importance or 0.0))
-    assert {SLOW, INACCURATE} <= {one.op_type for one in ranked[:3]}
+    usual = np.median([one.importance or 0.0 for one in work])
+    planted_ones = [one for one in work if one.op_type in (SLOW, INACCURATE, FAST)]
+    assert all((one.importance or 0.0) > usual for one in planted_ones)
 
 
 def test_a_list_that_takes_an_op_type_out_of_16_bits_undoes_its_effect(
     planted: list[Effect],
 ) -> None:
-    moves = [one for one in planted if one.op_type == FAST and one.change != OWN_WORK]
+    moves = [one for one in planted if one.op_type == SLOW and one.change != OWN_WORK]
     away = [one for one in moves if "deny" in one.change]
     assert away
-    assert all(one.time.value > 1.05 for one in away)
+    assert all(one.time.high < 0.7 for one in away)
 
 
 def test_the_table_reads_back(planted: list[Effect], tmp_path: Path) -> None:

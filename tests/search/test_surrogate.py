@@ -18,7 +18,7 @@ class Viewer:
     weight = nodes = np.full(8, 1 / 8)
     paintings = 10
 
-    def look(self, parameters: object) -> Look | None:
+    def look(self, parameters: object, lists: object = None) -> Look | None:
         raise NotImplementedError
 
 
