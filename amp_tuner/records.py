@@ -239,29 +239,6 @@ def _timing(value: Mapping[str, Any]) -> Timing:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What sampler ``amp`` expects of a setting: normal distributions of two logarithms.
-
-    Attributes:
-        log_time, log_time_deviation: of the time over FP32's.
-        log_error, log_error_deviation: of the drop above ``floor``.
-        floor: what is added to a drop before its logarithm is taken.
-        gain: expected growth of the hypervolume, as a share of what there is.
-        hope: the same of the best candidate, if the model is half as certain as it says.
-        explores: chosen because little is known there, not for its gain.
-    """
-
-    log_time: float
-    log_time_deviation: float
-    log_error: float
-    log_error_deviation: float
-    floor: float
-    gain: float
-    hope: float
-    explores: bool
-
-
-@dataclass(frozen=True)
 class Trial:
     """One trial of a study, however it ended.
 
@@ -277,7 +254,7 @@ class Trial:
         started: ISO 8601 with offset.
         seconds: wall time of the whole trial.
         overhead_s: wall time less timed blocks and accuracy inference.
-        predicted: what the sampler expected of it; None where it expected nothing.
+        predicted: what the sampler expected of it, if anything (``Prediction`` in ``search/``).
     """
 
     number: int
@@ -291,7 +268,7 @@ class Trial:
     started: str
     seconds: float
     overhead_s: float
-    predicted: Prediction | None = None
+    predicted: Mapping[str, Any] | None = None
 
     @property
     def is_timed(self) -> bool:
@@ -316,12 +293,10 @@ class Trial:
     def from_json(cls, value: Mapping[str, Any]) -> Trial:
         """A trial from what :meth:`to_json` gave, through JSON."""
         effective, measurement = value["effective"], value["measurement"]
-        predicted = value.get("predicted")
         made = {
             "setting": Setting.from_json(value["setting"]),
             "effective": None if effective is None else EffectiveGraph(**effective),
             "measurement": None if measurement is None else Measurement.from_json(measurement),
-            "predicted": None if predicted is None else Prediction(**predicted),
         }
         return cls(**{**value, **made})
 

@@ -18,16 +18,15 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from amp_tuner.records import Prediction
 from amp_tuner.search.candidates import Parameters
-from amp_tuner.search.evidence import Told
+from amp_tuner.search.evidence import Prediction, Told
 from amp_tuner.search.looks import Viewer
 from amp_tuner.search.proposing import Proposer
 from amp_tuner.search.space import SearchSpace
 
 #: User attribute of a trial: ``timed`` and ``usual`` (false where the parameters do not say all
-#: that ran), ``speedup`` and ``drop``, the 95 % intervals [low, high]; ``lists``, those that could be
-#: proposed.
+#: that ran); ``speedup`` and ``drop``, the 95 % intervals [low, high]; ``lists``, those that could
+#: be proposed.
 TOLD = "told"
 #: User attribute of a trial that was interrupted: it never happened.
 INTERRUPTED = "interrupted"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from amp_tuner.records import Prediction
 from amp_tuner.search.looks import Look
 
 Array = NDArray[np.float64]
@@ -18,6 +17,29 @@ _SIDES = 1.96
 #: Bounds of the floor of drops, as shares of the drop that the goal allows: what differs by less
 #: is the same to a search.
 _FINEST, _COARSEST = 1 / 300, 1 / 5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What sampler ``amp`` expects of a setting: normal distributions of two logarithms.
+
+    Attributes:
+        log_time, log_time_deviation: of the time over FP32's.
+        log_error, log_error_deviation: of the drop above ``floor``.
+        floor: what is added to a drop before its logarithm is taken.
+        gain: expected growth of the hypervolume, as a share of what there is.
+        hope: the same of the best candidate, if the model is half as certain as it says.
+        explores: chosen because little is known there, not for its gain.
+    """
+
+    log_time: float
+    log_time_deviation: float
+    log_error: float
+    log_error_deviation: float
+    floor: float
+    gain: float
+    hope: float
+    explores: bool
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from amp_tuner.records import Prediction
 from amp_tuner.search.acquisition import expected_gain, front_of, hypervolume
 from amp_tuner.search.candidates import Candidates, Parameters
-from amp_tuner.search.evidence import Evidence, Told
+from amp_tuner.search.evidence import Evidence, Prediction, Told
 from amp_tuner.search.failures import chances_of_failure, runs_well
 from amp_tuner.search.looks import Look, Viewer
 from amp_tuner.search.space import SearchSpace
@@ -152,7 +151,7 @@ class Proposer:
             else:
                 yield self._draw.mutated(self._draw.one_of(parents))
 
-    def _parents(self) -> list[Parameters]:
+    def _parents(self) -> Sequence[Parameters]:
         """The front's settings, else the defaults."""
         front = self._judge.front_members()
         return [self._draw.legal(one.parameters) for one in front] + self._draw.defaults()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from amp_tuner.errors import InputError
-from amp_tuner.records import Prediction
 from amp_tuner.search.amp_sampler import INTERRUPTED, TOLD, prediction_of
 from amp_tuner.search.candidates import Parameters
+from amp_tuner.search.evidence import Prediction
 from amp_tuner.search.history import History
 from amp_tuner.search.journal import Journal
 from amp_tuner.search.looks import Viewer
@@ -61,6 +61,10 @@ class Proposal:
     parameters: Mapping[str, str]
     anchor: str | None
     predicted: Prediction | None = None
+
+    def expected(self) -> dict[str, Any] | None:
+        """The prediction as JSON."""
+        return None if self.predicted is None else asdict(self.predicted)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from amp_tuner.records import Prediction
-from amp_tuner.search.evidence import Told
+from amp_tuner.search.evidence import Prediction, Told
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from amp_tuner.records import Trial
 from amp_tuner.results.effects_csv import write_effects
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.effects import effects
-from amp_tuner.search.evidence import Told
+from amp_tuner.search.evidence import Prediction, Told
 from amp_tuner.search.looks import Viewer
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.trust import Calibration, calibration, errors_of_error, errors_of_time
@@ -70,7 +70,7 @@ def _told(trial: Trial, parameters: dict[str, str], look: Any) -> Told:
         drop=drop.value,
         speedup_interval=None if speedup is None else (speedup.low, speedup.high),
         drop_interval=(drop.low, drop.high),
-        predicted=trial.predicted,
+        predicted=None if trial.predicted is None else Prediction(**trial.predicted),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from amp_tuner.config.model import StudyConfig
@@ -218,9 +218,8 @@ class Tuning:
         proposal = self._study.ask(lease.new_lease(), stuck=stuck, left=left)
         began = time.monotonic()
         started = _now()
-        predicted = proposal.predicted and asdict(proposal.predicted)
         facts = {"trial": proposal.number, "parameters": proposal.parameters}
-        self._log.write("asked", {**facts, "predicted": predicted})
+        self._log.write("asked", {**facts, "predicted": proposal.expected()})
 
         def renew(renewed: Mapping[str, Any]) -> None:
             self._study.renew(proposal.number, renewed)
@@ -253,7 +252,7 @@ class Tuning:
             started=started,
             seconds=0.0,
             overhead_s=0.0,
-            predicted=proposal.predicted,
+            predicted=proposal.expected(),
         )
         if setting.data_type == FLOAT32 and anchor is not None:
             measurement = self._float32[bool(self._session.switch.of(setting))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -25,22 +26,22 @@ from methods import ANCHORED, METHODS, run_method
 from reference import reference
 from synthetic import PROBLEMS, synthetic
 
-BUDGET = 80
 AT = (10, 20, 40, 80)
 GOALS = (0.95, 0.99)
 _RESAMPLES = 4000
 
 
-def a_run(problem: str, method: str, seed: int) -> dict[str, Any]:
+def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
     """One run: the true hypervolume after each measurement."""
     began_s = time.process_time()
-    run = Run(synthetic(problem), seed, BUDGET, knows_graphs=METHODS[method][1])
+    run = Run(synthetic(problem), seed, budget, knows_graphs=METHODS[method][1])
     run_method(method, run, seed)
     seconds = time.process_time() - began_s
     return {
         "problem": problem,
         "method": method,
         "seed": seed,
+        "budget": budget,
         "volumes": run.volumes(),
         "cpu_s": seconds,
     }
@@ -57,7 +58,8 @@ def relative(units: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list
         if unit["method"] == "reference":
             continue
         volumes = unit["volumes"] or [0.0]
-        whole = volumes + [volumes[-1]] * (BUDGET - len(volumes))
+        # A method that ended by itself stays where it was.
+        whole = volumes + [volumes[-1]] * (unit["budget"] - len(volumes))
         curves[unit["problem"], unit["method"], unit["seed"]] = [
             volume / max(best[unit["problem"]], 1e-12) for volume in whole
         ]
@@ -70,11 +72,13 @@ def report(units: Sequence[dict[str, Any]]) -> None:
     methods = [name for name in METHODS if any(key[1] == name for key in curves)]
     problems = sorted({key[0] for key in curves})
     runs = {name: sum(key[1] == name for key in curves) for name in methods}
+    shortest = min(map(len, curves.values()))
+    counts = [count for count in AT if count <= shortest]
     print(f"\n{len(problems)} problems; relative hypervolume, mean over problems [95 %]")
-    print("| method | runs | " + " | ".join(f"{count}" for count in AT) + " |")
-    print("|---|---|" + "---|" * len(AT))
+    print("| method | runs | " + " | ".join(f"{count}" for count in counts) + " |")
+    print("|---|---|" + "---|" * len(counts))
     for name in methods:
-        cells = [_mean(_by_problem(curves, name, problems, count)) for count in AT]
+        cells = [_mean(_by_problem(curves, name, problems, count)) for count in counts]
         print(f"| {name} | {runs[name]} | " + " | ".join(cells) + " |")
     print("\nmeasurements until a share of the reference is reached; median of runs [quartiles]")
     print("| method | " + " | ".join(f"{100 * goal:.0f} %" for goal in GOALS) + " |")
@@ -108,19 +112,20 @@ def _mean(values: Sequence[float]) -> str:
     return f"{array.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 
-def reached(curve: Sequence[float], goal: float) -> int:
-    """Measurements until the goal is reached; one more than there are where it is not."""
-    return next((count for count, value in enumerate(curve, 1) if value >= goal), BUDGET + 1)
+def reached(curve: Sequence[float], goal: float) -> float:
+    """Measurements until the goal is reached; infinite where it is not."""
+    return next((count for count, value in enumerate(curve, 1) if value >= goal), math.inf)
 
 
 def _until(curves: dict[tuple[str, str, int], list[float]], method: str, goal: float) -> str:
     counts = [reached(curve, goal) for key, curve in curves.items() if key[1] == method]
-    low, middle, high = np.quantile(counts, (0.25, 0.5, 0.75), method="nearest")
+    ordered = sorted(counts)
+    low, middle, high = (ordered[len(ordered) * quarter // 4] for quarter in (1, 2, 3))
     return f"{_count(middle)} [{_count(low)}, {_count(high)}]"
 
 
 def _count(value: float) -> str:
-    return f"> {BUDGET}" if value > BUDGET else f"{value:.0f}"
+    return "never" if math.isinf(value) else f"{value:.0f}"
 
 
 def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[str]) -> None:
@@ -131,18 +136,18 @@ def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[
     medians = {}
     for name in ("amp", *rivals):
         counts = [reached(curve, 0.99) for key, curve in curves.items() if key[1] == name]
-        medians[name] = float(np.median(counts))
+        medians[name] = sorted(counts)[len(counts) // 2]
     best = min(rivals, key=lambda name: medians[name])
     print(
         f"\n99 %: amp {_count(medians['amp'])}, the best with anchors and dedupe ({best}) "
-        f"{_count(medians[best])} measurements: a share of "
-        f"{'at most ' if medians[best] > BUDGET else ''}{medians['amp'] / medians[best]:.2f}"
+        f"{_count(medians[best])} measurements"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--measurements", type=int, default=80, help="of each run")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
@@ -164,7 +169,8 @@ def main() -> None:
         if options.report or time.monotonic() > ends_s:
             break
         if key not in done:
-            unit = reference(key[0]) if key[1] == "reference" else a_run(*key)
+            is_reference = key[1] == "reference"
+            unit = reference(key[0]) if is_reference else a_run(*key, options.measurements)
             journal.add(unit)
             print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
     report(journal.units)

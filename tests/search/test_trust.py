@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from amp_tuner.records import Prediction
-from amp_tuner.search.evidence import Told
+from amp_tuner.search.evidence import Prediction, Told
 from amp_tuner.search.looks import Look
 from amp_tuner.search.trust import Trust, calibration, errors_of_error, errors_of_time
 
