@@ -18,7 +18,7 @@ from amp_tuner.target.bench import Bench
 from amp_tuner.target.switches import ONEDNN, Switch
 from tests.results.examples import ACCURACY, TIMING
 from tests.results.examples import trial as example
-from tests.test_publishing import session
+from tests.study.test_publishing import session
 
 #: ``measure.max_seconds`` and ``limits.trial_seconds`` of the study.
 TIMING_S, TRIAL_S = 1.0, 60.0

@@ -26,7 +26,7 @@ from amp_tuner.study.planning import Plan, Planner
 from amp_tuner.study.tuning import Tuning
 from tests.results.examples import ACCURACY, TIMING
 from tests.results.examples import trial as example
-from tests.test_publishing import session
+from tests.study.test_publishing import session
 
 RULES = rule_set("tf-cpu-bfloat16")
 #: In no list by default and unconnected, so each one that is moved is painted by itself; of the
