@@ -270,6 +270,7 @@ class Trial:
         started: ISO 8601 with offset.
         seconds: wall time of the whole trial.
         overhead_s: wall time less timed blocks and accuracy inference.
+        predicted: what the sampler expected of it, if anything (``Prediction`` in ``search/``).
     """
 
     number: int
@@ -283,6 +284,7 @@ class Trial:
     started: str
     seconds: float
     overhead_s: float
+    predicted: Mapping[str, Any] | None = None
 
     @property
     def is_timed(self) -> bool:

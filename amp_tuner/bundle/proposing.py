@@ -19,8 +19,9 @@ from amp_tuner.errors import WorkerFailure
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH
 from amp_tuner.search.study import Proposal
 from amp_tuner.study.planning import Plan
+from amp_tuner.study.prospects import EXHAUSTED, STUCK
 from amp_tuner.study.session import Session
-from amp_tuner.study.tuning import EXHAUSTED, STUCK, Tuning
+from amp_tuner.study.tuning import Tuning
 from amp_tuner.worker.lowering_client import LoweringClient
 from amp_tuner.worker.protocol import Candidate
 
@@ -96,7 +97,7 @@ class Proposing:
         trials: list[int] = []
         in_a_row = 0
         while (count > 0 or references) and in_a_row < STUCK + EXHAUSTED:
-            proposal = self._tuning.ask(at_random=in_a_row >= STUCK)
+            proposal = self._tuning.ask(stuck=in_a_row >= STUCK)
             in_a_row += 1
             plan = self._tuning.to_measure(proposal)
             entry = None

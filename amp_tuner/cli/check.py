@@ -70,7 +70,8 @@ def _describe(session: Session) -> None:
     if space.op_types:
         print(f"op types that can be tuned: {', '.join(space.op_types)}")
     else:
-        print("nothing to tune in this graph: no op type's list can change it")
+        reason = session.planner.why_nothing(space)
+        print(f"nothing to tune in this graph, because {reason}")
     for notice in session.notices:
         print(f"note: {notice}")
 

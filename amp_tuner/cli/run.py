@@ -26,6 +26,7 @@ from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.confirming import read_confirmations
 from amp_tuner.study.ending import end
+from amp_tuner.study.learnt import write_down
 from amp_tuner.study.progress import Progress
 from amp_tuner.study.publishing import Answer, answer_of, publish
 from amp_tuner.study.session import Session, open_session
@@ -128,6 +129,8 @@ def _tune(
             if said is not None:
                 terminal.notice(said)
         end(session, folder, log, tuning, terminal.phase)
+        for said in write_down(session.space, folder, log, tuning):
+            terminal.notice(said)
     finally:
         # Whatever ended it: what is known by now is published, if the folder is still this run's.
         answer = published(session, folder, log, tuning)

@@ -30,7 +30,7 @@ ROOFLINE = "roofline"
 AVAILABLE = {
     "runtime": ("engine", "tensorflow", "itex", "xla", "roofline"),
     "device": ("cpu", "gpu", "xpu"),
-    "sampler": ("tpe", "nsga2", "gp", "random"),
+    "sampler": ("amp", "tpe", "nsga2", "gp", "random"),
 }
 
 

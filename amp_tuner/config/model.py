@@ -142,12 +142,14 @@ class SearchConfig(Section):
     """Measured settings in all."""
     time_budget: Duration | None = None
     """Wall-clock time of all runs together, such as 8h or 90m."""
-    sampler: Literal["tpe", "nsga2", "gp", "random", "amp"] = "tpe"
+    sampler: Literal["amp", "tpe", "nsga2", "gp", "random"] = "tpe"
     """Who proposes settings."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Of everything that is drawn."""
     op_types: OpTypes = "auto"
     """The op types that are moved; auto: all of the graph whose list matters."""
+    stop: Literal["auto", "never"] = "auto"
+    """auto: the search ends when another measurement would gain little."""
     lists: Annotated[
         tuple[Literal["allow", "infer", "clear", "deny", "none"], ...],
         BeforeValidator(as_tuple),

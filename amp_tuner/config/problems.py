@@ -18,10 +18,9 @@ PLANNED_KEYS = (
     "$.execution",
     "$.search.data",
     "$.search.granularity",
-    "$.search.stop",
 )
 #: Values of capabilities that are planned: never proposed; ``checks.py`` refuses them by name.
-PLANNED_VALUES = ("tpu", "amp")
+PLANNED_VALUES = ("tpu",)
 _TYPES = {
     "string_type": "text",
     "int_type": "a whole number",

@@ -66,6 +66,11 @@ class RunFolder:
         return self.root / "trials.csv"
 
     @property
+    def effects(self) -> Path:
+        """Which op type gives what."""
+        return self.root / "effects.csv"
+
+    @property
     def pareto(self) -> Path:
         """The front: ``front.yaml`` and one file a point."""
         return self.root / "pareto"

@@ -11,6 +11,7 @@ from amp_tuner.rewrite.paint import paint
 
 if TYPE_CHECKING:
     from amp_tuner.amp.lists import AmpLists
+    from amp_tuner.rewrite.paint import Painting
     from amp_tuner.rewrite.prepare import PreparedGraph
 
 
@@ -43,10 +44,22 @@ def legalise(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -
     Raises:
         RewriteError: the pass fails with ``lists``, or no list keeps an op type out.
     """
+    return paint_legally(prepared, lists, level)[0]
+
+
+def paint_legally(
+    prepared: PreparedGraph, lists: AmpLists, level: str = "default"
+) -> tuple[AmpLists, Painting]:
+    """What :func:`legalise` gives, and how it paints.
+
+    Raises:
+        RewriteError: as for :func:`legalise`.
+    """
     while True:
-        stuck = _painted_without_kernel(prepared, lists, level)
+        painting = paint(prepared, lists, level)
+        stuck = _painted_without_kernel(prepared, painting)
         if not stuck:
-            return lists
+            return lists, painting
         # A NextIteration is painted, whatever its list, with the Merges that it feeds.
         stuck = {_LOOP.get(op, op) if lists.list_of(op) == "none" else op for op in stuck}
         moves = {op: "none" if lists.list_of(op) == "clear" else "clear" for op in stuck}
@@ -56,7 +69,6 @@ def legalise(prepared: PreparedGraph, lists: AmpLists, level: str = "default") -
         lists = lists.moved(moves)
 
 
-def _painted_without_kernel(prepared: PreparedGraph, lists: AmpLists, level: str) -> set[str]:
-    painted = paint(prepared, lists, level).painted
-    ops = prepared.op_of[painted & ~prepared.supports]
+def _painted_without_kernel(prepared: PreparedGraph, painting: Painting) -> set[str]:
+    ops = prepared.op_of[painting.painted & ~prepared.supports]
     return {prepared.op_types[op] for op in np.unique(ops)}

@@ -1,10 +1,11 @@
-"""Optuna's samplers, as this project uses them.
+"""Samplers, as this project uses them.
 
 A sampler is made anew for each proposal, seeded from the study's seed and the number of finished
 trials: a resumed study proposes what an uninterrupted one would have proposed.
 
 TPE is shown the newest and the best trials (:mod:`amp_tuner.search.history`), and is told the
 search space, which Optuna's own finds out by looking at every trial. The others see every trial.
+``amp`` is ours.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -22,8 +24,31 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from amp_tuner.errors import InputError
+from amp_tuner.search.amp_sampler import AmpSampler
+from amp_tuner.search.candidates import Parameters
+from amp_tuner.search.looks import Viewer
+from amp_tuner.search.space import SearchSpace
 
 Space = Mapping[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a sampler stands on.
+
+    Attributes:
+        space: what may be proposed.
+        distributions: the same for Optuna, every parameter.
+        trials: what TPE is shown.
+        viewer: paints settings; None where nobody asks ``amp``.
+        only: the only settings that ``amp`` may choose from; None: the whole space.
+    """
+
+    space: SearchSpace
+    distributions: Space
+    trials: Sequence[FrozenTrial]
+    viewer: Viewer | None
+    only: Sequence[Parameters] | None
 
 
 class _Shown:
@@ -43,14 +68,14 @@ class _Shown:
 class ShownTPE(TPESampler):
     """Optuna's multivariate TPE over a known space, learning from the trials that it is shown."""
 
-    def __init__(self, seed: int, space: Space, trials: Sequence[FrozenTrial]) -> None:
+    def __init__(self, seed: int, ground: Ground) -> None:
         # Optuna's default is independent TPE when a study has two objectives; list moves interact
         # (Casts stand between neighbours), so the multivariate form is asked for by name.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             super().__init__(seed=seed, multivariate=True)
-        self._space = space
-        self._trials = trials
+        self._space = ground.distributions
+        self._trials = ground.trials
 
     def infer_relative_search_space(self, *_: Any) -> dict[str, BaseDistribution]:
         """The whole space, in Optuna's order; a single choice needs no sampler."""
@@ -90,7 +115,13 @@ def _gp(seed: int, *_: Any) -> BaseSampler:
         return GPSampler(seed=seed)
 
 
-SAMPLERS: dict[str, Callable[[int, Space, Sequence[FrozenTrial]], BaseSampler]] = {
+def _amp(seed: int, ground: Ground) -> BaseSampler:
+    assert ground.viewer is not None
+    return AmpSampler(seed, ground.space, ground.viewer, ground.only)
+
+
+SAMPLERS: dict[str, Callable[[int, Ground], BaseSampler]] = {
+    "amp": _amp,
     "tpe": ShownTPE,
     "nsga2": _nsga2,
     "random": _random,
@@ -98,17 +129,14 @@ SAMPLERS: dict[str, Callable[[int, Space, Sequence[FrozenTrial]], BaseSampler]] 
 }
 
 
-def make_sampler(
-    name: str, seed: int, finished: int, space: Space, trials: Sequence[FrozenTrial]
-) -> BaseSampler:
+def make_sampler(name: str, seed: int, finished: int, ground: Ground) -> BaseSampler:
     """The sampler for the next proposal.
 
     Args:
         name: one of SAMPLERS.
         seed: the study's seed.
         finished: trials finished or running so far, interrupted ones not counted.
-        space: every parameter.
-        trials: what TPE is shown.
+        ground: what it knows.
     """
     mixed = np.random.SeedSequence([seed, finished]).generate_state(1)[0]
-    return SAMPLERS[name](int(mixed), space, trials)
+    return SAMPLERS[name](int(mixed), ground)

@@ -8,20 +8,27 @@ needs; what was measured stands in ``trials/``, written before Optuna is told.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from amp_tuner.errors import InputError
+from amp_tuner.search.amp_sampler import INTERRUPTED, TOLD, prediction_of
+from amp_tuner.search.candidates import Parameters
+from amp_tuner.search.evidence import Prediction
 from amp_tuner.search.history import History
 from amp_tuner.search.journal import Journal
-from amp_tuner.search.samplers import make_sampler
+from amp_tuner.search.looks import Viewer
+from amp_tuner.search.samplers import Ground, make_sampler
 from amp_tuner.search.space import SearchSpace
 
 #: The objective of a trial that the accuracy check ended before it was timed: FP32's own, neutral
@@ -31,9 +38,11 @@ NEVER_TIMED = 1.0
 #: What Optuna raises for a journal that it did not write.
 _BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
+#: Importances of fewer trials mean nothing.
+_FEWEST_COMPARED = 10
+
 _ANCHOR = "anchor"
 _BEGUN = "begun"
-_INTERRUPTED = "interrupted"
 _LEASE = "lease"
 
 
@@ -45,11 +54,17 @@ class Proposal:
         number: the trial's number.
         parameters: as :class:`SearchSpace` encodes them.
         anchor: the anchor's name, where it is one.
+        predicted: what the sampler expects of it, where it expects anything.
     """
 
     number: int
     parameters: Mapping[str, str]
     anchor: str | None
+    predicted: Prediction | None = None
+
+    def expected(self) -> dict[str, Any] | None:
+        """The prediction as JSON."""
+        return None if self.predicted is None else asdict(self.predicted)
 
 
 @dataclass(frozen=True)
@@ -60,11 +75,27 @@ class Objectives:
         speedup: to maximise; NEVER_TIMED where the accuracy check ended the trial.
         drop: loss of accuracy, to minimise.
         violation: above 0 where the accuracy goal is missed.
+        timed: whether ``speedup`` was measured.
+        usual: whether the parameters say all that ran (they know no level).
+        speedup_interval, drop_interval: of 95 %, where they are known.
     """
 
     speedup: float
     drop: float
     violation: float
+    timed: bool = True
+    usual: bool = True
+    speedup_interval: tuple[float, float] | None = None
+    drop_interval: tuple[float, float] | None = None
+
+    def told(self) -> dict[str, Any]:
+        """What sampler ``amp`` wants to know beside the values; JSON."""
+        return {
+            "timed": self.timed,
+            "usual": self.usual,
+            "speedup": self.speedup_interval,
+            "drop": self.drop_interval,
+        }
 
 
 @dataclass(frozen=True)
@@ -94,9 +125,19 @@ class TuningStudy:
         InputError: the journal is broken.
     """
 
-    def __init__(self, path: Path, name: str, space: SearchSpace, sampler: str, seed: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        space: SearchSpace,
+        sampler: str,
+        seed: int,
+        viewer: Viewer | None = None,
+    ) -> None:
         self._sampler = sampler
         self._seed = seed
+        self._settings = space
+        self._viewer = viewer
         self._space: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(choices) for name, choices in space.choices().items()
         }
@@ -150,7 +191,13 @@ class TuningStudy:
         """Settings that are tried before the sampler is asked."""
         return self._waiting
 
-    def ask(self, lease: Mapping[str, Any], *, at_random: bool = False) -> Proposal:
+    def ask(
+        self,
+        lease: Mapping[str, Any],
+        *,
+        stuck: bool = False,
+        left: Sequence[Parameters] | None = None,
+    ) -> Proposal:
         """The next setting: a waiting one, else the sampler's.
 
         A proposal is on the disk after the next :meth:`begin` or :meth:`keep`: before that, a kill
@@ -158,25 +205,28 @@ class TuningStudy:
 
         Args:
             lease: who runs it and until when; kept with the trial.
-            at_random: ask the random sampler this time (the study's keeps proposing known graphs).
+            stuck: the study's sampler keeps proposing known graphs: this time take the first that
+                is left, or a random setting.
+            left: settings of all distinct graphs that are left, where all are known.
         """
-        name = "random" if at_random else self._sampler
+        if stuck and left and not self._waiting:
+            self._enqueue(left[0], {})
+        name = "random" if stuck else self._sampler
         # Trials that run elsewhere are taken for bad ones (constant liars): what is proposed now
         # keeps away from them.
         running = self._running()
-        self._study.sampler = make_sampler(
-            name,
-            self._seed,
-            self._finished + len(running),
-            self._space,
-            [*self._history.trials(), *running],
-        )
+        trials = [*self._history.trials(), *running]
+        ground = Ground(self._settings, self._space, trials, self._viewer, left)
+        seen = self._finished + len(running)
+        self._study.sampler = make_sampler(name, self._seed, seen, ground)
         trial = self._study.ask(fixed_distributions=self._space)
         self._waiting = max(0, self._waiting - 1)
         trial.set_user_attr(_LEASE, dict(lease))
         self._live[trial.number] = trial
         self._running_ids[trial.number] = trial._trial_id  # noqa: SLF001
-        return Proposal(trial.number, dict(trial.params), trial.user_attrs.get(_ANCHOR))
+        predicted = prediction_of(self._stored(trial._trial_id))  # noqa: SLF001
+        anchor = trial.user_attrs.get(_ANCHOR)
+        return Proposal(trial.number, dict(trial.params), anchor, predicted)
 
     def keep(self) -> None:
         """Writes proposals down; before anything else is written about them."""
@@ -203,6 +253,7 @@ class TuningStudy:
         trial = self._trial(number)
         for key, value in facts.items():
             trial.set_user_attr(key, value)
+        trial.set_user_attr(TOLD, {**objectives.told(), **self._lists()})
         trial.set_constraint("accuracy", objectives.violation)
         self._study.tell(trial, [objectives.speedup, objectives.drop])
         self._told(number)
@@ -211,25 +262,47 @@ class TuningStudy:
         """A trial that failed, with its cause."""
         trial = self._trial(number)
         trial.set_user_attr("cause", cause)
+        trial.set_user_attr(TOLD, self._lists())
         self._study.tell(trial, state=TrialState.FAIL)
         self._told(number)
+
+    def _lists(self) -> dict[str, Any]:
+        # A later run of the study may propose others, and the same parameters mean another setting.
+        return {"lists": list(self._settings.proposed)}
 
     def _told(self, number: int) -> None:
         self._journal.flush()
         del self._live[number]
-        trial_id = self._running_ids.pop(number)
-        self._ended(self._study._storage.get_trial(trial_id))  # noqa: SLF001
+        self._ended(self._stored(self._running_ids.pop(number)))
+
+    def _stored(self, trial_id: int) -> FrozenTrial:
+        # Looked up by its id: going through all trials takes a millisecond for a few thousand.
+        return self._study._storage.get_trial(trial_id)  # noqa: SLF001
 
     def _ended(self, trial: FrozenTrial) -> None:
         # The journal makes objects of its own for each trial's space: 40 KiB with thirty op types.
         trial.distributions = self._space
         trial.params = {name: sys.intern(value) for name, value in trial.params.items()}
-        kept = (_ANCHOR, _INTERRUPTED)
+        kept = (_ANCHOR, INTERRUPTED, TOLD)
         trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
-        if _INTERRUPTED not in trial.user_attrs:
+        if INTERRUPTED not in trial.user_attrs:
             self._finished += 1
         if trial.state == TrialState.COMPLETE:
             self._history.add(trial)
+
+    def importances(self) -> dict[str, float]:
+        """Each parameter's importance for reaching the front, by PED-ANOVA; they sum up to 1.
+
+        Empty for few trials. Of a long study, the trials that TPE is shown.
+        """
+        shown = self._history.trials()
+        if len(shown) < _FEWEST_COMPARED:
+            return {}
+        study = optuna.create_study(directions=["maximize", "minimize"])
+        study.add_trials(shown)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
 
     def running(self) -> dict[int, Running]:
         """Trials without an end, by number."""
@@ -243,9 +316,7 @@ class TuningStudy:
         }
 
     def _running(self) -> list[FrozenTrial]:
-        # Looked up by their ids: going through all trials takes a millisecond for a few thousand.
-        storage = self._study._storage  # noqa: SLF001
-        return [storage.get_trial(trial_id) for _, trial_id in sorted(self._running_ids.items())]
+        return [self._stored(trial_id) for _, trial_id in sorted(self._running_ids.items())]
 
     def sweep(self, number: int) -> bool:
         """Ends a trial whose tuner is gone or was interrupted, and puts it up for repetition.
@@ -261,7 +332,7 @@ class TuningStudy:
         if whole:
             attributes = {key: value for key, value in trial.user_attrs.items() if key == _ANCHOR}
             self._enqueue(parameters, attributes)
-        self._trial(number).set_user_attr(_INTERRUPTED, value=True)
+        self._trial(number).set_user_attr(INTERRUPTED, value=True)
         self.tell_failed(number, "interrupted")
         return whole
 

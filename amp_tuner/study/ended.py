@@ -29,6 +29,8 @@ class EndedTrials:
         anchors: names of the anchors among them.
         outcomes: number of proposals by :attr:`Trial.outcome`; minimal settings are none.
         known_in_a_row: the last so many proposals were settings whose end was known.
+        graphs: effective graphs that were tried.
+        hopes: of each measured proposal, what the sampler hoped for (``Prediction.hope``).
         standing: the best and the front.
         to_beat: what a candidate must beat to be timed for long.
     """
@@ -38,6 +40,8 @@ class EndedTrials:
         self.anchors: set[str] = set()
         self.outcomes: Counter[str] = Counter()
         self.known_in_a_row = 0
+        self.graphs: set[str] = set()
+        self.hopes: list[float] = []
         self.standing = Standing(session)
         self.to_beat = SpeedToBeat()
         self._by_graph: dict[Key, Trial] = {}
@@ -58,7 +62,10 @@ class EndedTrials:
             self._add_own(trial)
 
     def _add_own(self, trial: Trial) -> None:
+        if trial.predicted is not None and not trial.predicted["explores"]:
+            self.hopes.append(trial.predicted["hope"])
         if trial.effective is not None:
+            self.graphs.add(trial.effective.graph_id)
             self._by_graph[Key.of(trial.effective, trial.setting)] = trial
         if trial.outcome == MEASURED:
             assert trial.measurement is not None

@@ -54,7 +54,7 @@ def end(
     def left_beside_confirmation_s() -> float:
         members = [one for one in chosen() if one.setting.data_type != FLOAT32]
         missing = {one.number for one in members} - read_confirmations(folder).keys()
-        return left_s() - tuning.confirmation_s(len(missing))
+        return left_s() - tuning.budget.confirmation_s(len(missing))
 
     minimising = Minimising(session, folder, log, tuning, phase, left_beside_confirmation_s)
 

@@ -65,7 +65,7 @@ class Minimising:
         self._tuning = tuning
         self._phase = phase
         self._left_s = left_s
-        self._longest_s = PATIENCE * tuning.typical_s()
+        self._longest_s = PATIENCE * tuning.budget.typical_s()
         self._known = read_minimal(folder)
 
     def drop_idle_moves(self, numbers: Sequence[int]) -> None:

@@ -16,9 +16,8 @@ from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, EffectiveGraph, Setting
 from amp_tuner.rewrite.effective import effective_graph
 from amp_tuner.rewrite.minimal import fewest_moves, least_changing_first
-from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
-from amp_tuner.rewrite.tunable import legalise, tunable_op_types
+from amp_tuner.rewrite.tunable import paint_legally, tunable_op_types
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.text import did_you_mean
 from amp_tuner.worker.protocol import Candidate
@@ -58,8 +57,8 @@ class Painter:
             RewriteError: the pass itself fails on these lists.
         """
         wanted = self.rules.lists.moved(setting.moves)
-        lists = legalise(self.graph, wanted, setting.level)
-        effective = effective_graph(self.graph, paint(self.graph, lists, setting.level))
+        lists, painting = paint_legally(self.graph, wanted, setting.level)
+        effective = effective_graph(self.graph, painting)
         legal = replace(setting, moves=lists.moves_from(self.rules.lists))
         candidate = Candidate(
             data_type=setting.data_type,
@@ -70,6 +69,17 @@ class Painter:
             expects_16bit=effective.nodes_16bit,
         )
         return Plan(legal, lists, effective, candidate)
+
+    def why_nothing(self) -> str:
+        """Why no op type can be 16-bit, where none can."""
+        graph, data_type = self.graph, self.rules.data_type
+        if graph.graph.skipped is not None:
+            return f"the pass leaves it alone ({graph.graph.skipped})"
+        if not (graph.float32 & graph.processable).any():
+            return "it computes nothing in float32 that the pass may convert"
+        if not graph.candidate.any():
+            return f"no op type in it has a {data_type} kernel"
+        return f"what has {data_type} kernels would change its meaning (state, references)"
 
     def shortest(self, setting: Setting) -> Setting:
         """The setting with the fewest moves that is found to paint what this legal one does."""
@@ -146,6 +156,21 @@ class Planner:
             name: replace(painter.graph.graph, lists=painter.rules.lists, shapes=None)
             for name, painter in self.painters.items()
         }
+
+    def why_nothing(self, space: SearchSpace) -> str | None:
+        """Why no setting can change anything; None if there is something to tune."""
+        if space.op_types:
+            moved = {
+                place != lists.list_of(op_type)
+                for lists in space.defaults.values()
+                for op_type in space.op_types
+                for place in space.proposed
+            }
+            if any(moved):
+                return None
+            return f"every op type is in {space.proposed[0]} (search.lists) by default"
+        reasons = {painter.why_nothing() for painter in self.painters.values()}
+        return " and ".join(sorted(reasons))
 
     def notices(self) -> tuple[str, ...]:
         """A sentence for each runtime whose default lists are not those that are known of it."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.records import CACHED, FAILED, MEASURED, QUARANTINED, REFUSED, Trial
+from amp_tuner.study.budget import Budget
 from amp_tuner.study.ended import EndedTrials
 
 
@@ -51,30 +52,28 @@ class Watcher(Protocol):
         """Something that the user should know."""
 
 
-def progress_of(ended: EndedTrials, config: StudyConfig, spent_s: float) -> Progress:
+def progress_of(
+    ended: EndedTrials, budget: Budget, config: StudyConfig, spent_s: float
+) -> Progress:
     """How far a study is.
 
     Args:
         ended: what it knows.
-        config: its budgets, and what its speed-ups are.
+        budget: what it may still use.
+        config: its trials, and what its speed-ups are.
         spent_s: wall-clock seconds of all its runs so far.
     """
-    search = config.search
-    outcomes, typical_s, left_s = ended.outcomes, ended.typical_s(), None
-    if typical_s is not None:
-        left_s = typical_s * max(0, search.trials - outcomes[MEASURED])
-        if search.time_budget_s is not None:
-            left_s = min(left_s, max(0.0, search.time_budget_s - spent_s))
+    outcomes = ended.outcomes
     return Progress(
         best=ended.standing.best,
         front=ended.standing.front,
         measured=outcomes[MEASURED],
-        trials=max(search.trials, outcomes[MEASURED]),
+        trials=max(config.search.trials, outcomes[MEASURED]),
         cached=outcomes[CACHED],
         refused=outcomes[REFUSED],
         quarantined=outcomes[QUARANTINED],
         failed=outcomes[FAILED],
         spent_s=spent_s,
-        left_s=left_s,
+        left_s=budget.left_s(),
         modelled=config.target.profile is not None,
     )

@@ -21,7 +21,6 @@ from amp_tuner.output.folder import Lock, RunFolder
 from amp_tuner.records import (
     BAKED,
     FLOAT32,
-    MEASURED,
     QUARANTINED,
     REFUSED,
     Measurement,
@@ -30,24 +29,19 @@ from amp_tuner.records import (
 )
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import TrialsTable
-from amp_tuner.search.anchors import Anchor, anchors, float32_anchor
+from amp_tuner.search.anchors import Anchor, anchors
 from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStudy
 from amp_tuner.study.baseline import measured_baseline
-from amp_tuner.study.confirming import PATIENCE
+from amp_tuner.study.budget import Budget
 from amp_tuner.study.ended import EndedTrials, read_trials
+from amp_tuner.study.looking import StudyViewer
 from amp_tuner.study.minimal_settings import read_minimal
 from amp_tuner.study.planning import Plan
 from amp_tuner.study.progress import Progress, Watcher, progress_of
+from amp_tuner.study.prospects import Prospects
 from amp_tuner.study.quarantine import Key, Quarantine
 from amp_tuner.study.session import Session
 from amp_tuner.text import now
-
-#: A sampler that proposed so many known graphs in a row is asked for a random setting instead.
-STUCK = 10
-#: The share of the time budget that is kept for minimal settings, beside that for confirmation.
-_MINIMISING = 0.05
-#: So many more in a row, and no distinct graph is believed to be left.
-EXHAUSTED = 200
 
 
 class Tuning:
@@ -56,6 +50,8 @@ class Tuning:
     Attributes:
         clock: how long the study has run.
         disk: what the folder takes.
+        budget: what may still be used.
+        viewer: paints settings for whom it may concern; None where there is nothing to tune.
         lock: the folder's; what is written is only written while it is held.
         anchors: the settings that every study tries first, by name.
     """
@@ -80,20 +76,24 @@ class Tuning:
         self.clock = clock
         self._ended = EndedTrials(session)
         self.disk = DiskUse(folder, config.limits.disk_bytes)
+        self.budget = Budget(session, self._ended, clock, self.disk)
         self._quarantine = Quarantine(folder.quarantine)
         self._float32: Mapping[bool, Measurement] = {}
-        switch = session.switch
-        self._float32_anchors = {float32_anchor(switch, state).name for state in switch.states}
         for trial in read_trials(folder):
             self._ended.add(trial)
         begun = (minimal for minimal in read_minimal(folder).values() if not minimal.ended)
-        first = anchors(session.space, session.rules(), switch)
+        first = anchors(session.space, session.rules(), session.switch)
         every = (*first, *(one.anchor() for one in begun))
         self.anchors: dict[str, Anchor] = {anchor.name: anchor for anchor in every if anchor}
         search = config.search
+        # Painting needs something to paint; without it the anchors are all there is.
+        space = session.space
+        self.viewer = StudyViewer(session.planner, space) if space.op_types else None
+        sampler = search.sampler if self.viewer is not None else "random"
         self._study = TuningStudy(
-            folder.journal, config.name, session.space, search.sampler, search.seed
+            folder.journal, config.name, space, sampler, search.seed, self.viewer
         )
+        self._prospects = Prospects(session, self.viewer, self._ended)
         if self._study.cut_bytes:
             log.write("repaired", {"bytes_cut": self._study.cut_bytes})
         # A kill may have come between a trial's own file and the table.
@@ -123,6 +123,10 @@ class Tuning:
         if self._config.target.runtime in BAKED:
             self._session.bench.keep_only(self._session.bench.baseline_state)
         self.prepare()
+        counted = self._prospects.count(self.budget.trials_left())
+        if counted is not None:
+            self._log.write("distinct_graphs", {"found": counted})
+            self._watch.notice(counted)
         while (ended := self._why_ended()) is None:
             self._one_trial()
         self._log.write("search_ended", {"why": ended})
@@ -161,56 +165,18 @@ class Tuning:
 
     def progress(self) -> Progress:
         """How far the study is now."""
-        return progress_of(self._ended, self._config, self.clock.spent_s())
+        return progress_of(self._ended, self.budget, self._config, self.clock.spent_s())
+
+    def importances(self) -> Mapping[str, float]:
+        """Of each parameter, for reaching the front; by Optuna, and empty before it can tell."""
+        return self._study.importances()
 
     def _why_ended(self) -> str | None:
-        limits = self._config.limits
-        if not self.disk.has_room_for(1 + self._members()):
-            return f"the output folder has no room for another trial in {limits.disk} (limits.disk)"
-        if self._study.waiting():
+        full = self.budget.no_room()
+        if full is not None or self._study.waiting():
             # Anchors and interrupted trials are run whatever the number of trials says.
-            return self._out_of_time()
-        trials = self._config.search.trials
-        if self._ended.outcomes[MEASURED] >= trials:
-            return f"all {trials} trials are measured"
-        if len(self.trials) >= self._config.max_proposals:
-            return f"{len(self.trials)} proposals made (limits.max_proposals)"
-        if not self._session.space.op_types:
-            return "nothing to tune in this graph: no op type's list can change it"
-        if self._ended.known_in_a_row >= STUCK + EXHAUSTED:
-            return "no distinct effective graph seems to be left"
-        return self._out_of_time()
-
-    def _out_of_time(self) -> str | None:
-        search = self._config.search
-        if search.time_budget_s is None or not self._float32_anchors <= self._ended.anchors:
-            # FP32 was measured before the first trial; telling it costs nothing.
-            return None
-        spent_s = self.clock.spent_s()
-        reserved_s = self.confirmation_s() + _MINIMISING * search.time_budget_s
-        if spent_s + reserved_s < search.time_budget_s:
-            return None
-        used_up = f"the time budget ({search.time_budget}) is used up"
-        if not self._ended.timed:
-            return f"{used_up} before a 16-bit setting was timed: {spent_s:.0f} s went by until now"
-        return used_up
-
-    def confirmation_s(self, members: int | None = None) -> float:
-        """Seconds to keep for measuring the front again: a typical timing for each member.
-
-        Args:
-            members: how many there are; None: not known yet.
-        """
-        expected = self._members() if members is None else members
-        return expected * PATIENCE * self.typical_s()
-
-    def typical_s(self) -> float:
-        """Seconds of a trial that was timed (median); 0 before there is one."""
-        return self._ended.typical_timed_s()
-
-    def _members(self) -> int:
-        """How many settings the front and its references are believed to have."""
-        return min(self._ended.timed, 2 + len(self._config.target.data_types))
+            return full or self.budget.no_time()
+        return self.budget.no_trials() or self._prospects.none_left() or self.budget.no_time()
 
     def keep(self) -> None:
         """Writes proposals down that have no end yet."""
@@ -239,15 +205,22 @@ class Tuning:
             outcome = "it is repeated" if again else "it had not begun"
             self._watch.notice(f"trial {number} was interrupted; {outcome}")
 
-    def ask(self, *, at_random: bool) -> Proposal:
-        """The next proposal; see :meth:`TuningStudy.ask`."""
+    def ask(self, *, stuck: bool | None = None) -> Proposal:
+        """The next proposal.
+
+        Args:
+            stuck: what is proposed is known again and again; None: as the trials that ended say.
+        """
         self.lock.check()
-        proposal = self._study.ask(lease.new_lease(), at_random=at_random)
-        self._log.write("asked", {"trial": proposal.number, "parameters": proposal.parameters})
+        if stuck is None:
+            stuck = self._prospects.is_stuck()
+        proposal = self._study.ask(lease.new_lease(), stuck=stuck, left=self._prospects.left())
+        facts = {"trial": proposal.number, "parameters": proposal.parameters}
+        self._log.write("asked", {**facts, "predicted": proposal.expected()})
         return proposal
 
     def _one_trial(self) -> None:
-        self.settle(self.ask(at_random=self._ended.known_in_a_row >= STUCK))
+        self.settle(self.ask())
 
     def settle(self, proposal: Proposal) -> None:
         """Runs a proposal as a trial, from its plan to its end."""
@@ -295,6 +268,7 @@ class Tuning:
             started=started,
             seconds=0.0,
             overhead_s=0.0,
+            predicted=proposal.expected(),
         )
         if proposal.anchor is not None and anchor is None:
             return replace(trial, cause=f"{REFUSED}: this target has no {proposal.anchor}"), None
@@ -348,7 +322,7 @@ class Tuning:
                 if failure.fatal and not failure.timed_out:
                     self._quarantine.died(key, trial.number, setting, failure.cause)
                     self._log.write("died", {"trial": trial.number, "cause": failure.cause})
-                    if self._quarantine.verdict(key) is None and self._out_of_time() is None:
+                    if self._quarantine.verdict(key) is None and self.budget.no_time() is None:
                         continue
                 return replace(trial, cause=failure.cause)
             # What is left of the time between two ends is the tuner's own.
@@ -383,12 +357,15 @@ class Tuning:
         if trial.measurement is None:
             self._study.tell_failed(trial.number, trial.cause or "failed")
             return
+        objectives = self._objectives(trial.measurement)
+        if trial.setting.level != "default":
+            objectives = replace(objectives, usual=False)
         facts = {
             "graph_id": trial.measurement.effective.graph_id,
             "cached_from": trial.cached_from,
             "setting": trial.setting.to_json(),
         }
-        self._study.tell(trial.number, self._objectives(trial.measurement), facts)
+        self._study.tell(trial.number, objectives, facts)
 
     def _objectives(self, measurement: Measurement) -> Objectives:
         timing, accuracy = measurement.timing, measurement.accuracy
@@ -396,5 +373,17 @@ class Tuning:
         beyond = goal.beyond(accuracy.score.value, accuracy.drop.value)
         # Feasible is what certainly meets the goal; a doubtful one violates it by a hair.
         violation = min(beyond, 0.0) if accuracy.verdict == "meets" else max(beyond, 1e-9)
-        speedup = NEVER_TIMED if timing is None else timing.speedup.value
-        return Objectives(speedup, accuracy.drop.value, violation)
+        drop = accuracy.drop
+        interval = (drop.low, drop.high)
+        if timing is None:
+            return Objectives(
+                NEVER_TIMED, drop.value, violation, timed=False, drop_interval=interval
+            )
+        speedup = timing.speedup
+        return Objectives(
+            speedup.value,
+            drop.value,
+            violation,
+            speedup_interval=(speedup.low, speedup.high),
+            drop_interval=interval,
+        )

@@ -144,7 +144,7 @@ class Bench:
                 name: rule_set_of_runtime(wanted, version) for name, wanted in target.rules.items()
             }
         names = [rule.identifier for rule in rules.values()]
-        graphs = worker.describe(names)
+        graphs = worker.describe(names, self.batch_size)
         return {name: (rule, graphs[rule.identifier]) for name, rule in rules.items()}
 
     def float32(self) -> dict[bool, Measurement]:

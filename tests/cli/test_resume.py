@@ -23,7 +23,7 @@ from amp_tuner.records import CACHED, FAILED, MEASURED, QUARANTINED, Trial
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import Objectives, TuningStudy
 from amp_tuner.study.ended import read_trials
-from amp_tuner.study.tuning import STUCK
+from amp_tuner.study.prospects import STUCK
 from tests import small_study
 from tests.cli.chaos import DONE, INTERRUPTED, KILLED, History, Hit, ended_again_and_again
 from tests.cli.conftest import Command
@@ -207,7 +207,7 @@ def test_proposals_are_those_of_an_uninterrupted_study(history: History, tmp_pat
         asked = told[trial.number]
         if trial.anchor is not None:
             again.enqueue(asked.params, trial.anchor)
-        proposal = again.ask({}, at_random=known_in_a_row >= STUCK)
+        proposal = again.ask({}, stuck=known_in_a_row >= STUCK)
         assert proposal.parameters == asked.params
         drawn += trial.anchor is None
         if asked.values is None:

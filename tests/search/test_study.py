@@ -19,6 +19,7 @@ from amp_tuner.errors import InputError
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import Objectives, TuningStudy
+from tests.search.painted_space import PaintedSpace
 
 SPACE = SearchSpace(
     data_types=("bfloat16",),
@@ -202,3 +203,46 @@ def test_what_is_asked_for_next_knows_what_is_under_way_after_a_resume(tmp_path:
     resumed = opened(tmp_path / "parts")
     assert [left.proposal.parameters for left in resumed.running().values()] == found
     assert found + [dict(resumed.ask(LEASE).parameters) for _ in range(3)] == asked
+
+
+def amp_study(folder: Path, painted: PaintedSpace) -> TuningStudy:
+    path = folder / "study.journal"
+    return TuningStudy(path, "study", painted.space, "amp", seed=7, viewer=painted.viewer)
+
+
+def test_sampler_amp_proposes_after_a_resume_what_it_would_have_proposed(tmp_path: Path) -> None:
+    painted = PaintedSpace()
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = run(amp_study(tmp_path / "whole", painted), 12)
+    before = run(amp_study(tmp_path / "killed", painted), 9)
+    study = amp_study(tmp_path / "killed", PaintedSpace())
+    lost = study.ask(LEASE)
+    study.keep()
+    resumed = amp_study(tmp_path / "killed", PaintedSpace())
+    resumed.sweep(lost.number)
+    assert before + run(resumed, 3) == whole
+
+
+def test_a_proposal_of_sampler_amp_says_what_is_expected(tmp_path: Path) -> None:
+    painted = PaintedSpace()
+    study = amp_study(tmp_path, painted)
+    run(study, 4)
+    predicted = study.ask(LEASE).predicted
+    assert predicted is not None
+    assert predicted.log_time_deviation > 0
+    assert not predicted.explores
+
+
+def test_what_is_left_is_proposed_where_the_sampler_is_stuck(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    left = {**ANCHOR, "data_type": "bfloat16"}
+    assert study.ask(LEASE, stuck=True, left=[left]).parameters == left
+
+
+def test_importances_of_few_trials_are_none(tmp_path: Path) -> None:
+    study = opened(tmp_path, "random")
+    run(study, 5)
+    assert study.importances() == {}
+    run(study, 15)
+    assert study.importances().keys() == SPACE.choices().keys()

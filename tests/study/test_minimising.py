@@ -110,7 +110,7 @@ class Study:
             trials=self.trials,
             known=self.known,
             measure=self.measure,
-            typical_s=lambda: 1.0,
+            budget=SimpleNamespace(typical_s=lambda: 1.0),
             clock=SimpleNamespace(save=lambda: None),
         )
         process = Minimising(

@@ -1,0 +1,144 @@
+"""Sampler ``amp``: proposes by what settings do to the graph, which is known before they run.
+
+It works in any Optuna study over the parameters of :class:`amp_tuner.search.space.SearchSpace` with
+two objectives, speed-up (maximised) and loss of accuracy (minimised), and at most one constraint
+that is a limit of that loss. Trials may carry more in the user attribute TOLD; what is missing
+there is taken to be unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from amp_tuner.search.candidates import Parameters
+from amp_tuner.search.evidence import Prediction, Told
+from amp_tuner.search.looks import Viewer
+from amp_tuner.search.proposing import Proposer
+from amp_tuner.search.space import SearchSpace
+
+#: User attribute of a trial: ``timed`` and ``usual`` (false where the parameters do not say all
+#: that ran); ``speedup`` and ``drop``, the 95 % intervals [low, high]; ``lists``, those that could
+#: be proposed.
+TOLD = "told"
+#: User attribute of a trial that was interrupted: it never happened.
+INTERRUPTED = "interrupted"
+#: System attribute in which a proposal's prediction is kept.
+PREDICTED = "amp:predicted"
+#: The model learns from so many trials at most: the newest.
+_SHOWN = 400
+_STATES = (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)
+
+
+class AmpSampler(BaseSampler):
+    """Ranks painted settings by the hypervolume that measuring them is expected to gain.
+
+    Args:
+        seed: everything that is drawn follows from it and from the study's trials.
+        space: the parameters.
+        viewer: paints settings.
+        only: the only settings to choose from; None: the whole space.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        space: SearchSpace,
+        viewer: Viewer,
+        only: Sequence[Parameters] | None = None,
+    ) -> None:
+        self._random = np.random.default_rng(seed)
+        self._independent = RandomSampler(seed=seed)
+        self._space = space
+        self._viewer = viewer
+        self._only = only
+
+    def infer_relative_search_space(self, *_: Any) -> dict[str, BaseDistribution]:
+        """The whole space: all parameters are chosen together."""
+        choices = self._space.choices()
+        return {name: CategoricalDistribution(values) for name, values in choices.items()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """All parameters of the next trial; what is expected of it is kept with the trial."""
+        known, told = set(), []
+        for one in study.get_trials(deepcopy=False, states=_STATES):
+            if search_space.keys() <= one.params.keys() and INTERRUPTED not in one.user_attrs:
+                read = self._read(one)
+                if read is not None:
+                    known.add(read.look.graph_id)
+                    told.append((one, read))
+        learnt = [read for one, read in told if _teaches(one)][-_SHOWN:]
+        proposer = Proposer(
+            self._space, self._viewer, self._random, learnt, known=known, only=self._only
+        )
+        choice = proposer.choose()
+        if choice is None:
+            return {}
+        if choice.predicted is not None:
+            # As Optuna's own samplers keep what belongs to a trial.
+            number, storage = trial._trial_id, study._storage  # noqa: SLF001
+            storage.set_trial_system_attr(number, PREDICTED, asdict(choice.predicted))
+        return dict(choice.parameters)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A random value, where no new graph was found."""
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def _read(self, trial: FrozenTrial) -> Told | None:
+        """A trial as evidence; None where the pass refuses its lists."""
+        told: Mapping[str, Any] = trial.user_attrs.get(TOLD, {})
+        lists = told.get("lists")
+        look = self._viewer.look(trial.params, None if lists is None else tuple(lists))
+        if look is None:
+            return None
+        if trial.state != TrialState.COMPLETE:
+            return Told(trial.params, look, speedup=None, drop=None)
+        speedup, drop = trial.values
+        return Told(
+            trial.params,
+            look,
+            speedup=speedup if told.get("timed", True) else None,
+            drop=drop,
+            limit=_limit(trial, drop),
+            speedup_interval=_pair(told.get("speedup")),
+            drop_interval=_pair(told.get("drop")),
+            predicted=prediction_of(trial),
+        )
+
+
+def prediction_of(trial: FrozenTrial) -> Prediction | None:
+    """What was expected of a trial; None where it was not this sampler's proposal."""
+    kept = trial.system_attrs.get(PREDICTED)
+    return None if kept is None else Prediction(**kept)
+
+
+def _teaches(trial: FrozenTrial) -> bool:
+    """Running trials have no result yet; of unusual ones the parameters do not say what ran."""
+    return trial.state != TrialState.RUNNING and trial.user_attrs.get(TOLD, {}).get("usual", True)
+
+
+def _limit(trial: FrozenTrial, drop: float) -> float | None:
+    """The drop at which the constraint would be 0; a hair's violation says nothing."""
+    violations = list(trial.constraints.values())
+    if len(violations) != 1 or abs(violations[0]) < 1e-8:
+        return None
+    return drop - violations[0]
+
+
+def _pair(interval: Any) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0], interval[1])

@@ -1,0 +1,109 @@
+"""Settings that might be worth a look: single moves, mutations, crossings, random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from amp_tuner.amp.lists import DESTINATIONS
+from amp_tuner.records import Setting
+from amp_tuner.search.space import DATA_TYPE, SearchSpace
+
+Parameters = Mapping[str, str]
+
+#: A mutation moves so many op types.
+_MOVED = (1, 1, 1, 2, 2, 3, 5)
+#: A mutation or a crossing takes on the other data type this often.
+_OTHER_TYPE = 0.1
+
+
+class Candidates:
+    """Draws parameters over a space; 16-bit ones only, since FP32 is known.
+
+    Args:
+        space: the search space.
+        random: the only source of chance.
+    """
+
+    def __init__(self, space: SearchSpace, random: np.random.Generator) -> None:
+        self._space = space
+        self._random = random
+        self._op_types = {f"list:{op_type}": op_type for op_type in space.op_types}
+        self._movable = [name for name in self._op_types if len(self.places(name)) > 1]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that are lists."""
+        return tuple(self._op_types)
+
+    def defaults(self) -> list[dict[str, str]]:
+        """Each data type's default lists."""
+        return [self._space.parameters(Setting(name)) for name in self._space.data_types]
+
+    def legal(self, parent: Parameters) -> dict[str, str]:
+        """The parent with default lists where its own may not be proposed."""
+        defaults = self._space.parameters(self._space.setting(parent))
+        return {**defaults, DATA_TYPE: parent[DATA_TYPE]}
+
+    def single_moves(self, parent: Parameters) -> Iterator[dict[str, str]]:
+        """Every setting that is one move away, in a fixed order."""
+        for name in self._movable:
+            for place in self.places(name):
+                if place != parent[name]:
+                    yield {**parent, name: place}
+
+    def mutated(self, parent: Parameters) -> dict[str, str]:
+        """The parent after a few random moves."""
+        child = self._maybe_other_type(parent)
+        if not self._movable:
+            return child
+        count = min(int(self._random.choice(_MOVED)), len(self._movable))
+        for place in self._random.choice(len(self._movable), count, replace=False).tolist():
+            self._move(child, self._movable[place])
+        return child
+
+    def crossed(self, one: Parameters, other: Parameters) -> dict[str, str]:
+        """Each list from one of two parents."""
+        child = self._maybe_other_type(one)
+        share = self._random.uniform(0.2, 0.8)
+        from_other = self._random.random(len(self._movable)) < share
+        for name, takes in zip(self._movable, from_other.tolist(), strict=True):
+            if takes:
+                child[name] = other[name]
+        return child
+
+    def at_random(self) -> dict[str, str]:
+        """A random data type's defaults after moves of a random share of the op types."""
+        types = self._space.data_types
+        data_type = types[int(self._random.integers(len(types)))]
+        child = self._space.parameters(Setting(data_type))
+        moves = self._random.random(len(self._movable)) < self._random.random()
+        for name, is_moved in zip(self._movable, moves.tolist(), strict=True):
+            if is_moved:
+                self._move(child, name)
+        return child
+
+    def one_of(self, parents: Sequence[Parameters]) -> Parameters:
+        """A parent, the first ones more often."""
+        place = int(len(parents) * self._random.random() ** 1.5)
+        return parents[place]
+
+    def _move(self, child: dict[str, str], name: str) -> None:
+        others = [place for place in self.places(name) if place != child[name]]
+        if others:
+            child[name] = others[int(self._random.integers(len(others)))]
+
+    def _maybe_other_type(self, parent: Parameters) -> dict[str, str]:
+        child = dict(parent)
+        types = self._space.data_types
+        if child[DATA_TYPE] not in types or self._random.random() < _OTHER_TYPE:
+            child[DATA_TYPE] = types[int(self._random.integers(len(types)))]
+        return child
+
+    def places(self, name: str) -> list[str]:
+        """Lists that may be proposed, and the op type's default ones."""
+        op_type = self._op_types[name]
+        defaults = {lists.list_of(op_type) for lists in self._space.defaults.values()}
+        allowed = defaults | set(self._space.proposed)
+        return [place for place in DESTINATIONS if place in allowed]

@@ -1,0 +1,98 @@
+"""All distinct effective graphs of a small space, found by painting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from amp_tuner.records import Setting
+from amp_tuner.search.candidates import Candidates, Parameters
+from amp_tuner.search.looks import Viewer
+from amp_tuner.search.space import SearchSpace
+
+#: So many times what a proposal may paint: some seconds, once per study.
+_PROPOSALS = 20
+
+
+@dataclass(frozen=True)
+class DistinctGraphs:
+    """Distinct 16-bit effective graphs.
+
+    Attributes:
+        settings: one setting for each, by graph.
+        is_whole: every setting was painted; else one op type at a time was moved, from every graph
+            that was found, until nothing new came.
+    """
+
+    settings: Mapping[str, Parameters]
+    is_whole: bool
+
+    def sentence(self) -> str:
+        """How many there are, and how they were found."""
+        how = "painting every setting" if self.is_whole else "moving one op type at a time"
+        return f"{len(self.settings)} distinct 16-bit graphs are all that {how} finds"
+
+
+def distinct_graphs(space: SearchSpace, viewer: Viewer, most: int) -> DistinctGraphs | None:
+    """Every distinct 16-bit graph; None where there are more than ``most``, or it takes too long.
+
+    Args:
+        space: the settings.
+        viewer: paints them.
+        most: more are of no use.
+    """
+    draw = Candidates(space, np.random.default_rng(0))
+    paintings = _PROPOSALS * viewer.paintings
+    places = [draw.places(name) for name in draw.names]
+    settings = len(space.data_types) * math.prod(map(len, places))
+    if settings <= paintings:
+        found = _looked_at(_every(space, draw), viewer, most)
+        return None if found is None else DistinctGraphs(found, is_whole=True)
+    found = _closure(draw, viewer, most, paintings)
+    return None if found is None else DistinctGraphs(found, is_whole=False)
+
+
+def _every(space: SearchSpace, draw: Candidates) -> Iterator[Parameters]:
+    places = [draw.places(name) for name in draw.names]
+    for data_type in space.data_types:
+        start = space.parameters(Setting(data_type))
+        for chosen in product(*places):
+            yield {**start, **dict(zip(draw.names, chosen, strict=True))}
+
+
+def _looked_at(
+    settings: Iterator[Parameters], viewer: Viewer, most: int
+) -> dict[str, Parameters] | None:
+    found: dict[str, Parameters] = {}
+    for parameters in settings:
+        look = viewer.look(parameters)
+        if look is not None and look.is_16bit:
+            found.setdefault(look.graph_id, parameters)
+            if len(found) > most:
+                return None
+    return found
+
+
+def _closure(
+    draw: Candidates, viewer: Viewer, most: int, paintings: int
+) -> dict[str, Parameters] | None:
+    found: dict[str, Parameters] = {}
+    waiting: list[Parameters] = list(draw.defaults())
+    seen = set()
+    for parent in waiting:
+        for parameters in (parent, *draw.single_moves(parent)):
+            look = viewer.look(parameters)
+            paintings -= 1
+            if look is None or look.graph_id in seen:
+                continue
+            seen.add(look.graph_id)
+            waiting.append(parameters)
+            if look.is_16bit:
+                found[look.graph_id] = parameters
+        if paintings < 0 or len(found) > most:
+            return None
+    return found

@@ -1,0 +1,62 @@
+"""What the sampler sees of a setting before anything runs: its painted graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amp_tuner.records import FLOAT32
+
+
+@dataclass(frozen=True)
+class Look:
+    """One setting's effective graph, in numbers (:class:`amp_tuner.rewrite.work.Work`).
+
+    Attributes:
+        graph_id: equal for equal effective graphs.
+        data_type: ``float32`` where nothing is 16-bit.
+        painted, borders: by op type, in the viewer's order; shape (op types,).
+        casts: shape (4,).
+    """
+
+    graph_id: str
+    data_type: str
+    painted: NDArray[np.float64] = field(repr=False)
+    borders: NDArray[np.float64] = field(repr=False)
+    casts: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def is_16bit(self) -> bool:
+        """Whether anything is 16-bit."""
+        return self.data_type != FLOAT32
+
+
+class Viewer(Protocol):
+    """Paints settings.
+
+    Attributes:
+        op_types: those that a look tells apart.
+        weight: of each op type its share of the graph's work; shape (op types,).
+        nodes: of each op type its share of the graph's nodes; shape (op types,).
+        paintings: so many new settings may be looked at for one proposal.
+    """
+
+    op_types: tuple[str, ...]
+    weight: NDArray[np.float64]
+    nodes: NDArray[np.float64]
+    paintings: int
+
+    def look(
+        self, parameters: Mapping[str, str], lists: tuple[str, ...] | None = None
+    ) -> Look | None:
+        """The look of a set of parameters; None where the pass refuses it.
+
+        Args:
+            parameters: as the search space encodes them.
+            lists: those that could be proposed when it ran; None: those of now.
+        """
+        ...

@@ -1,0 +1,216 @@
+"""The methods that are compared: ours, Optuna's, and procedures that people follow today."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+
+import optuna
+from measuring import BudgetUsedUpError, Observed, Run
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from amp_tuner.records import Setting
+from amp_tuner.search.amp_sampler import TOLD, AmpSampler
+from amp_tuner.search.space import SearchSpace
+from amp_tuner.search.study import NEVER_TIMED
+
+#: As in a study: so many known graphs in a row, and a random setting is asked for.
+_STUCK = 10
+#: So many proposals without a new graph, and a run ends.
+_EXHAUSTED = 400
+
+Method = Callable[[Run, int], None]
+
+
+def anchors(space: SearchSpace) -> Iterator[dict[str, str]]:
+    """Default AMP and everything 16-bit, for each data type: as every study begins."""
+    for data_type in space.data_types:
+        yield space.parameters(Setting(data_type))
+    for data_type in space.data_types:
+        yield everything(space, data_type)
+
+
+def everything(space: SearchSpace, data_type: str) -> dict[str, str]:
+    """Every op type allowed."""
+    return space.parameters(Setting(data_type, dict.fromkeys(space.op_types, "allow")))
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, observed: Observed | None) -> None:
+    if observed is None:
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
+    trial.set_constraint("accuracy", observed.violation)
+    told = {
+        "timed": observed.speedup is not None,
+        "speedup": observed.speedup_interval,
+        "drop": observed.drop_interval,
+    }
+    trial.set_user_attr(TOLD, told)
+    study.tell(trial, [observed.speedup or NEVER_TIMED, observed.drop])
+
+
+def _optuna(
+    make: Callable[[Run, int], BaseSampler], *, anchored: bool, redraws: bool = False
+) -> Method:
+    """A run of a sampler of Optuna's interface.
+
+    Args:
+        make: the sampler for a seed.
+        anchored: begin with the anchors, and ask at random after known graphs in a row.
+        redraws: parameters that were drawn before are told again and cost nothing.
+    """
+
+    def run(run: Run, seed: int) -> None:
+        space = run.problem.space
+        study = optuna.create_study(directions=["maximize", "minimize"], sampler=make(run, seed))
+        chance = RandomSampler(seed=seed)
+        usual = study.sampler
+        if anchored:
+            for parameters in anchors(space):
+                study.enqueue_trial(parameters)
+        distributions = {
+            name: CategoricalDistribution(values) for name, values in space.choices().items()
+        }
+        known_in_a_row, drawn = 0, {}
+        while known_in_a_row < _EXHAUSTED:
+            stuck = anchored and known_in_a_row >= _STUCK
+            study.sampler = chance if stuck else usual
+            trial = study.ask(distributions)
+            key = tuple(trial.params.items())
+            if redraws and key in drawn:
+                _tell(study, trial, drawn[key])
+                known_in_a_row += 1
+                continue
+            is_known = run.is_known(trial.params)
+            known_in_a_row = known_in_a_row + 1 if is_known else 0
+            is_anchor = anchored and trial.number < 2 * len(space.data_types)
+            drawn[key] = run.measure(trial.params, always_timed=is_anchor)
+            _tell(study, trial, drawn[key])
+
+    return run
+
+
+def _quiet(make: Callable[[], BaseSampler]) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make()
+
+
+def manual(run: Run, _: int) -> None:
+    """The loop of the vendor's guide (Tune Advanced AMP), as a greedy procedure.
+
+    Start with default AMP. While its accuracy is bad, deny the op type of most 16-bit nodes that
+    was not tried. Then allow, one by one, the op types that stayed in FP32, those of most nodes
+    first; keep what is faster and still good. Repeat until nothing helps; then the other data type.
+    """
+    space = run.problem.space
+    for data_type in space.data_types:
+        now = space.parameters(Setting(data_type))
+        observed = run.measure(now)
+        order = _by_nodes(run)
+        for op_type in order:
+            if observed is not None and observed.meets:
+                break
+            tried = {**now, f"list:{op_type}": "deny"}
+            better = run.measure(tried)
+            if better is not None and (observed is None or better.drop < observed.drop):
+                now, observed = tried, better
+        improved = True
+        while improved:
+            improved = False
+            for op_type in order:
+                if now[f"list:{op_type}"] == "allow":
+                    continue
+                tried = {**now, f"list:{op_type}": "allow"}
+                better = run.measure(tried)
+                if _is_better(better, observed):
+                    now, observed, improved = tried, better, True
+
+
+def _by_nodes(run: Run) -> list[str]:
+    viewer = run.problem.viewer
+    nodes = dict(zip(viewer.op_types, viewer.nodes.tolist(), strict=True))
+    return sorted(run.problem.space.op_types, key=lambda op_type: -nodes.get(op_type, 0.0))
+
+
+def _is_better(one: Observed | None, other: Observed | None) -> bool:
+    if one is None or not one.meets or one.speedup is None:
+        return False
+    return other is None or other.speedup is None or one.speedup > other.speedup
+
+
+def fall_back(run: Run, _: int) -> None:
+    """Neural Compressor 2.6's strategy for mixed precision, as far as lists can say it.
+
+    Everything that can be 16-bit is; then each op type alone falls back to FP32; then they fall
+    back together, in the order of the accuracy that each gained alone. (Single nodes, its third
+    stage, are out of reach of lists.) It ends with the first setting that meets the goal; here the
+    other data type has its turn then.
+    """
+    space = run.problem.space
+    for data_type in space.data_types:
+        start = everything(space, data_type)
+        whole = run.measure(start)
+        if whole is not None and whole.meets:
+            continue
+        gained = {}
+        for op_type in space.op_types:
+            alone = run.measure({**start, f"list:{op_type}": "deny"})
+            if alone is not None and alone.meets:
+                break
+            gained[op_type] = float("inf") if alone is None else alone.drop
+        else:
+            now = start
+            for op_type in sorted(gained, key=lambda one: gained[one]):
+                now = {**now, f"list:{op_type}": "deny"}
+                together = run.measure(now)
+                if together is not None and together.meets:
+                    break
+
+
+def _samplers() -> dict[str, Callable[[Run, int], BaseSampler]]:
+    found: dict[str, Callable[[Run, int], BaseSampler]] = {
+        "random": lambda _, seed: RandomSampler(seed=seed),
+        "nsga2": lambda _, seed: NSGAIISampler(seed=seed, population_size=20),
+        "tpe": lambda _, seed: TPESampler(seed=seed),
+        "tpe multivariate": lambda _, seed: _quiet(
+            lambda: TPESampler(seed=seed, multivariate=True)
+        ),
+    }
+    if importlib.util.find_spec("torch") is not None:
+        found["gp"] = lambda _, seed: _quiet(lambda: GPSampler(seed=seed))
+    return found
+
+
+def _amp(run: Run, seed: int) -> BaseSampler:
+    return AmpSampler(seed, run.problem.space, run.problem.viewer)
+
+
+def _olive(_: Run, seed: int) -> BaseSampler:
+    return _quiet(lambda: TPESampler(seed=seed, multivariate=True, group=True))
+
+
+ANCHORED = ", anchors and dedupe"
+#: Name to (method, whether known graphs cost nothing).
+METHODS: dict[str, tuple[Method, bool]] = {
+    "amp": (_optuna(_amp, anchored=True), True),
+    **{
+        f"{name}{ANCHORED}": (_optuna(make, anchored=True), True)
+        for name, make in _samplers().items()
+    },
+    **{name: (_optuna(make, anchored=False), False) for name, make in _samplers().items()},
+    "guide by hand": (manual, True),
+    "Neural Compressor 2.6": (fall_back, True),
+    "Olive": (_optuna(_olive, anchored=False, redraws=True), False),
+}
+
+
+def run_method(name: str, run: Run, seed: int) -> None:
+    """Lets a method use up a run's budget, or end by itself."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        METHODS[name][0](run, seed)
+    except BudgetUsedUpError:
+        return

@@ -1,0 +1,180 @@
+"""Samplers compared on cached problems: how much of the reference each reaches, and how soon.
+
+    .venv/bin/python experiments/search/graphs.py        once: the models' graphs
+    .venv/bin/python experiments/search/run.py [--seeds 5] [--methods M …] [--problems P …]
+
+Each run is a unit: the same command goes on where it was interrupted, and reports what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from common import RESULTS, Journal
+from measuring import Run
+from methods import ANCHORED, METHODS, run_method
+from reference import reference
+from synthetic import PROBLEMS, synthetic
+
+AT = (10, 20, 40, 80)
+GOALS = (0.95, 0.99)
+_RESAMPLES = 4000
+
+
+def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
+    """One run: the true hypervolume after each measurement."""
+    began_s = time.process_time()
+    run = Run(synthetic(problem), seed, budget, knows_graphs=METHODS[method][1])
+    run_method(method, run, seed)
+    seconds = time.process_time() - began_s
+    return {
+        "problem": problem,
+        "method": method,
+        "seed": seed,
+        "budget": budget,
+        "volumes": run.volumes(),
+        "cpu_s": seconds,
+    }
+
+
+def relative(units: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list[float]]:
+    """The curves over the reference: the largest volume that anybody has found."""
+    best: dict[str, float] = {}
+    for unit in units:
+        found = max(unit["volumes"], default=0.0)
+        best[unit["problem"]] = max(best.get(unit["problem"], 0.0), found)
+    curves = {}
+    for unit in units:
+        if unit["method"] == "reference":
+            continue
+        volumes = unit["volumes"] or [0.0]
+        # A method that ended by itself stays where it was.
+        whole = volumes + [volumes[-1]] * (unit["budget"] - len(volumes))
+        curves[unit["problem"], unit["method"], unit["seed"]] = [
+            volume / max(best[unit["problem"]], 1e-12) for volume in whole
+        ]
+    return curves
+
+
+def report(units: Sequence[dict[str, Any]]) -> None:
+    """The tables."""
+    curves = relative(units)
+    methods = [name for name in METHODS if any(key[1] == name for key in curves)]
+    problems = sorted({key[0] for key in curves})
+    runs = {name: sum(key[1] == name for key in curves) for name in methods}
+    shortest = min(map(len, curves.values()))
+    counts = [count for count in AT if count <= shortest]
+    print(f"\n{len(problems)} problems; relative hypervolume, mean over problems [95 %]")
+    print("| method | runs | " + " | ".join(f"{count}" for count in counts) + " |")
+    print("|---|---|" + "---|" * len(counts))
+    for name in methods:
+        cells = [_mean(_by_problem(curves, name, problems, count)) for count in counts]
+        print(f"| {name} | {runs[name]} | " + " | ".join(cells) + " |")
+    print("\nmeasurements until a share of the reference is reached; median of runs [quartiles]")
+    print("| method | " + " | ".join(f"{100 * goal:.0f} %" for goal in GOALS) + " |")
+    print("|---|" + "---|" * len(GOALS))
+    for name in methods:
+        print(f"| {name} | " + " | ".join(_until(curves, name, goal) for goal in GOALS) + " |")
+    _compare(curves, methods)
+    if importlib.util.find_spec("torch") is None:
+        print("\ngp was not compared: PyTorch is not installed")
+
+
+def _by_problem(
+    curves: dict[tuple[str, str, int], list[float]],
+    method: str,
+    problems: Sequence[str],
+    count: int,
+) -> list[float]:
+    means = []
+    for problem in problems:
+        found = [v[count - 1] for key, v in curves.items() if key[:2] == (problem, method)]
+        if found:
+            means.append(float(np.mean(found)))
+    return means
+
+
+def _mean(values: Sequence[float]) -> str:
+    random = np.random.default_rng(0)
+    array = np.asarray(values)
+    rows = random.integers(len(array), size=(_RESAMPLES, len(array)))
+    low, high = np.quantile(array[rows].mean(axis=1), (0.025, 0.975))
+    return f"{array.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+def reached(curve: Sequence[float], goal: float) -> float:
+    """Measurements until the goal is reached; infinite where it is not."""
+    return next((count for count, value in enumerate(curve, 1) if value >= goal), math.inf)
+
+
+def _until(curves: dict[tuple[str, str, int], list[float]], method: str, goal: float) -> str:
+    counts = [reached(curve, goal) for key, curve in curves.items() if key[1] == method]
+    ordered = sorted(counts)
+    low, middle, high = (ordered[len(ordered) * quarter // 4] for quarter in (1, 2, 3))
+    return f"{_count(middle)} [{_count(low)}, {_count(high)}]"
+
+
+def _count(value: float) -> str:
+    return "never" if math.isinf(value) else f"{value:.0f}"
+
+
+def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[str]) -> None:
+    """Ours against the best competitor that has our anchors and dedupe."""
+    rivals = [name for name in methods if name.endswith(ANCHORED)]
+    if "amp" not in methods or not rivals:
+        return
+    medians = {}
+    for name in ("amp", *rivals):
+        counts = [reached(curve, 0.99) for key, curve in curves.items() if key[1] == name]
+        medians[name] = sorted(counts)[len(counts) // 2]
+    best = min(rivals, key=lambda name: medians[name])
+    print(
+        f"\n99 %: amp {_count(medians['amp'])}, the best with anchors and dedupe ({best}) "
+        f"{_count(medians[best])} measurements"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--measurements", type=int, default=80, help="of each run")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--fresh", action="store_true", help="forget what was run before")
+    parser.add_argument("--report", action="store_true", help="only report what is there")
+    options = parser.parse_args()
+    journal = Journal(RESULTS / "search" / "runs.jsonl", fresh=options.fresh)
+    done = {(unit["problem"], unit["method"], unit["seed"]) for unit in journal.units}
+    ends_s = time.monotonic() + 60 * options.minutes
+    # Seeds outermost: whatever was interrupted is even over problems and methods.
+    wanted = [(problem, "reference", 0) for problem in options.problems]
+    wanted += [
+        (problem, method, seed)
+        for seed in range(options.seeds)
+        for method in options.methods
+        for problem in options.problems
+    ]
+    for key in wanted:
+        if options.report or time.monotonic() > ends_s:
+            break
+        if key not in done:
+            is_reference = key[1] == "reference"
+            unit = reference(key[0]) if is_reference else a_run(*key, options.measurements)
+            journal.add(unit)
+            print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
+    report(journal.units)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The model of time and error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from amp_tuner.search.looks import Look
+from amp_tuner.search.surrogate import WORK, Design, Surrogate
+
+OP_TYPES = tuple("ABCDEFGH")
+WEIGHTS = np.array([-0.5, -0.3, 0.4, 0.0, 0.0, 0.1, 0.0, -0.1])
+
+
+class Viewer:
+    op_types = OP_TYPES
+    weight = nodes = np.full(8, 1 / 8)
+    paintings = 10
+
+    def look(self, parameters: object, lists: object = None) -> Look | None:
+        raise NotImplementedError
+
+
+def looks(count: int, seed: int, data_type: str = "bfloat16") -> list[Look]:
+    rows = (np.random.default_rng(seed).random((count, 8)) < 0.5).astype(np.float64)
+    return [Look(str(row), data_type, row, 0 * row, np.zeros(4)) for row in rows]
+
+
+def design(of: list[Look]) -> Design:
+    return Design.of(of, Viewer(), ("bfloat16", "float16"))
+
+
+def sums(of: list[Look]) -> NDArray[np.float64]:
+    return np.array([look.painted for look in of]) @ WEIGHTS
+
+
+def fitted(of: list[Look], noise: float = 0.0) -> Surrogate:
+    values = sums(of) + noise * np.random.default_rng(9).normal(size=len(of))
+    return Surrogate(design(of), values, np.full(len(of), noise**2), (0.0, 0.3))
+
+
+def test_a_sum_is_learnt_from_few_observations() -> None:
+    mean, _ = fitted(looks(24, seed=0)).predict(design(looks(50, seed=1)))
+    assert np.abs(mean - sums(looks(50, seed=1))).max() < 0.05
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+def test_four_of_five_truths_are_inside_the_80_percent_intervals(noise: float) -> None:
+    inside = []
+    for seed in range(6):
+        new = looks(50, seed=100 + seed)
+        mean, deviation = fitted(looks(30, seed), noise).predict(design(new))
+        inside.append(np.mean(np.abs(mean - sums(new)) <= 1.2816 * deviation))
+    assert 0.65 < np.mean(inside) <= 1.0
+
+
+def test_known_noise_is_not_learnt_as_signal() -> None:
+    exact, noisy = looks(10, seed=0), looks(10, seed=0)
+    values = sums(exact)
+    values[3] += 1.0
+    variances = np.full(10, 1e-6)
+    variances[3] = 4.0
+    model = Surrogate(design(noisy), values, variances, (0.0, 0.3))
+    mean, _ = model.predict(design(exact[3:4]))
+    assert abs(mean[0] - sums(exact)[3]) < 0.5
+
+
+def test_little_is_certain_after_one_observation() -> None:
+    model = fitted(looks(1, seed=0))
+    _, deviation = model.predict(design(looks(20, seed=1)))
+    assert deviation.min() > 0.02
+
+
+def test_what_one_data_type_teaches_is_a_hint_for_the_other() -> None:
+    model = fitted(looks(24, seed=0))
+    other = looks(50, seed=1, data_type="float16")
+    mean, deviation = model.predict(design(other))
+    _, own = model.predict(design(looks(50, seed=1)))
+    assert np.corrcoef(mean, sums(other))[0, 1] > 0.9
+    assert deviation.mean() > own.mean()
+
+
+def test_effects_of_single_op_types_are_their_weights() -> None:
+    model = fitted(looks(40, seed=0), noise=0.01)
+    zero = Look("", "bfloat16", np.zeros(8), np.zeros(8), np.zeros(4))
+    alone = [Look("", "bfloat16", row, np.zeros(8), np.zeros(4)) for row in np.eye(8)]
+    mean, deviation = model.effect(design(alone), design([zero] * 8), WORK)
+    assert np.abs(mean - WEIGHTS).max() < 0.08
+    assert (np.abs(mean - WEIGHTS) < 4 * deviation).all()
+
+
+def test_a_constant_target_is_predicted_as_constant() -> None:
+    of = looks(12, seed=0)
+    model = Surrogate(design(of), np.zeros(12), np.zeros(12), (0.0, 0.3))
+    mean, _ = model.predict(design(looks(20, seed=1)))
+    assert np.abs(mean).max() < 0.02
