@@ -122,8 +122,11 @@ class AmpSampler(BaseSampler):
 
 
 def prediction_of(trial: FrozenTrial) -> Prediction | None:
-    """What was expected of a trial; None where it was not this sampler's proposal."""
-    kept = trial.system_attrs.get(PREDICTED)
+    """What was expected of a trial; None where it was not this sampler's proposal.
+
+    A trial that repeats an interrupted one has that one's expectation among its user attributes.
+    """
+    kept = trial.system_attrs.get(PREDICTED, trial.user_attrs.get(PREDICTED))
     return None if kept is None else Prediction(**kept)
 
 
