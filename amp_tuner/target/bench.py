@@ -1,7 +1,6 @@
 """The device side of a study: workers, the FP32 baseline, and how a setting is measured on them.
 
-Accuracy comes before timing, on growing numbers of samples; timing is paired with FP32. A worker
-that dies is replaced when the next setting needs it.
+Accuracy comes first, on ever more samples; timing is paired with FP32; dead workers are replaced.
 """
 
 from __future__ import annotations

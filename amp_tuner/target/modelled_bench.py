@@ -7,7 +7,6 @@ device, so each carries the profile's name and is called modelled wherever it is
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -71,12 +70,10 @@ class ModelledBench(Bench):
         candidate: Worker,
         candidate_key: str,
         dominated_below: float | None,
-        *,
-        patience: float = 1.0,
-        ci_half_width: float = math.inf,
+        **limits: float,
     ) -> Timing:
         """The modelled times of two built settings; nothing is run, so nothing limits it."""
-        del baseline, candidate, dominated_below, patience, ci_half_width
+        del baseline, candidate, dominated_below, limits
         keys = {"baseline": baseline_key, "candidate": candidate_key}
         ms = {side: self.modelled_ms(self._plans.get(key)) for side, key in keys.items()}
         ratio = ms["baseline"] / ms["candidate"]

@@ -41,11 +41,19 @@ def test_what_has_no_value_is_empty(tmp_path: Path) -> None:
     row = table(tmp_path, failed).iloc[0]
     empty = {name for name in COLUMNS if pd.isna(row[name])}
     assert empty == {
-        *("anchor", "speedup", "speedup_low", "speedup_high"),
+        *("anchor", "speedup", "speedup_low", "speedup_high", "modelled_for"),
         *("accuracy", "accuracy_low", "accuracy_high", "drop", "feasible"),
         *("tf32", "cached_from", "nodes_16bit", "casts", "graph_id", "notices"),
     }
     assert row["cause"] == "SIGSEGV"
+
+
+def test_a_modelled_speed_names_its_device_and_a_measured_one_names_none(tmp_path: Path) -> None:
+    modelled = replace(TIMING, modelled_for="=T4\n")
+    priced = trial(8, measurement=Measurement(trial().effective, ACCURACY, modelled))  # type: ignore[arg-type]
+    rows = table(tmp_path, trial(7), priced)
+    assert pd.isna(rows.iloc[0]["modelled_for"])
+    assert rows.iloc[1]["modelled_for"] == "'=T4"
 
 
 def test_a_trial_that_accuracy_ended_has_no_speedup(tmp_path: Path) -> None:
