@@ -304,6 +304,20 @@ def test_another_studys_folder_is_left_as_it_is_and_every_difference_is_told(
     assert content(finished / "run") == before
 
 
+def test_another_batch_size_on_the_command_line_is_another_study(
+    amp_tune: Command, quick: Command, finished: Path, write: Any
+) -> None:
+    before = content(finished / "run")
+    words = ("--output", finished / "run", "--batch-size", 32)
+    ended = amp_tune("--config", finished / "study.yaml", *words)
+    assert ended.code == 2
+    assert problems(ended.err)[0].startswith("$.data.batch_size")
+    assert content(finished / "run") == before
+    ended = quick("check", "--config", write(), "--batch-size", 4096)
+    assert ended.code == 2
+    assert "$.data.batch_size" in ended.err
+
+
 def test_other_data_under_the_same_name_is_another_study(
     quick: Command, finished: Path, small: Files, tmp_path: Path
 ) -> None:
