@@ -34,3 +34,14 @@ def one_line(text: str) -> str:
 def now() -> str:
     """This moment, ISO 8601 with offset."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def duration(seconds: float) -> str:
+    """``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    if minutes:
+        return f"{minutes} min {rest:02d} s"
+    return f"{rest} s" if seconds >= 10 else f"{seconds:.1f} s"

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from amp_tuner.amp.rules import ITEX
 from amp_tuner.cli.rows import compared_row
-from amp_tuner.cli.terminal import Row, comparison, duration, make_console, working
+from amp_tuner.cli.terminal import Row, comparison, make_console, working
 from amp_tuner.config.load import load_study
 from amp_tuner.errors import TargetError
 from amp_tuner.study.comparing import Compared, compare, is_float32
 from amp_tuner.study.session import Session, open_session
+from amp_tuner.text import duration
 
 _ADVICE = "use another runtime or machine, or leave that data type out of target.data_types"
 #: Without it they end the process, by SIGABRT or SIGSEGV, whichever kernel comes first. Tried by

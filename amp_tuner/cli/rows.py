@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from amp_tuner.cli.terminal import Row
 from amp_tuner.records import Interval, Measurement, Point, Timing
+from amp_tuner.report.words import VERDICTS
 from amp_tuner.study.comparing import Compared
-
-#: What a verdict says in a table.
-VERDICTS = {"meets": "meets", "misses": "misses", "uncertain": "not certain"}
 
 
 def measured_row(name: str, data_type: str, measurement: Measurement) -> Row:

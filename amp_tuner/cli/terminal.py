@@ -15,7 +15,7 @@ from rich.text import Text
 from amp_tuner.records import Interval, Timing, Trial
 from amp_tuner.study.progress import Progress
 from amp_tuner.study.verifying import VALID, Check
-from amp_tuner.text import one_line
+from amp_tuner.text import duration, one_line
 
 _WIDTH_OF_FILES = 160
 _LONGEST_CELL = 60
@@ -232,17 +232,6 @@ def stacked(measured: Interval, digits: int, unit: str = "") -> str:
     parts = (measured.value, measured.low, measured.high)
     value, low, high = (f"{part:.{digits}f}" for part in parts)
     return f"{value}{unit}" if low == high else f"{value}{unit}\n[{low}, {high}]"
-
-
-def duration(seconds: float) -> str:
-    """``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    if minutes:
-        return f"{minutes} min {rest:02d} s"
-    return f"{rest} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 @contextlib.contextmanager

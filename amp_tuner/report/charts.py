@@ -27,7 +27,7 @@ KINDS = {
 }
 _SIDES = {"FP32": "#808080", "this setting": "#d55e00"}
 _RULE = "#808080"
-#: Where a label stands: towards the middle of the plot; references above, answers below.
+#: Where a label stands: towards the middle of the plot; FP32 above, what is near it below.
 _LABELS: dict[str, tuple[Literal["left", "right"], int, int]] = {
     "above left": ("left", -4, -13),
     "above right": ("right", 4, -13),

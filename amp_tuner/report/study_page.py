@@ -33,9 +33,10 @@ from amp_tuner.report.study_tables import (
     point_cells,
     timing_rows,
 )
-from amp_tuner.report.words import AccuracyAxis, duration
+from amp_tuner.report.words import AccuracyAxis
 from amp_tuner.results.conclusion import conclusion
 from amp_tuner.study.planning import Painter
+from amp_tuner.text import duration
 
 #: The plot shows the largest effects, the table all.
 _EFFECTS_DRAWN = 25

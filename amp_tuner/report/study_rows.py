@@ -36,7 +36,7 @@ def plotted(study: StudyFolder) -> list[dict[str, Any]]:
     middle = (min(speeds) + max(speeds)) / 2 if speeds else 0.0
     _bound(rows)
     for row in rows:
-        above = "above" if row["kind"] in ("FP32", "default AMP") else "below"
+        above = "above" if row["kind"] == "FP32" else "below"
         row["anchor"] = f"{above} {'right' if row['x'] > middle else 'left'}"
     return sorted(rows, key=lambda row: (row["layer"] == "front", row["n"]))
 

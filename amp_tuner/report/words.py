@@ -83,12 +83,3 @@ def setting_in_words(setting: Setting) -> str:
 def all_moves(moves: Mapping[str, str]) -> str:
     """``GatherV2 to allow, Sum to clear``."""
     return ", ".join(f"{op_type} to {place}" for op_type, place in sorted(moves.items()))
-
-
-def duration(seconds: float) -> str:
-    """``2 h 05 min``, ``3 min 20 s`` or ``12 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
