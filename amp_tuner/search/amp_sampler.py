@@ -123,7 +123,8 @@ class AmpSampler(BaseSampler):
 
 def prediction_of(trial: FrozenTrial) -> Prediction | None:
     """What was expected of a trial; None where it was not this sampler's proposal."""
-    kept = trial.system_attrs.get(PREDICTED)
+    # A trial that repeats an interrupted one carries that one's prediction.
+    kept = trial.system_attrs.get(PREDICTED, trial.user_attrs.get(PREDICTED))
     return None if kept is None else Prediction(**kept)
 
 

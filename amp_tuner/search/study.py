@@ -22,7 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from amp_tuner.errors import InputError
-from amp_tuner.search.amp_sampler import INTERRUPTED, TOLD, prediction_of
+from amp_tuner.search.amp_sampler import INTERRUPTED, PREDICTED, TOLD, prediction_of
 from amp_tuner.search.candidates import Parameters
 from amp_tuner.search.evidence import Prediction
 from amp_tuner.search.history import History
@@ -271,7 +271,7 @@ class TuningStudy:
         # The journal makes objects of its own for each trial's space: 40 KiB with thirty op types.
         trial.distributions = self._space
         trial.params = {name: sys.intern(value) for name, value in trial.params.items()}
-        kept = (_ANCHOR, INTERRUPTED, TOLD)
+        kept = (_ANCHOR, INTERRUPTED, PREDICTED, TOLD)
         trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
         if INTERRUPTED not in trial.user_attrs:
             self._finished += 1
@@ -311,7 +311,8 @@ class TuningStudy:
         parameters: Mapping[str, str] = trial.system_attrs.get("fixed_params", trial.params)
         whole = parameters.keys() == self._space.keys()
         if whole:
-            attributes = {key: value for key, value in trial.user_attrs.items() if key == _ANCHOR}
+            kept = {**trial.system_attrs, **trial.user_attrs}
+            attributes = {key: kept[key] for key in (_ANCHOR, PREDICTED) if key in kept}
             self._enqueue(parameters, attributes)
         self._trial(number).set_user_attr(INTERRUPTED, value=True)
         self.tell_failed(number, "interrupted")
