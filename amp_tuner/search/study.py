@@ -330,10 +330,8 @@ class TuningStudy:
         parameters: Mapping[str, str] = trial.system_attrs.get("fixed_params", trial.params)
         whole = parameters.keys() == self._space.keys()
         if whole:
-            attributes = {key: value for key, value in trial.user_attrs.items() if key == _ANCHOR}
-            predicted = prediction_of(trial)
-            if predicted is not None:
-                attributes[PREDICTED] = asdict(predicted)
+            kept = {**trial.system_attrs, **trial.user_attrs}
+            attributes = {key: kept[key] for key in (_ANCHOR, PREDICTED) if key in kept}
             self._enqueue(parameters, attributes)
         self._trial(number).set_user_attr(INTERRUPTED, value=True)
         self.tell_failed(number, "interrupted")

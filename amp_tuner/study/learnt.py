@@ -12,7 +12,7 @@ from amp_tuner.results.effects_csv import write_effects
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.effects import effects
 from amp_tuner.search.evidence import Prediction, Told
-from amp_tuner.search.looks import Viewer
+from amp_tuner.search.looks import Look, Viewer
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.trust import Calibration, calibration, errors_of_error, errors_of_time
 from amp_tuner.study.tuning import Tuning
@@ -57,7 +57,7 @@ def told_of(trials: Iterable[Trial], viewer: Viewer, space: SearchSpace) -> list
     return found
 
 
-def _told(trial: Trial, parameters: dict[str, str], look: Any) -> Told:
+def _told(trial: Trial, parameters: dict[str, str], look: Look) -> Told:
     measurement = trial.measurement
     if measurement is None:
         return Told(parameters, look, speedup=None, drop=None)

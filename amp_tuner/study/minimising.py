@@ -18,7 +18,7 @@ from dataclasses import replace
 from amp_tuner.errors import RewriteError, WorkerFailure
 from amp_tuner.judge.non_inferiority import certainly_inferior, verdict_lost
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import Setting, Trial
+from amp_tuner.records import FLOAT32, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.rewrite.minimal import entries
 from amp_tuner.study.confirming import PATIENCE
@@ -112,6 +112,9 @@ class Minimising:
         return min(shorter, key=self._length)
 
     def _length(self, setting: Setting) -> tuple[int, int]:
+        if setting.data_type == FLOAT32:
+            # Without a move that does anything, what is left is FP32.
+            return 0, 0
         lists = self._session.planner.painters[setting.data_type].rules.lists
         return len(setting.moves), entries(lists, setting.moves)
 

@@ -16,7 +16,7 @@ from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import WorkerFailure
 from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import Interval, Measurement, Setting, Trial
+from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Interval, Measurement, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.anchors import Anchor
 from amp_tuner.study import minimising
@@ -204,6 +204,20 @@ def test_a_graph_that_was_measured_needs_no_trial_of_its_own(study: Study) -> No
     assert found[known].setting.moves == {"Asin": "allow"}
     assert found[known].attempts == ()
     assert len(study.trials) == 2
+
+
+def test_a_setting_that_does_no_better_than_fp32_gives_its_place_to_it(study: Study) -> None:
+    member, float32 = study.add(ALL), len(study.trials)
+    measurement = Measurement(FLOAT32_GRAPH, ACCURACY, TIMING)
+    study.trials[float32] = example(
+        float32,
+        setting=Setting(FLOAT32, onednn=True),
+        effective=FLOAT32_GRAPH,
+        measurement=measurement,
+    )
+    minimal = study.minimise(member)
+    assert minimal[member].replaced_by == float32
+    assert minimal[float32].setting.data_type == FLOAT32
 
 
 @pytest.mark.parametrize("why", ["failed", "slower"])
