@@ -23,6 +23,7 @@ SHIPPED = (
     "bundle/progress.py",
     "bundle/run_bundle.py",
     "graph/__init__.py",
+    "graph/traced_run.py",
     "graph/typed_graph.py",
     "measure/__init__.py",
     "measure/hardware.py",
