@@ -51,9 +51,9 @@ _LEAST_RUNS, _LONG_RUN_S = 3, 0.1
 _CALIBRATION_MARGIN = 1.1
 _CALIBRATION_GROWTH = 10
 
-#: A block of the warm-up is ten times as long, up to 100 ms: whether times still fall is seen over
-#: tenths of a second, not from one hundredth to the next.
-_WARMUP_BLOCKS, _WARMUP_BLOCK_MS = 10, 100.0
+#: A block of the warm-up is twenty times as long, up to 100 ms: whether times still fall is seen
+#: over tenths of a second, not from one hundredth to the next.
+_WARMUP_BLOCKS, _WARMUP_BLOCK_MS = 20, 100.0
 #: Warm-up is over when, on both sides, the last four block medians lie within 2 % of each other or
 #: do not fall any more (mean of the last two at most 1 % below that of the two before).
 _SETTLED_BLOCKS = 4

@@ -36,6 +36,7 @@ ACTIONS = (
     "lower",
     "traced_run",
     "micro_benchmarks",
+    "forget",
     "outputs",
     "block",
     "drop",

@@ -11,6 +11,7 @@ from tests.cli.conftest import Command
 from tests.conftest import Files
 
 
+@pytest.mark.all_only
 def test_init_writes_a_study_that_check_accepts_once_there_are_data(
     quick: Command, small: Files, tmp_path: Path
 ) -> None:

@@ -242,7 +242,6 @@ def told(timing: Timing, blocks: tuple[Block, ...]) -> Timing:
         stop_reason=timing.stop_reason,
         notices=timing.notices,
         batch_size=64,
-        seed=0,
     )
 
 
