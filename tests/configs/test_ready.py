@@ -56,10 +56,10 @@ def assert_answer(output: Path, metric: str, *, measured: int) -> None:
 @pytest.mark.parametrize(
     ("study", "maker", "metric", "samples"),
     [
-        ("xla_resnet50", "resnet50", "sqnr", 24),
-        ("xla_mobilenet", "mobilenet", "sqnr", 24),
-        ("xla_efficientnet_lite0", "efficientnet_lite0", "agreement", 24),
-        ("xla_minilm", "minilm", "top1", 256),
+        ("xla_resnet50", "resnet50", "sqnr", 8),
+        ("xla_mobilenet", "mobilenet", "sqnr", 8),
+        ("xla_efficientnet_lite0", "efficientnet_lite0", "agreement", 8),
+        ("xla_minilm", "minilm", "top1", 128),
         ("xla_decoder", "decoder", "sqnr", 24),
         ("xla_fashion_cnn", "fashion_mnist", "top1", 1000),
     ],
@@ -70,11 +70,12 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
     interpreter("jax")
     run(f"configs/models/{maker}.py")
     path = smaller(study, tmp_path, samples)
-    words = ("--config", str(path), "--trials", "4", "--batch-size", "4")
+    # XLA takes its time on a CPU: what is left of it is not spent on making settings smaller.
+    words = ("--config", str(path), "--trials", "4", "--batch-size", "2", "--time-budget", "4m")
     assert metric in run("-m", "amp_tuner", *words)
     assert_answer(tmp_path / "run", metric, measured=3)
     point = read_point(tmp_path / "run" / "pareto" / "000.yaml")
-    assert (point.runtime, point.batch_size) == ("xla", 4)
+    assert (point.runtime, point.batch_size) == ("xla", 2)
 
 
 @pytest.mark.all_only
