@@ -41,6 +41,7 @@ SHIPPED = (
     "worker/environment.py",
     "worker/launch.py",
     "worker/lowering_client.py",
+    "worker/process_client.py",
     "worker/protocol.py",
     "worker/runner_client.py",
     "worker/supervisor.py",

@@ -10,11 +10,12 @@ from typing import Any
 
 from amp_tuner.graph.traced_run import TracedRun
 from amp_tuner.graph.typed_graph import TypedGraph
-from amp_tuner.worker.conversation import Conversation, run_times_s, seconds
+from amp_tuner.worker.conversation import Conversation, seconds
+from amp_tuner.worker.process_client import ProcessClient
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
 
 
-class WorkerClient:
+class WorkerClient(ProcessClient):
     """One live worker process.
 
     Each method raises WorkerFailure (a fatal one: the worker is gone and must be replaced),
@@ -33,29 +34,10 @@ class WorkerClient:
         scratch: Path,
         dropped_variables: tuple[str, ...],
     ) -> None:
-        self._conversation = conversation
+        super().__init__(conversation)
         self._scratch = scratch
         self.threads = threads
         self.dropped_variables = dropped_variables
-
-    @property
-    def timeout_s(self) -> float:
-        """Seconds that a request may take before the worker is killed; may be changed."""
-        return self._conversation.timeout_s
-
-    @timeout_s.setter
-    def timeout_s(self, seconds: float) -> None:
-        self._conversation.timeout_s = seconds
-
-    @property
-    def pid(self) -> int:
-        """The worker's process id, which is its process group's too."""
-        return self._conversation.process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether the worker can be asked; False after a fatal failure and after close()."""
-        return self._conversation.process.alive
 
     def hello(self) -> dict[str, Any]:
         """Facts about the target's software: python, executable, tensorflow, numpy, devices."""
@@ -146,15 +128,6 @@ class WorkerClient:
         wanted = {"start": start, "stop": stop, "path": str(path), "names": list(names)}
         return {"seconds": self._conversation.ask("outputs", seconds, key=key, **wanted)}
 
-    def block(self, key: str, first_batch: int, runs: int) -> tuple[float, ...]:
-        """Seconds of each of ``runs`` runs, cycling through the timing batches."""
-        request = {"key": key, "first_batch": first_batch, "runs": runs}
-        return self._conversation.ask("block", run_times_s, **request)
-
-    def drop(self, key: str) -> None:
-        """Closes a setting's session and frees what it held."""
-        self._conversation.ask("drop", dict, key=key)
-
     def save(self, key: str, path: Path, form: str, *, fold_weights: bool = True) -> None:
         """Writes a built setting's rewritten graph, whole or not at all.
 
@@ -195,10 +168,6 @@ class WorkerClient:
             fetches=list(fetches),
             batch_size=batch_size,
         )
-
-    def last_words(self) -> str:
-        """The last 4 KiB that the worker printed."""
-        return self._conversation.process.last_words()
 
     def close(self) -> None:
         """Ends the worker and its process group, and removes what it wrote to its scratch."""

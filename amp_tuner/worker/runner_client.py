@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amp_tuner.worker.conversation import Conversation, duration_s, run_times_s, seconds
+from amp_tuner.worker.conversation import Conversation, duration_s, seconds
+from amp_tuner.worker.process_client import ProcessClient
 
 
-class RunnerClient:
+class RunnerClient(ProcessClient):
     """One live runner process; methods raise what :class:`Conversation` does.
 
     Args:
@@ -21,27 +22,8 @@ class RunnerClient:
     """
 
     def __init__(self, conversation: Conversation, facts: dict[str, Any]) -> None:
-        self._conversation = conversation
+        super().__init__(conversation)
         self.facts = facts
-
-    @property
-    def timeout_s(self) -> float:
-        """Seconds that a request may take before the runner is killed."""
-        return self._conversation.timeout_s
-
-    @timeout_s.setter
-    def timeout_s(self, seconds: float) -> None:
-        self._conversation.timeout_s = seconds
-
-    @property
-    def pid(self) -> int:
-        """The runner's process id, which is its process group's too."""
-        return self._conversation.process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it can be asked."""
-        return self._conversation.process.alive
 
     def load(self, data: Mapping[str, Any], inputs: Sequence[str]) -> None:
         """Takes samples (the fields of a DataSource); ``inputs`` gives the arguments' order."""
@@ -56,19 +38,6 @@ class RunnerClient:
         where = str(path.absolute())
         wanted = {"start": start, "stop": stop, "path": where, "names": list(names)}
         return self._conversation.ask("outputs", seconds, key=key, **wanted)
-
-    def block(self, key: str, first_batch: int, runs: int) -> tuple[float, ...]:
-        """Seconds of each of ``runs`` runs, awaited on the device."""
-        request = {"key": key, "first_batch": first_batch, "runs": runs}
-        return self._conversation.ask("block", run_times_s, **request)
-
-    def drop(self, key: str) -> None:
-        """Frees a program and the weights that only it reads."""
-        self._conversation.ask("drop", dict, key=key)
-
-    def last_words(self) -> str:
-        """The last 4 KiB that it printed."""
-        return self._conversation.process.last_words()
 
     def close(self) -> None:
         """Ends it."""
