@@ -56,8 +56,8 @@ def assert_answer(output: Path, metric: str, *, measured: int) -> None:
 @pytest.mark.parametrize(
     ("study", "maker", "metric", "samples"),
     [
-        ("xla_resnet50", "resnet50", "sqnr", 16),
-        ("xla_mobilenet", "mobilenet", "sqnr", 16),
+        ("xla_resnet50", "resnet50", "sqnr", 24),
+        ("xla_mobilenet", "mobilenet", "sqnr", 24),
         ("xla_efficientnet_lite0", "efficientnet_lite0", "agreement", 16),
         ("xla_minilm", "minilm", "top1", 128),
         ("xla_decoder", "decoder", "sqnr", 24),
