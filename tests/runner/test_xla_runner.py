@@ -179,7 +179,7 @@ def test_files_of_settings_that_were_measured_do_not_pile_up(
 ) -> None:
     load(xla_worker, *dense, "xla")
     xla_worker.build("float32", FLOAT32)
-    folder = Path(xla_worker._lower(FLOAT32)["manifest"]).parent
+    folder = xla_worker.artifact(FLOAT32, tf32=False).parent
     settings = [
         Candidate(data_type, rules.identifier, rules.lists.moved(dict.fromkeys(denied, "deny")))
         for data_type, rules in RULES.items()
@@ -252,11 +252,11 @@ def test_roundings_of_the_graph_are_not_skipped(xla_worker: XlaClient, tmp_path:
     arrays = {name: generator.normal(size=(64, 8)).astype(np.float32) for name in "xy"}
     data = tiny_models.data(tmp_path / "data", arrays, batch=64)
     load(xla_worker, ModelSource(str(tmp_path / "model")), data, "xla")
-    lowered = xla_worker._lower(FLOAT32)
+    manifest = xla_worker.artifact(FLOAT32, tf32=False)
     script = [str(interpreter("jax")), "-c", _BOTH_WAYS, str(Path(xla_runner.__file__).parent)]
     source = json.dumps(data.__dict__)
     done = subprocess.run(
-        [*script, lowered["manifest"], source, str(tmp_path / "z.npz")],
+        [*script, str(manifest), source, str(tmp_path / "z.npz")],
         capture_output=True,
         text=True,
         check=True,
@@ -295,7 +295,7 @@ def test_an_artifact_of_a_newer_stablehlo_is_refused_with_both_versions(
     xla_worker: XlaClient, dense: Any
 ) -> None:
     load(xla_worker, *dense, "xla")
-    manifest = Path(xla_worker._lower(FLOAT32)["manifest"])
+    manifest = xla_worker.artifact(FLOAT32, tf32=False)
     module = manifest.parent / json.loads(manifest.read_text())["module"]
     artifact = module.read_bytes()
     version = re.search(rb"StableHLO_v1(\.[0-9.]+)", artifact)
