@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import optuna
@@ -12,10 +11,9 @@ from optuna.trial import TrialState, create_trial
 
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.records import Setting
-from amp_tuner.search.amp_sampler import AmpSampler, prediction_of
+from amp_tuner.search.amp_sampler import prediction_of
 from amp_tuner.search.enumerating import distinct_graphs
 from amp_tuner.search.looks import Look
-from amp_tuner.search.space import SearchSpace
 from tests.search.painted_space import OP_TYPES, PaintedSpace
 
 #: How much faster each op type's work is in 16 bits, and how bad for accuracy.
@@ -187,42 +185,6 @@ def test_interrupted_trials_never_happened(painted: PaintedSpace) -> None:
     painted.run(study, 1, lambda look: objective(painted, look))
     asked = [trial.params for trial in study.trials if trial.state == TrialState.COMPLETE]
     assert asked == [trial.params for trial in again.trials]
-
-
-class _WideViewer:
-    """Forty op types that a setting paints or not; painting costs nothing."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.op_types = space.op_types
-        self.weight = self.nodes = np.full(len(space.op_types), 1 / len(space.op_types))
-        self.paintings = 160
-
-    def look(self, parameters: dict[str, str], lists: object = None) -> Look:
-        row = np.array([parameters[f"list:{op}"] == "allow" for op in self.op_types], np.float64)
-        name = "".join(str(int(value)) for value in row)
-        return Look(name, parameters["data_type"], row, 0.5 * row, np.full(4, 0.1))
-
-
-@pytest.mark.all_only
-def test_a_proposal_with_500_trials_and_40_op_types_takes_less_than_half_a_second() -> None:
-    op_types = tuple(f"Op{place:02}" for place in range(40))
-    space = SearchSpace(("bfloat16",), op_types, ("allow", "deny"), {"bfloat16": AmpLists()})
-    viewer = _WideViewer(space)
-    study = optuna.create_study(directions=["maximize", "minimize"])
-    random = np.random.default_rng(0)
-    distributions = AmpSampler(0, space, viewer).infer_relative_search_space()
-    for _ in range(500):
-        row = {f"list:{op}": str(random.choice(["allow", "deny"])) for op in op_types}
-        values = [float(random.uniform(0.8, 2)), float(random.uniform(0, 1))]
-        parameters = {"data_type": "bfloat16", **row}
-        study.add_trial(create_trial(params=parameters, distributions=distributions, values=values))
-    taken_s = []
-    for seed in range(5):
-        study.sampler = AmpSampler(seed, space, viewer)
-        began_s = time.process_time()
-        study.ask(distributions)
-        taken_s.append(time.process_time() - began_s)
-    assert min(taken_s) < 0.5
 
 
 def test_the_op_types_of_the_fixture_are_all_searched(painted: PaintedSpace) -> None:
