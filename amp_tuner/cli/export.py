@@ -64,18 +64,17 @@ def run(options: argparse.Namespace) -> int:
         _bake(folder, point, options.output or folder.root / "best")
     elif options.format == "yaml":
         _write(path.read_text(encoding="utf-8"), options.output)
-    else:
+    elif options.format == "tf-serving":
         wanted = _wanted(folder, point, options)
-        if options.format == "tf-serving":
-            write_serving_folder(
-                folder,
-                wanted.point,
-                options.output,
-                measured=wanted.measured,
-                baked=wanted.baked,
-            )
-        else:
-            _write(_text(wanted, options.format), options.output)
+        write_serving_folder(
+            folder,
+            wanted.point,
+            options.output,
+            measured=wanted.measured,
+            baked=wanted.baked,
+        )
+    else:
+        _write(_text(_wanted(folder, point, options), options.format), options.output)
     return 0
 
 
