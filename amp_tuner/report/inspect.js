@@ -223,7 +223,8 @@
     canvas.width = Math.max(1, Math.round(canvas.clientWidth * ratio));
     canvas.height = Math.max(1, Math.round(canvas.clientHeight * ratio));
     if (isWhole) showAll();
-    later();
+    // A new size empties the canvas: drawn at once, no frame shows it empty.
+    draw();
   };
   const showAll = () => {
     const zoom = Math.min(canvas.clientWidth / data.width, canvas.clientHeight / data.height, 1.5);
