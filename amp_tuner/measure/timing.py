@@ -3,9 +3,11 @@
 1. Warm up both sides and find how many runs make a block of at least ``min_block_ms``. Blocks are
    short: noise that lasts longer than a pair of blocks cancels, so an interval of the same width
    takes a fraction of the time that blocks of 100 ms take (``experiments/blocks``).
-2. Time groups of four blocks, A B B A (A is the baseline). A group is two pairs; both blocks of a
-   pair start at the same batch, and a drift that is steady over the group cancels between them.
-3. Repeat a group in which the baseline itself moved by more than 2 %.
+2. Time groups of four blocks: A B B A (A is the baseline), then B A A B, in turn. A group is two
+   pairs; both blocks of a pair start at the same batch, and a drift that is steady over the group
+   cancels between them. What the place in a group does (the first block after a pause runs some
+   tenths of a percent slower) meets each side equally often.
+3. Repeat a group whose first and last block, both of one side, differ by more than 2 %.
 4. The speed-up is the median over pairs of the log ratio of block times (the median of a block's
    runs), with a bootstrap interval. Stop when it is narrow, when the candidate is certainly
    dominated, or when time is up.
@@ -34,7 +36,11 @@ from amp_tuner.records import Block, Interval, Timing
 Side = Callable[[int, int], Sequence[float]]
 
 BASELINE, CANDIDATE = "baseline", "candidate"
-_GROUP = (BASELINE, CANDIDATE, CANDIDATE, BASELINE)
+#: The orders of a group's blocks, in turn.
+_ORDERS = (
+    (BASELINE, CANDIDATE, CANDIDATE, BASELINE),
+    (CANDIDATE, BASELINE, BASELINE, CANDIDATE),
+)
 
 #: Pairs before ``narrow`` is believed. Twice what a distribution-free interval needs: the interval
 #: is looked at again and again, and with few pairs one that is narrow by luck would end it.
@@ -62,7 +68,7 @@ _SETTLED_FALL = 0.01
 #: Where it never settles, it ends after this share of the time limit.
 _WARMUP_SHARE = 0.3
 
-#: A group in which the baseline moves more than this is repeated ...
+#: A group whose outer blocks differ by more than this is repeated ...
 _DRIFT = 0.02
 #: ... the first one, and then at most one in so many groups, and so often in all: on a machine
 #: whose blocks scatter by more than that anyway, repeating only takes the time from new groups.
@@ -206,7 +212,7 @@ def _has_settled(medians: Sequence[float]) -> bool:
 
 @dataclass
 class _Groups:
-    """The timed groups of A B B A blocks, and what repeating some of them took."""
+    """The timed groups of blocks, and what repeating some of them took."""
 
     recorder: _Recorder
     runs: dict[str, int]
@@ -216,7 +222,7 @@ class _Groups:
     last_s: float = 0.0
 
     def add(self) -> None:
-        """Times one group; repeats it while the baseline moves and repeats and time are left."""
+        """Times one group; repeats it while it drifts and repeats and time are left."""
         blocks = self._time()
         while _move(blocks[0], blocks[3]) > _DRIFT and self._may_repeat():
             self.repeats += 1
@@ -241,7 +247,7 @@ class _Groups:
         starts = (first, first, first + step, first + step)
         blocks = [
             self.recorder.run(side, "timed", start, self.runs[side])
-            for side, start in zip(_GROUP, starts)
+            for side, start in zip(_order(len(self.log_ratios) // 2), starts)
         ]
         self.last_s = self.recorder.elapsed_s() - began_s
         return blocks
@@ -286,7 +292,8 @@ def timing_of(
         batch_size: samples per run, for the throughput.
 
     Raises:
-        ValueError: the timed blocks are not whole groups of A B B A, or times are impossible.
+        ValueError: the timed blocks are not whole groups of A B B A and B A A B in turn, or times
+            are impossible.
     """
     ratios = _log_ratios(blocks)
     of = {side: _timed(blocks, side) for side in (BASELINE, CANDIDATE)}
@@ -319,17 +326,25 @@ def _log_ratios(blocks: Sequence[Block]) -> list[float]:
     """Of each pair, in order."""
     timed = [block for block in blocks if block.phase == "timed"]
     groups = [timed[first : first + 4] for first in range(0, len(timed), 4)]
-    if not groups or any(tuple(block.side for block in group) != _GROUP for group in groups):
-        raise ValueError("the timed blocks are not whole groups of A B B A")
+    orders = [tuple(block.side for block in group) for group in groups]
+    if not groups or orders != [_order(number) for number in range(len(groups))]:
+        raise ValueError("the timed blocks are not whole groups of A B B A and B A A B in turn")
     if not all(block.run_s and all(0 < s < math.inf for s in block.run_s) for block in blocks):
         raise ValueError("a block has no run times above 0 s")
     return [ratio for group in groups for ratio in _pairs(group)]
 
 
+def _order(number: int) -> tuple[str, ...]:
+    """The sides of the blocks of the group of that number, from 0."""
+    return _ORDERS[number % len(_ORDERS)]
+
+
 def _pairs(group: Sequence[Block]) -> list[float]:
-    """The log ratios of a group's two pairs."""
+    """The log ratios of a group's two pairs: the baseline's time over the candidate's."""
+    outer_is_baseline = group[0].side == BASELINE
     pairs = ((group[0], group[1]), (group[3], group[2]))
-    return [math.log(_seconds(one) / _seconds(other)) for one, other in pairs]
+    ratios = (math.log(_seconds(outer) / _seconds(inner)) for outer, inner in pairs)
+    return [ratio if outer_is_baseline else -ratio for ratio in ratios]
 
 
 def _speedup(log_ratios: Sequence[float]) -> Interval:
@@ -345,7 +360,7 @@ def _notices(
         notices.append("the warm-up ended before block times had settled")
     if groups.repeats or drift > _DRIFT:
         notices.append(
-            f"the baseline is drifting or noisy: it moved by up to {drift:.1%} between "
+            f"times are drifting or noisy: the baseline moved by up to {drift:.1%} between "
             f"neighbouring blocks, and {groups.repeats} groups were repeated"
         )
     pairs = len(groups.log_ratios)

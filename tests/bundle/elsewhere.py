@@ -41,9 +41,10 @@ def unpacked(bundle: Path, work: Path) -> tuple[str, Manifest]:
 
 
 def blocks(speedup: float) -> tuple[Block, ...]:
-    """Eight groups of A B B A without noise."""
+    """Eight groups, of A B B A and B A A B in turn, without noise."""
     seconds = {"baseline": FLOAT32_S, "candidate": FLOAT32_S / speedup}
-    sides = ("baseline", "candidate", "candidate", "baseline") * 8
+    a, b = seconds
+    sides = (a, b, b, a, b, a, a, b) * 4
     return tuple(
         Block(side, "timed", float(number), (seconds[side],) * 4)
         for number, side in enumerate(sides)

@@ -392,7 +392,7 @@ def test_a_file_with_right_checksums_and_wrong_content_is_refused_before_anythin
         ("seconds", -1.0, "took an impossible time"),
         ("outputs", None, "has neither outputs nor a cause of failure"),
         ("stop_reason", "luck", "was not timed"),
-        ("blocks", [], "the timed blocks are not whole groups of A B B A"),
+        ("blocks", [], "the timed blocks are not whole groups of A B B A and B A A B"),
         (
             "blocks",
             [
