@@ -66,6 +66,11 @@ class Claim:
     low: float
     high: float
 
+    @property
+    def what(self) -> str:
+        """What is true of a graph is so for one state of oneDNN, which each study chooses."""
+        return f"{self.graph_id}, oneDNN {'off' if self.setting.onednn is False else 'on'}"
+
 
 def study_file(base: Path, seed: int, trials: int, max_seconds: float) -> Path:
     """The study of one seed, beside its output folder; paths made absolute."""
@@ -133,21 +138,21 @@ def best_trials(seed: int) -> list[Claim]:
 
 
 def truths(claims: Iterable[Claim], seconds: float, journal: Journal) -> dict[str, float]:
-    """The true speed-up of every claimed graph: the median of long visits that take turns."""
-    settings = {claim.graph_id: claim.setting for claim in claims}
-    done = {(unit["visit"], unit["graph_id"]) for unit in journal.units}
+    """The true speed-up of all that is claimed: the median of long visits that take turns."""
+    settings = {claim.what: claim.setting for claim in claims}
+    done = {(unit["visit"], unit["what"]) for unit in journal.units}
     left = [
-        (visit, graph_id)
+        (visit, what)
         for visit in range(VISITS)
-        for graph_id in sorted(settings)
-        if (visit, graph_id) not in done
+        for what in sorted(settings)
+        if (visit, what) not in done
     ]
     if left:
         _measure(settings, left, seconds, journal)
-    by_graph: dict[str, list[float]] = {}
+    seen: dict[str, list[float]] = {}
     for unit in journal.units:
-        by_graph.setdefault(unit["graph_id"], []).append(unit["speedup"])
-    return {graph_id: statistics.median(by_graph[graph_id]) for graph_id in settings}
+        seen.setdefault(unit["what"], []).append(unit["speedup"])
+    return {what: statistics.median(seen[what]) for what in settings}
 
 
 def _measure(
@@ -160,19 +165,17 @@ def _measure(
     with tempfile.TemporaryDirectory() as work:
         session = open_session(config, Path(work))
         try:
-            # Every study chose the same state of oneDNN: it is part of its settings.
-            (onednn,) = {setting.onednn for setting in settings.values()}
-            session.bench.baseline_state = bool(onednn)
-            for position, (visit, graph_id) in enumerate(left, start=1):
+            for position, (visit, what) in enumerate(left, start=1):
+                session.bench.baseline_state = settings[what].onednn is not False
                 measurement = session.bench.measure(
-                    session.planner.plan(settings[graph_id]),
+                    session.planner.plan(settings[what]),
                     "search",
                     always_timed=True,
                     dominated_below=None,
                 )
                 assert measurement.timing is not None
                 value = measurement.timing.speedup.value
-                journal.add({"visit": visit, "graph_id": graph_id, "speedup": value})
+                journal.add({"visit": visit, "what": what, "speedup": value})
                 print(f"truth {position}/{len(left)}: {value:.4f}", flush=True)
         finally:
             session.bench.close()
@@ -182,7 +185,7 @@ def biases(claims: Sequence[Claim], truth: Mapping[str, float]) -> str:
     """The mean relative error with its interval, studies resampled."""
     by_study: dict[int, list[float]] = {}
     for claim in claims:
-        by_study.setdefault(claim.study, []).append(claim.value / truth[claim.graph_id] - 1)
+        by_study.setdefault(claim.study, []).append(claim.value / truth[claim.what] - 1)
     groups = list(by_study.values())
     rows = np.random.default_rng(0).integers(len(groups), size=(4000, len(groups)))
     means = [np.mean(np.concatenate([groups[i] for i in row])) for row in rows]
@@ -192,13 +195,13 @@ def biases(claims: Sequence[Claim], truth: Mapping[str, float]) -> str:
 
 
 def holds(claim: Claim, truth: Mapping[str, float]) -> bool:
-    return claim.low / (1 + TIE) <= truth[claim.graph_id] <= claim.high * (1 + TIE)
+    return claim.low / (1 + TIE) <= truth[claim.what] <= claim.high * (1 + TIE)
 
 
 def confirmed(claim: Claim, others: Iterable[Claim], truth: Mapping[str, float]) -> bool:
     return not any(
         other.study == claim.study
-        and truth[other.graph_id] > (1 + TIE) * truth[claim.graph_id]
+        and truth[other.what] > (1 + TIE) * truth[claim.what]
         and other.drop <= claim.drop
         for other in others
     )
