@@ -11,6 +11,7 @@ from amp_tuner.cli.front_plot import Spot
 from amp_tuner.judge.metrics import find_metric
 from amp_tuner.records import FLOAT32
 from amp_tuner.results.event_log import Event
+from amp_tuner.text import one_line
 
 
 class Followed:
@@ -86,7 +87,7 @@ class Followed:
 
     def _measuring(self, event: Event) -> None:
         name = "" if event["anchor"] is None else f"{event['anchor']}; "
-        self.setting = f"{name}{setting_words(event['setting'])}"
+        self.setting = one_line(f"{name}{setting_words(event['setting'])}")
 
     def _ended(self, event: Event) -> None:
         number = event["trial"]

@@ -16,7 +16,7 @@ class Phases:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._now: dict[str, Any] = {}
+        self._now: dict[str, Any] = {"phase": "loading"}
 
     def enter(self, phase: str, **about: int) -> None:
         """Something else is being done from now on.

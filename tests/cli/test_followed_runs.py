@@ -121,9 +121,7 @@ def test_a_narrow_terminal_without_unicode_has_a_picture_in_ascii(
 
 
 @pytest.mark.all_only
-def test_a_dumb_terminal_gets_plain_lines(
-    finished: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dumb_terminal_gets_plain_lines(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = in_a_terminal(monkeypatch, finished / "study.yaml", TERM="dumb")
     assert "\x1b" not in written
     assert written.startswith("starting a worker, loading the model")
