@@ -30,12 +30,13 @@ from amp_tuner.records import (
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import TrialsTable
 from amp_tuner.search.anchors import Anchor, anchors
-from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStudy
+from amp_tuner.search.study import Proposal, TuningStudy
 from amp_tuner.study.baseline import measured_baseline
 from amp_tuner.study.budget import Budget
 from amp_tuner.study.ended import EndedTrials, read_trials
 from amp_tuner.study.looking import StudyViewer
 from amp_tuner.study.minimal_settings import read_minimal
+from amp_tuner.study.objectives import objectives_of
 from amp_tuner.study.phases import Phases
 from amp_tuner.study.planning import Plan
 from amp_tuner.study.progress import Progress, ended_facts, progress_of
@@ -361,7 +362,7 @@ class Tuning:
         if trial.measurement is None:
             self._study.tell_failed(trial.number, trial.cause or "failed")
             return
-        objectives = self._objectives(trial.measurement)
+        objectives = objectives_of(trial.measurement, self._config.accuracy.parsed_goal)
         if trial.setting.level != "default":
             objectives = replace(objectives, usual=False)
         facts = {
@@ -370,24 +371,3 @@ class Tuning:
             "setting": trial.setting.to_json(),
         }
         self._study.tell(trial.number, objectives, facts)
-
-    def _objectives(self, measurement: Measurement) -> Objectives:
-        timing, accuracy = measurement.timing, measurement.accuracy
-        goal = self._config.accuracy.parsed_goal
-        beyond = goal.beyond(accuracy.score.value, accuracy.drop.value)
-        # Feasible is what certainly meets the goal; a doubtful one violates it by a hair.
-        violation = min(beyond, 0.0) if accuracy.verdict == "meets" else max(beyond, 1e-9)
-        drop = accuracy.drop
-        interval = (drop.low, drop.high)
-        if timing is None:
-            return Objectives(
-                NEVER_TIMED, drop.value, violation, timed=False, drop_interval=interval
-            )
-        speedup = timing.speedup
-        return Objectives(
-            speedup.value,
-            drop.value,
-            violation,
-            speedup_interval=(speedup.low, speedup.high),
-            drop_interval=interval,
-        )
