@@ -28,7 +28,7 @@ _STEPS = {
     "starting": "starting a worker",
     "building": "building",
     "accuracy": "accuracy on {samples:,} samples",
-    "timing": "timing, at most {at_most_s:g} s",
+    "timing": "timing for {at_most_s:g} s at most",
 }
 #: Events that a reader should know of.
 _NOTES = {
@@ -48,7 +48,7 @@ def step_words(event: Event) -> str:
     """What is being done: the phase and, within it, the step."""
     step = event.get("step")
     phase = phase_words(event)
-    return phase if step is None else f"{phase}: {_STEPS[step].format(**event)}"
+    return phase if step is None else f"{phase}, {_STEPS[step].format(**event)}"
 
 
 def note_words(event: Event) -> str | None:

@@ -95,13 +95,21 @@ class Followed:
         self.failure = failure_words(event) or self.failure
         self.setting = ""
         self._does("choosing a setting", event)
-        speedup, accuracy = event.get("speedup"), event.get("accuracy")
-        if accuracy is not None and not self.metric:
+        if event.get("accuracy") is not None:
+            self._place(event)
+
+    def _place(self, event: Event) -> None:
+        """Puts what was measured into the picture."""
+        number, speedup, accuracy = event["trial"], event["speedup"], event["accuracy"]
+        if not self.metric:
             self._judged_by(accuracy["metric"])
-        if speedup is not None and accuracy is not None:
-            self._figures[number] = speedup["value"], accuracy["value"]
-            if event["data_type"] == FLOAT32:
-                self._float32.add(number)
+        is_float32 = event["data_type"] == FLOAT32
+        # FP32 in its other form is known by an interval; nothing is held against it.
+        if speedup is None or (is_float32 and speedup["low"] < speedup["high"]):
+            return
+        self._figures[number] = speedup["value"], accuracy["value"]
+        if is_float32:
+            self._float32.add(number)
 
     def _progress(self, event: Event) -> None:
         self.progress = event

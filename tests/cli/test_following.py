@@ -18,7 +18,9 @@ from tests.cli.test_live_screen import CONTROLS
 
 def lines_of(events: Iterable[Event], *, quiet: bool = False) -> list[str]:
     output = io.StringIO()
-    following = Following(Console(file=output, width=160, quiet=quiet, highlight=False, soft_wrap=True))
+    following = Following(
+        Console(file=output, width=160, quiet=quiet, highlight=False, soft_wrap=True)
+    )
     for event in events:
         following.follow(event)
     return output.getvalue().splitlines()

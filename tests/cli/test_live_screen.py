@@ -36,7 +36,7 @@ def lines_of(
 def test_a_night_is_told_on_a_few_lines() -> None:
     lines = lines_of(told.NIGHT)
     assert lines[0] == f"flights  3/18 trials {'━' * 2}{'─' * 14}"
-    assert lines[1].endswith(" trial 10: accuracy on 4,096 samples")
+    assert lines[1].endswith(" trial 10, accuracy on 4,096 samples")
     assert lines[2:7] == [
         "  float16: GatherV2 to allow, Sum to allow",
         "about 3 min 20 s left, 2 cached, 1 failed",
@@ -64,7 +64,7 @@ def test_after_the_search_no_time_left_is_claimed() -> None:
     over = [*told.NIGHT, new_event("search_ended", {"why": "all 18 trials are measured"})]
     confirming = told.phase("confirming", trial=7, position=1, of=3, step="timing", at_most_s=16.0)
     lines = lines_of([*over, confirming])
-    assert lines[1].endswith(" measuring the front again: 1/3: timing, at most 16 s")
+    assert lines[1].endswith(" measuring the front again: 1/3, timing for 16 s at most")
     assert lines[2] == "2 cached, 1 failed"
 
 
@@ -84,6 +84,17 @@ def test_a_low_terminal_has_no_picture_and_a_narrow_one_a_narrow_picture() -> No
     assert max(map(len, narrow)) <= 40
     assert narrow[0] == f"flights  3/18 trials {'━' * 1}{'─' * 7}"
     assert narrow[4] == "best 1.310 [1.300, 1.320]x (trial 7, fl…"
+
+
+def test_fp32_is_in_the_picture_in_the_form_that_settings_are_held_against() -> None:
+    float32 = Setting("float32")
+    forms = [
+        told.measured(0, 1.28, 1.0, setting=float32, anchor="FP32, oneDNN off"),
+        told.measured(1, 1.0, 1.0, setting=float32, anchor="FP32, oneDNN on"),
+    ]
+    picture = "\n".join(lines_of([told.STARTED, *forms])[2:])
+    assert picture.count("◆") == 2, "the legend's and its own"
+    assert "1.28" not in picture
 
 
 def test_without_unicode_every_line_is_ascii() -> None:
@@ -144,7 +155,7 @@ def test_the_screen_is_drawn_a_few_times_a_second_and_leaves_nothing_behind() ->
     shown = Screen(80).write(output.getvalue())
     # The last one comes with the end.
     assert 1 <= len(shown.frames) <= 4 * took_s + 2
-    assert "trial 10: accuracy on 4,096 samples" in "\n".join(shown.frames[-1])
+    assert "trial 10, accuracy on 4,096 samples" in "\n".join(shown.frames[-1])
     assert "".join(shown.rows) == ""
 
 

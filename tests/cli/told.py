@@ -41,8 +41,9 @@ def ended(number: int, **changes: Any) -> Event:
 
 
 def measured(number: int, speedup: float, score: float, **changes: Any) -> Event:
-    """A trial that ended with these figures."""
-    timing = replace(TIMING, speedup=Interval(speedup, speedup - 0.01, speedup + 0.01))
+    """A trial that ended with these figures; a speed-up of 1 is the baseline's own."""
+    half = 0.0 if speedup == 1.0 else 0.01
+    timing = replace(TIMING, speedup=Interval(speedup, speedup - half, speedup + half))
     accuracy = replace(ACCURACY, score=Interval(score, score - 1e-4, score + 1e-4))
     measurement = Measurement(trial().effective, accuracy, timing)
     return ended(number, measurement=measurement, **changes)
