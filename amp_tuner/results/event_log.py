@@ -11,10 +11,9 @@ baseline, with its 95 % interval, or null where nothing was timed.
 
 phase
     What is done now, as ``phase``: loading (of ``study``), fp32, counting (distinct graphs), trial
-    (``trial``), minimising (``position``/``of``), confirming (``trial``, ``position``/``of``),
-    settling (``trial``, one of ``of`` in doubt), report; bundling, judging. Within one, what the
-    device does is its ``step``: starting (a worker), building, accuracy (on ``samples``), timing
-    (for ``at_most_s``).
+    (``trial``), minimising and confirming (``trial``, ``position``/``of``), settling (``trial``,
+    one of ``of`` in doubt), report; bundling, judging. Within one, what the device does is its
+    ``step``: starting (a worker), building, accuracy (on ``samples``), timing (for ``at_most_s``).
 started, resumed
     ``config``: the study file's keys, every default filled in.
 notice
@@ -43,7 +42,7 @@ ended
 interrupted
     ``trial``: it is repeated when the study goes on.
 search_ended, stopped
-    ``why``.
+    ``why``: the search is over; the run was interrupted or its target cannot go on.
 ladder, calibration
     How many settings accuracy ended early; how good the sampler's predictions were.
 idle_moves_dropped, minimal_tried, minimal
