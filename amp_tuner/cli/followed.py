@@ -78,6 +78,7 @@ class Followed:
     def _started(self, event: Event) -> None:
         config: Mapping[str, Any] = event["config"]
         self.study = config["name"]
+        self.searching = True
         self._judged_by(config["accuracy"]["metric"], config["accuracy"]["direction"])
 
     def _judged_by(self, metric: str, direction: str | None = None) -> None:
