@@ -118,8 +118,12 @@ class EventLog:
         self._path = path
         self._follow = follow
         self._file = LineFile(path)
-        for event in before:
-            self._append(event)
+        try:
+            for event in before:
+                self._append(event)
+        except OSError:
+            self.close()
+            raise
 
     def write(
         self, event: str, facts: Mapping[str, Any] = _NOTHING, *, durable: bool = False
