@@ -13,6 +13,7 @@ from amp_tuner.study.contending import to_confirm
 from amp_tuner.study.minimal_settings import minimised, read_minimal
 from amp_tuner.study.planning import Plan
 from amp_tuner.study.session import Session
+from amp_tuner.study.tuning import Tuning
 
 
 def to_publish(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> list[Trial]:
@@ -33,9 +34,7 @@ def unconfirmed(
     }
 
 
-def take_in(
-    session: Session, folder: RunFolder, bench: RecordedBench, trials: Mapping[int, Trial]
-) -> None:
+def take_in(session: Session, folder: RunFolder, bench: RecordedBench, tuning: Tuning) -> None:
     """Confirms what will be published by what was measured once more, as far as that is there.
 
     The search's figures alone choose, so the second ones are nobody's lucky pick.
@@ -43,7 +42,7 @@ def take_in(
     bench.stage = AGAIN
     members = [
         trial
-        for trial in to_publish(session, folder, trials)
+        for trial in to_publish(session, folder, tuning.trials)
         if bench.has(session.planner.plan(trial.setting))
     ]
-    confirm(session, folder, members, lambda _: None, lambda: False)
+    confirm(session, folder, members, tuning.phases, lambda: False)

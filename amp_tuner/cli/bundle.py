@@ -12,8 +12,8 @@ from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.rounds import Rounds, new_round
 from amp_tuner.bundle.unconfirmed import unconfirmed
 from amp_tuner.bundle.writing import Written, manifest_of, stage_data, write_bundle
+from amp_tuner.cli.following import Following, follower
 from amp_tuner.cli.run import locked
-from amp_tuner.cli.terminal import Terminal, make_console
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, Problem
@@ -45,12 +45,12 @@ def run(options: argparse.Namespace) -> int:
     check_sampler(config.search.sampler)
     _check(config, options.output)
     check_identity(RunFolder(config.output), config.identity())
-    terminal = Terminal(make_console())
+    following = follower()
     with locked(config.output) as (folder, lock):
         output = options.output or _next_to(folder)
         if output.exists():
             raise InputError.one("--output", _taken(output))
-        return _run(config, folder, lock, terminal, options, output.absolute())
+        return _run(config, folder, lock, following, options, output.absolute())
 
 
 def _check(config: StudyConfig, output: Path | None) -> None:
@@ -81,7 +81,7 @@ def _run(
     config: StudyConfig,
     folder: RunFolder,
     lock: Lock,
-    terminal: Terminal,
+    following: Following,
     options: argparse.Namespace,
     output: Path,
 ) -> int:
@@ -91,26 +91,24 @@ def _run(
     if options.stablehlo is not None:
         facts["stablehlo"] = options.stablehlo
     clock = Clock(folder)
-    with terminal:
-        terminal.phase("starting a worker, loading the model")
+    with following.shown():
+        loading = following.loading(config.name)
         start = lowering_starter(config, folder.work, facts)
         session = open_session(config, folder.work, start=start, bench_of=RecordedBench)
         try:
             claim(folder, session.identity(), config.to_plain(), config.study_file)
             known_baseline(session, folder)
             with (
-                contextlib.closing(EventLog(folder.events)) as log,
-                contextlib.closing(
-                    Tuning(session, folder, log, terminal, clock=clock, lock=lock)
-                ) as tuning,
+                contextlib.closing(EventLog(folder.events, following.follow, [loading])) as log,
+                contextlib.closing(Tuning(session, folder, log, clock=clock, lock=lock)) as tuning,
             ):
-                terminal.phase("proposing and lowering settings")
+                tuning.phases.enter("bundling")
                 asked, written = _bundle(session, folder, tuning, options, output)
                 log.write("bundled", {"bundle": written.bundle, "trials": list(asked.trials)})
                 tuning.clock.save()
         finally:
             session.bench.close()
-    _tell(terminal, asked, written, options)
+    _tell(following, asked, written, options)
     return 0
 
 
@@ -137,14 +135,16 @@ def _bundle(
     return asked, written
 
 
-def _tell(terminal: Terminal, asked: Asked, written: Written, options: argparse.Namespace) -> None:
+def _tell(
+    following: Following, asked: Asked, written: Written, options: argparse.Namespace
+) -> None:
     proposed = sum(not entry.reference for entry in asked.entries)
     if proposed < options.trials:
-        terminal.notice(f"only {proposed} distinct effective graphs were found")
+        following.note(f"only {proposed} distinct effective graphs were found")
     for file in written.cut:
-        terminal.notice(f"{file} is larger than a part: it is cut into byte ranges")
+        following.note(f"{file} is larger than a part: it is cut into byte ranges")
     sizes = ", ".join(f"{size / 2**20:.1f} MiB" for size in written.parts_bytes)
     count = len(written.parts_bytes)
-    terminal.notice(f"bundle {written.bundle}: {len(asked.entries)} settings beside FP32")
-    terminal.notice(f"{count} part{'s' if count > 1 else ''} ({sizes}) in {written.folder}")
-    terminal.notice("on the device machine, with an interpreter that has JAX: python run_bundle.py")
+    following.note(f"bundle {written.bundle}: {len(asked.entries)} settings beside FP32")
+    following.note(f"{count} part{'s' if count > 1 else ''} ({sizes}) in {written.folder}")
+    following.note("on the device machine, with an interpreter that has JAX: python run_bundle.py")

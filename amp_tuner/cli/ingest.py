@@ -10,8 +10,16 @@ from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.results import Results
 from amp_tuner.bundle.rounds import Rounds, StoredRound
 from amp_tuner.bundle.unconfirmed import take_in, to_publish
-from amp_tuner.cli.run import counted, locked, published, shown, tell_unconfirmed, write_report
-from amp_tuner.cli.terminal import Terminal, make_console
+from amp_tuner.cli.following import Following, follower
+from amp_tuner.cli.run import (
+    counted,
+    exit_code,
+    locked,
+    published,
+    show,
+    tell_unconfirmed,
+    write_report,
+)
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
@@ -50,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         rounds.check_machine(results.machine, results.path)
         if not results.has(float32_name(tf32=False), SEARCH):
             raise results.error("holds no measurement of FP32, so it says nothing of settings")
-        return _run(config, folder, lock, results, one, Terminal(make_console(quiet=options.quiet)))
+        return _run(config, folder, lock, results, one, follower(quiet=options.quiet))
 
 
 def _run(
@@ -59,12 +67,12 @@ def _run(
     lock: Lock,
     results: Results,
     one: StoredRound,
-    terminal: Terminal,
+    following: Following,
 ) -> int:
     clock = Clock(folder)
     machine = results.machine
-    with terminal:
-        terminal.phase("starting a worker, loading the model")
+    with following.shown():
+        loading = following.loading(config.name)
         session = open_session(
             config,
             folder.work,
@@ -77,34 +85,31 @@ def _run(
         try:
             claim(folder, session.identity(), config.to_plain(), config.study_file)
             with (
-                contextlib.closing(EventLog(folder.events)) as log,
-                contextlib.closing(
-                    Tuning(session, folder, log, terminal, clock=clock, lock=lock)
-                ) as tuning,
+                contextlib.closing(EventLog(folder.events, following.follow, [loading])) as log,
+                contextlib.closing(Tuning(session, folder, log, clock=clock, lock=lock)) as tuning,
             ):
-                answer = _ingest(session, folder, log, tuning, terminal)
+                answer = _ingest(session, folder, log, tuning)
                 rounds = Rounds(folder)
                 rounds.keep_machine(machine)
                 rounds.took_in(one, results.digest)
                 log.write("ingested", {"bundle": one.bundle, "results": results.digest})
                 counts = counted(tuning.progress())
-                write_report(folder, tuning, terminal)
+                write_report(folder, log, tuning)
                 left = len(set(one.trials) - tuning.trials.keys())
         finally:
             session.bench.close()
     if not results.described.complete:
         message = f"{results.path} is of a run that was not complete: {left} trials wait for more"
-        terminal.notice(message)
-    return shown(answer, config, terminal, f"{counts}. Everything is in {folder.root}")
+        following.note(message)
+    show(answer, config, following, f"{counts}. Everything is in {folder.root}")
+    return exit_code(answer)
 
 
-def _ingest(
-    session: Session, folder: RunFolder, log: EventLog, tuning: Tuning, terminal: Terminal
-) -> Answer:
+def _ingest(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> Answer:
     """Tells the study what the results file says; publishes, whatever ends it."""
     bench = session.bench
     assert isinstance(bench, RecordedBench)
-    terminal.phase("judging what was measured")
+    tuning.phases.enter("judging")
     bench.check()
     tuning.measure_baseline()
     try:
@@ -115,11 +120,11 @@ def _ingest(
             if plan is None or bench.has(plan):
                 tuning.settle(proposal)
         numbers = [trial.number for trial in to_publish(session, folder, tuning.trials)]
-        minimising = Minimising(session, folder, log, tuning, terminal.phase, lambda: 0.0)
+        minimising = Minimising(session, folder, log, tuning, lambda: 0.0)
         minimising.drop_idle_moves(numbers)
-        take_in(session, folder, bench, tuning.trials)
+        take_in(session, folder, bench, tuning)
     finally:
         answer = published(session, folder, log, tuning)
     assert answer is not None, "FP32 was timed"
-    tell_unconfirmed(folder, log, terminal)
+    tell_unconfirmed(folder, log)
     return answer

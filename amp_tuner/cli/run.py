@@ -10,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from amp_tuner.cli.following import Following, follower
 from amp_tuner.cli.rows import point_row
-from amp_tuner.cli.terminal import Terminal, comparison, make_console
+from amp_tuner.cli.terminal import comparison
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.errors import InputError
+from amp_tuner.errors import InputError, TargetError
 from amp_tuner.files import private_files, write_text
 from amp_tuner.measure.noise import noise_sentence
 from amp_tuner.output.clock import Clock
@@ -27,8 +28,8 @@ from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.confirming import read_confirmations
 from amp_tuner.study.ending import end
 from amp_tuner.study.learnt import write_down
-from amp_tuner.study.progress import Progress
-from amp_tuner.study.publishing import Answer, answer_of, publish
+from amp_tuner.study.progress import Progress, ended_facts
+from amp_tuner.study.publishing import Answer, answer_facts, answer_of, publish
 from amp_tuner.study.session import Session, open_session
 from amp_tuner.study.stored_graphs import write_graphs
 from amp_tuner.study.tuning import Tuning
@@ -55,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     if RunFolder(config.output).bundles.exists():
         message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
         raise InputError.one("$.output", f"the study in {config.output} {message}")
-    console = make_console(quiet=options.quiet)
+    following = follower(quiet=options.quiet, json_progress=options.json_progress)
     with locked(config.output) as (folder, lock):
-        return _run(config, folder, lock, Terminal(console))
+        return _run(config, folder, lock, following)
 
 
 @contextlib.contextmanager
@@ -90,84 +91,86 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _run(config: StudyConfig, folder: RunFolder, lock: Lock, terminal: Terminal) -> int:
+def _run(config: StudyConfig, folder: RunFolder, lock: Lock, following: Following) -> int:
     # From here on: the time budget bounds what the user waits for.
     clock = Clock(folder)
-    with terminal:
-        terminal.phase("starting a worker, loading the model")
+    with following.shown():
+        loading = following.loading(config.name)
         session = open_session(config, folder.work)
         try:
             resumed = claim(folder, session.identity(), config.to_plain(), config.study_file)
-            for notice in session.notices:
-                terminal.notice(notice)
             with (
-                contextlib.closing(EventLog(folder.events)) as log,
-                contextlib.closing(
-                    Tuning(session, folder, log, terminal, clock=clock, lock=lock)
-                ) as tuning,
+                contextlib.closing(EventLog(folder.events, following.follow, [loading])) as log,
+                contextlib.closing(Tuning(session, folder, log, clock=clock, lock=lock)) as tuning,
             ):
+                following.recall(map(ended_facts, tuning.trials.values()))
                 log.write("resumed" if resumed else "started", {"config": config.to_plain()})
-                answer = _tune(session, folder, log, tuning, terminal)
+                for notice in session.notices:
+                    log.write("notice", {"text": notice})
+                answer = _tune(session, folder, log, tuning)
                 counts = counted(tuning.progress())
-                write_report(folder, tuning, terminal)
+                write_report(folder, log, tuning)
+                code = exit_code(answer)
+                log.write("finished", {"exit_code": code, "output": str(folder.root)})
         finally:
             session.bench.close()
-    return shown(answer, config, terminal, f"{counts}. Everything is in {folder.root}")
+    show(answer, config, following, f"{counts}. Everything is in {folder.root}")
+    return code
 
 
-def _tune(
-    session: Session, folder: RunFolder, log: EventLog, tuning: Tuning, terminal: Terminal
-) -> Answer:
+def _tune(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> Answer:
     try:
         write_graphs(folder, session.planner.graphs())
-        terminal.phase("measuring FP32")
-        ended = tuning.run()
-        terminal.notice(ended)
+        tuning.phases.enter("fp32")
+        tuning.run()
         stops = Stops.of(_accuracies(tuning, len(session.data.search)))
         log.write("ladder", asdict(stops))
         for said in (stops.sentence(), noise_sentence(_timings(tuning))):
             if said is not None:
-                terminal.notice(said)
-        end(session, folder, log, tuning, terminal.phase)
+                log.write("notice", {"text": said})
+        end(session, folder, log, tuning)
         for said in write_down(session.space, folder, log, tuning):
-            terminal.notice(said)
+            log.write("notice", {"text": said})
+    except (KeyboardInterrupt, TargetError) as error:
+        log.write("stopped", {"why": str(error) or "interrupted"})
+        raise
     finally:
         # Whatever ended it: what is known by now is published, if the folder is still this run's.
         answer = published(session, folder, log, tuning)
     assert answer is not None
-    tell_unconfirmed(folder, log, terminal)
+    tell_unconfirmed(folder, log)
     return answer
 
 
 def published(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> Answer | None:
     """Publishes what is known by now; None before anything was timed."""
     tuning.lock.check()
+    tuning.clock.save()
     answer = answer_of(session, folder, tuning.trials)
     if answer is not None:
         publish(folder, session.config.name, answer)
-        log.write("published", {"best": answer.best and answer.best.number})
-    tuning.clock.save()
+        log.write("published", answer_facts(answer))
     return answer
 
 
-def tell_unconfirmed(folder: RunFolder, log: EventLog, terminal: Terminal) -> None:
+def tell_unconfirmed(folder: RunFolder, log: EventLog) -> None:
     """Tells which settings failed when they were measured again."""
     for number, outcome in read_confirmations(folder).items():
         if isinstance(outcome, str):
             log.write("not_confirmed", {"trial": number, "cause": outcome})
-            terminal.notice(f"trial {number} failed when it was measured again: {outcome}")
 
 
-def write_report(folder: RunFolder, tuning: Tuning, terminal: Terminal) -> None:
+def write_report(folder: RunFolder, log: EventLog, tuning: Tuning) -> None:
     """Writes the study's page, unless the disk limit leaves no room for it."""
-    terminal.phase("writing the report")
+    tuning.phases.enter("report")
     text = study_page(read_study(folder.root))
     tuning.lock.check()
     if tuning.disk.fits(len(text.encode("utf-8"))):
         write_text(folder.report, text)
     else:
         how = f"amp-tune report {shlex.quote(str(folder.root))} --output FILE"
-        terminal.notice(f"report.html has no room within limits.disk; `{how}` writes it elsewhere")
+        text = f"report.html has no room within limits.disk; `{how}` writes it elsewhere"
+        log.write("notice", {"text": text})
 
 
 def _accuracies(tuning: Tuning, samples: int) -> Iterator[tuple[Accuracy, int]]:
@@ -200,8 +203,12 @@ def counted(progress: Progress) -> str:
     return f"{sum(named.values())} proposals: {parts}"
 
 
-def shown(answer: Answer, config: StudyConfig, terminal: Terminal, counts: str) -> int:
-    """Shows what a study says; returns the exit code."""
-    rows = [point_row(name, point) for name, point in answer.table]
-    terminal.result(comparison(rows, config.accuracy.metric), (answer.conclusion, counts))
+def exit_code(answer: Answer) -> int:
+    """Of a study that ended: whether anything meets its goal."""
     return _GOAL_MISSED if answer.best is None else 0
+
+
+def show(answer: Answer, config: StudyConfig, following: Following, counts: str) -> None:
+    """Shows what a study says."""
+    rows = [point_row(name, point) for name, point in answer.table]
+    following.result(comparison(rows, config.accuracy.metric), (answer.conclusion, counts))

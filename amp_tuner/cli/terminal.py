@@ -1,21 +1,20 @@
-"""What a person sees while a study runs, and at its end. The only module that draws."""
+"""The console, and the tables that a person sees at the end of a command."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from amp_tuner.records import Interval, Timing, Trial
-from amp_tuner.study.progress import Progress
+from amp_tuner.records import Interval
 from amp_tuner.study.verifying import VALID, Check
-from amp_tuner.text import duration, one_line
+from amp_tuner.text import one_line
 
 _WIDTH_OF_FILES = 160
 _LONGEST_CELL = 60
@@ -23,101 +22,15 @@ _LONGEST_CELL = 60
 
 def make_console(*, quiet: bool = False) -> Console:
     """Standard output; colours and movement only where it is a terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding lacks must not end a night.
+        sys.stdout.reconfigure(errors="backslashreplace")
     console = Console(quiet=quiet, highlight=False)
     if not console.is_terminal:
         # Lines stay whole for grep, and tables do not fold at the 80 columns that rich assumes.
         console.soft_wrap = True
         console.width = _WIDTH_OF_FILES
     return console
-
-
-class Terminal:
-    """Follows a study: one live line on a terminal, one plain line a trial elsewhere.
-
-    Args:
-        console: where to.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live: Live | None = None
-
-    def __enter__(self) -> Terminal:
-        if self._console.is_terminal and not self._console.quiet:
-            self._live = Live(Text("starting"), console=self._console, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def phase(self, text: str) -> None:
-        """What is being done now."""
-        if self._live is not None:
-            self._live.update(Text(text))
-        else:
-            self._console.print(text)
-
-    def result(self, table: Table, lines: Sequence[str]) -> None:
-        """The table and the sentences at the end; printed even if quiet."""
-        console = make_console()
-        console.print(table)
-        for line in lines:
-            console.print()
-            console.print(line, markup=False)
-
-    def notice(self, text: str) -> None:
-        """Something that the user should know; stays on the screen."""
-        self._console.print(f"note: {text}", markup=False)
-
-    def trial(self, trial: Trial, progress: Progress) -> None:
-        """A trial has ended."""
-        if self._live is not None:
-            if trial.cause is not None and trial.cached_from is None:
-                self._console.print(f"trial {trial.number} failed: {trial.cause}", markup=False)
-            self._live.update(Text(self._line(progress)))
-        elif trial.cached_from is None:
-            self._console.print(_plain(trial, progress), markup=False)
-
-    @staticmethod
-    def _line(progress: Progress) -> str:
-        best = progress.best
-        parts = [
-            f"trial {progress.measured}/{progress.trials}",
-            f"best {'-' if best is None else f'{best:.2f}x'}{' modelled' * progress.modelled}",
-            f"front {progress.front}",
-            f"cached {progress.cached}",
-            f"failed {progress.failed}",
-        ]
-        if progress.quarantined:
-            parts.append(f"quarantined {progress.quarantined}")
-        if progress.left_s is not None:
-            parts.append(f"left {duration(progress.left_s)}")
-        return " | ".join(parts)
-
-
-def _plain(trial: Trial, progress: Progress) -> str:
-    head = f"trial {trial.number} ({progress.measured}/{progress.trials})"
-    name = trial.anchor or trial.setting.data_type
-    if trial.measurement is None:
-        return f"{head} {name}: failed: {trial.cause}"
-    timing, accuracy = trial.measurement.timing, trial.measurement.accuracy
-    speed = "not timed" if timing is None else _speed(timing)
-    return (
-        f"{head} {name}: {speed}, {accuracy.metric} {accuracy.score.value:.6g} ({accuracy.verdict})"
-    )
-
-
-def _speed(timing: Timing) -> str:
-    modelled = "" if timing.modelled_for is None else "modelled "
-    return f"{modelled}{interval(timing.speedup)}x"
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,9 @@ def _timing_cells(study: StudyFolder, point: Point, names: list[str]) -> tuple[A
     drift = "" if measured is None or measured.timing is None else f"{measured.timing.drift:.1%}"
 
     def both(label: str) -> str:
-        return f"{baseline[label]:.4g}, {candidate[label]:.4g}" if label in candidate else ""
+        # Each side has the percentiles that its own number of runs supports.
+        known = label in baseline and label in candidate
+        return f"{baseline[label]:.4g}, {candidate[label]:.4g}" if known else ""
 
     return (
         called(point.number, names),

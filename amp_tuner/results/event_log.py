@@ -3,12 +3,66 @@
 A killed tuner loses nothing and leaves at most one torn line at the end; it is cut off when the log
 is opened again, and skipped by readers. A log that has grown is put aside (``log.1.jsonl`` is the
 newest of those, the oldest goes), so ``tail -F`` follows it and a long study never fills a disk.
+
+Whoever follows a study (the terminal, ``amp-tune run --json-progress``) is told these same objects.
+Each has ``format``, ``time`` (ISO 8601 with offset) and ``event``. In what follows ``trial`` is a
+trial's number, ``…_s`` are seconds, and ``speedup`` is ``{value, low, high}`` over the FP32
+baseline, with its 95 % interval, or null where nothing was timed.
+
+phase
+    What is done now, as ``phase``: loading (of ``study``), fp32, counting (distinct graphs), trial
+    (``trial``), minimising and confirming (``trial``, ``position``/``of``), settling (``trial``,
+    one of ``of`` in doubt), report; bundling, judging. Within one, what the device does is its
+    ``step``: starting (a worker), building, accuracy (on ``samples``), timing (for ``at_most_s``).
+started, resumed
+    ``config``: the study file's keys, every default filled in.
+notice
+    ``text``: what the user should know.
+distinct_graphs
+    ``found``: how many there are, in words.
+swept, repaired
+    What a kill left behind: ``trial`` and whether it is ``repeated``; ``bytes_cut`` of a journal.
+progress
+    ``measured`` of ``trials`` settings; ``cached``, ``refused``, ``quarantined`` and ``failed``
+    proposals; ``spent_s``; ``left_s``, an estimate (null before there can be one); ``best``, the
+    fastest trial that certainly meets the goal (null before there is one), with its
+    ``best_speedup``; ``front``: its trials, the fastest first; ``modelled``: speed is.
+asked
+    ``trial``, ``parameters``, and what the sampler ``predicted`` (null if nothing).
+measuring
+    ``trial``, ``anchor`` (its name, or null), ``setting``; ``graph_id``, ``onednn``, ``tf32`` and
+    ``deaths`` of workers by it so far.
+measured, died
+    ``trial`` and how many ``seconds`` its measuring took; ``cause`` of a worker's death.
+ended
+    ``trial``, ``state`` (COMPLETE or FAIL), ``cause`` (of a failure), ``cached_from`` (the trial
+    that had the same graph), ``anchor``, ``data_type``. What was measured itself: ``speedup``;
+    ``modelled_for`` (a device); ``accuracy``: ``metric``, ``value``, ``low``, ``high``, ``drop``
+    against FP32, ``verdict`` (meets, misses, uncertain), ``samples``.
+interrupted
+    ``trial``: it is repeated when the study goes on.
+search_ended, stopped
+    ``why``: the search is over; the run was interrupted or its target cannot go on.
+ladder, calibration
+    How many settings accuracy ended early; how good the sampler's predictions were.
+idle_moves_dropped, minimal_tried, minimal
+    ``trial`` and fewer ``moves`` for it; why they were ``refused``; ``replaced_by``, a trial.
+published
+    The answer so far: ``best`` (null if nothing certainly meets the goal), ``knee``, ``fastest``
+    and ``safest`` (trials), ``conclusion``; ``front``: of each point ``trial``, ``member``,
+    ``reference``, ``data_type``, ``speedup``, ``modelled_for``, ``accuracy``.
+not_confirmed
+    ``trial`` that failed when it was measured again, and the ``cause``.
+bundled, ingested
+    ``bundle`` and its ``trials`` or ``results``.
+finished
+    ``exit_code`` and ``output``, the folder; the last event of a run that was not stopped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -24,20 +78,52 @@ ROTATED_BYTES = 16 * 2**20
 KEPT = 3
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+Event = Mapping[str, Any]
+
+
+def new_event(name: str, facts: Mapping[str, Any] = _NOTHING) -> Event:
+    """An event that happens now."""
+    now = datetime.now().astimezone().isoformat()
+    return {"format": FORMAT, "time": now, "event": name, **facts}
+
+
+def event_line(event: Event) -> str:
+    """An event as the log holds it, without its line feed.
+
+    Raises:
+        ValueError: a fact is not JSON (NaN and Inf are not).
+    """
+    return json.dumps(event, allow_nan=False)
+
+
+def _nobody(_: Event) -> None:
+    """Follows nothing."""
+
 
 class EventLog:
     """The log of one output folder, open for appending; one writer at a time.
 
     Args:
         path: the file; made if it is not there, a torn last line is cut off.
+        follow: told each event once it is written.
+        before: what happened, and was told, before the folder was known to be this study's.
 
     Raises:
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, follow: Callable[[Event], None] = _nobody, before: Iterable[Event] = ()
+    ) -> None:
         self._path = path
+        self._follow = follow
         self._file = LineFile(path)
+        try:
+            for event in before:
+                self._append(event)
+        except OSError:
+            self.close()
+            raise
 
     def write(
         self, event: str, facts: Mapping[str, Any] = _NOTHING, *, durable: bool = False
@@ -53,8 +139,12 @@ class EventLog:
             ValueError: a fact is not JSON (NaN and Inf are not).
             OSError: it cannot be written (a full disk); the log keeps the lines before it.
         """
-        head = {"format": FORMAT, "time": datetime.now().astimezone().isoformat(), "event": event}
-        line = f"{json.dumps({**head, **facts}, allow_nan=False)}\n".encode()
+        happened = new_event(event, facts)
+        self._append(happened, durable=durable)
+        self._follow(happened)
+
+    def _append(self, event: Event, *, durable: bool = False) -> None:
+        line = f"{event_line(event)}\n".encode()
         if self._file.size_bytes() + len(line) > ROTATED_BYTES:
             self._rotate()
         self._file.append(line, durable=durable)

@@ -65,12 +65,15 @@ class Budget:
         return used_up
 
     def left_s(self) -> float | None:
-        """An estimate of the search's seconds; None before the first trial."""
+        """An estimate of the study's seconds; None before a 16-bit setting was measured.
+
+        A typical trial for each that is left, and the front measured again.
+        """
         typical_s = self._ended.typical_s()
         if typical_s is None:
             return None
         search = self._config.search
-        left_s = typical_s * self.trials_left()
+        left_s = typical_s * self.trials_left() + self.confirmation_s()
         if search.time_budget_s is None:
             return left_s
         return min(left_s, max(0.0, search.time_budget_s - self._clock.spent_s()))

@@ -15,6 +15,7 @@ from amp_tuner.output.disk import keep_words
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.output.stored import StoredConfirmation, numbered, read_stored
 from amp_tuner.records import FLOAT32, Measurement, Trial
+from amp_tuner.study.phases import Phases
 from amp_tuner.study.session import Session
 
 #: What is published may be timed for longer than the search times: this many times as long.
@@ -35,7 +36,7 @@ def confirm(
     session: Session,
     folder: RunFolder,
     members: Sequence[Trial],
-    phase: Callable[[str], None],
+    phases: Phases,
     enough: Callable[[], bool],
 ) -> None:
     """Measures ``members`` again, except those that were before; each is kept as it is known.
@@ -44,7 +45,7 @@ def confirm(
         session: its bench measures.
         folder: where confirmations are kept.
         members: trials with a measurement of their own.
-        phase: told what is being done.
+        phases: told what is being done.
         enough: asked before each member whether time is up.
 
     Raises:
@@ -54,7 +55,7 @@ def confirm(
     for position, trial in enumerate(members, start=1):
         if trial.number in done or enough():
             continue
-        phase(f"measuring the front again: {position}/{len(members)}")
+        phases.enter("confirming", trial=trial.number, position=position, of=len(members))
         outcome = _outcome(session, trial)
         if isinstance(outcome, WorkerFailure) and not enough():
             # It has run before, so a failure is not believed at once.
@@ -72,7 +73,7 @@ def settle(
     session: Session,
     folder: RunFolder,
     in_doubt: Callable[[], Sequence[Trial]],
-    phase: Callable[[str], None],
+    phases: Phases,
     left_s: Callable[[], float],
 ) -> None:
     """Spends what is left of the time budget on the points whose place on the front is in doubt.
@@ -85,7 +86,7 @@ def settle(
         session: its bench measures.
         folder: where confirmations are kept.
         in_doubt: gives those points, as far as measuring may still help.
-        phase: told what is being done.
+        phases: told what is being done.
         left_s: seconds that may still be spent.
     """
     config = session.config
@@ -103,7 +104,7 @@ def settle(
             continue
         if needed_s + config.measure.max_seconds > left_s():
             return
-        phase(f"measuring what is in doubt again: trial {number}, {len(open_)} in doubt")
+        phases.enter("settling", trial=number, of=len(open_))
         outcome = _outcome(session, open_[number], patience)
         if isinstance(outcome, WorkerFailure):
             given_up.add(number)

@@ -39,14 +39,14 @@ class Standing:
     """Where the search is, kept up trial by trial.
 
     Attributes:
-        best: the best speed-up that certainly meets the goal so far; None before there is one.
-        front: members of the front.
+        best: the fastest that certainly meets the goal so far; None before there is one.
+        front: numbers of the front's members, the fastest first.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.best: float | None = None
-        self.front = 0
+        self.best: Contender | None = None
+        self.front: tuple[int, ...] = ()
         self._contenders: list[Contender] = []
 
     def add(self, trial: Trial) -> None:
@@ -63,9 +63,8 @@ class Standing:
         self._contenders = [
             one for one in contenders if one.number in kept or one.role != judge.CANDIDATE
         ]
-        best = next((one.speedup for one in contenders if one.number == front.best), None)
-        self.best = None if best is None else best.value
-        self.front = len(members)
+        self.best = next((one for one in contenders if one.number == front.best), None)
+        self.front = members
 
 
 def to_minimise(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) -> list[int]:

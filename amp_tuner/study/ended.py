@@ -71,9 +71,11 @@ class EndedTrials:
             assert trial.measurement is not None
             self.standing.add(trial)
             self.to_beat.add(trial.measurement)
-            bisect.insort(self._measured_s, trial.seconds)
-            if trial.is_timed and trial.setting.data_type != FLOAT32:
-                bisect.insort(self._timed_s, trial.seconds)
+            if trial.setting.data_type != FLOAT32:
+                # FP32 was measured before the first trial; its trials take no time.
+                bisect.insort(self._measured_s, trial.seconds)
+                if trial.is_timed:
+                    bisect.insort(self._timed_s, trial.seconds)
 
     def of_graph(self, key: Key) -> Trial | None:
         """The trial that has run the same effective graph under the same switches."""
@@ -85,7 +87,7 @@ class EndedTrials:
         return len(self._timed_s)
 
     def typical_s(self) -> float | None:
-        """Median seconds of a measured trial; None before there is one."""
+        """Median seconds of a 16-bit setting that was measured; None before there is one."""
         return statistics.median(self._measured_s) if self._measured_s else None
 
     def typical_timed_s(self) -> float:

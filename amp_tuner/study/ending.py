@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32, Trial
@@ -16,13 +15,7 @@ from amp_tuner.study.session import Session
 from amp_tuner.study.tuning import Tuning
 
 
-def end(
-    session: Session,
-    folder: RunFolder,
-    log: EventLog,
-    tuning: Tuning,
-    phase: Callable[[str], None],
-) -> None:
+def end(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> None:
     """Makes the front's settings minimal, confirms them, and settles what is in doubt.
 
     Args:
@@ -30,7 +23,6 @@ def end(
         folder: where all of it is kept; what was done before is not done again.
         log: told what happens.
         tuning: the study, its search over.
-        phase: told what is being done.
 
     Raises:
         TargetError: the target cannot run the FP32 model any more.
@@ -56,12 +48,12 @@ def end(
         missing = {one.number for one in members} - read_confirmations(folder).keys()
         return left_s() - tuning.budget.confirmation_s(len(missing))
 
-    minimising = Minimising(session, folder, log, tuning, phase, left_beside_confirmation_s)
+    minimising = Minimising(session, folder, log, tuning, left_beside_confirmation_s)
 
     def front() -> None:
         minimising.drop_idle_moves([one.number for one in chosen()])
         minimising.drop_needless_moves(to_minimise(session, folder, shown()))
-        confirm(session, folder, chosen(), phase, lambda: left_s() < 0)
+        confirm(session, folder, chosen(), tuning.phases, lambda: left_s() < 0)
 
     def doubtful() -> list[Trial]:
         numbers = in_doubt(session, folder, shown())
@@ -72,5 +64,5 @@ def end(
     front()
     front()
     if budget_s is not None:
-        settle(session, folder, doubtful, phase, left_s)
+        settle(session, folder, doubtful, tuning.phases, left_s)
         front()

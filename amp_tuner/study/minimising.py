@@ -46,7 +46,6 @@ class Minimising:
         folder: where attempts are kept.
         log: told of each attempt.
         tuning: knows the trials, and measures the settings that take another's place.
-        phase: told what is being done.
         left_s: seconds that may still be spent.
     """
 
@@ -56,14 +55,12 @@ class Minimising:
         folder: RunFolder,
         log: EventLog,
         tuning: Tuning,
-        phase: Callable[[str], None],
         left_s: Callable[[], float],
     ) -> None:
         self._session = session
         self._folder = folder
         self._log = log
         self._tuning = tuning
-        self._phase = phase
         self._left_s = left_s
         self._longest_s = PATIENCE * tuning.budget.typical_s()
         self._known = read_minimal(folder)
@@ -91,7 +88,8 @@ class Minimising:
         for position, number in enumerate(every, start=1):
             minimal = self._known[number]
             if not minimal.ended and not self._stands_in(number):
-                self._phase(f"trying to do without moves: {position}/{len(every)}")
+                phases = self._tuning.phases
+                phases.enter("minimising", trial=number, position=position, of=len(every))
                 self._make_smaller(minimal)
 
     def _stands_in(self, number: int) -> bool:

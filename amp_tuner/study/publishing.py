@@ -23,6 +23,7 @@ from amp_tuner.search.anchors import default_anchor, float32_anchor
 from amp_tuner.study.confirming import read_confirmations
 from amp_tuner.study.contending import Published, final, front_of
 from amp_tuner.study.minimal_settings import minimised, origins, read_minimal
+from amp_tuner.study.progress import figures
 from amp_tuner.study.session import Session
 
 
@@ -83,6 +84,19 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
     compiled = answer.best.runtime == "xla"
     write_text(environment, environment_text(answer.best, measured=measured, baked=compiled))
     write_text(snippet, python_text(answer.best, baked=answer.best.runtime in BAKED))
+
+
+def answer_facts(answer: Answer) -> dict[str, Any]:
+    """The facts of the event ``published``."""
+    front = answer.front
+    named = {name: getattr(front, name) for name in ("best", "knee", "fastest", "safest")}
+    entries = []
+    for entry in front.entries:
+        point = answer.points[entry.number]
+        place = {"trial": entry.number, "member": entry.member, "reference": entry.reference}
+        told = figures(point.speedup, point.accuracy, point.modelled_for)
+        entries.append({**place, "data_type": point.setting.data_type, **told})
+    return {**named, "conclusion": answer.conclusion, "front": entries}
 
 
 def _point(

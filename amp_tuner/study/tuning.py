@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from amp_tuner.config.model import StudyConfig
@@ -30,14 +30,16 @@ from amp_tuner.records import (
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import TrialsTable
 from amp_tuner.search.anchors import Anchor, anchors
-from amp_tuner.search.study import NEVER_TIMED, Objectives, Proposal, TuningStudy
+from amp_tuner.search.study import Proposal, TuningStudy
 from amp_tuner.study.baseline import measured_baseline
 from amp_tuner.study.budget import Budget
 from amp_tuner.study.ended import EndedTrials, read_trials
 from amp_tuner.study.looking import StudyViewer
 from amp_tuner.study.minimal_settings import read_minimal
+from amp_tuner.study.objectives import objectives_of
+from amp_tuner.study.phases import Phases
 from amp_tuner.study.planning import Plan
-from amp_tuner.study.progress import Progress, Watcher, progress_of
+from amp_tuner.study.progress import Progress, ended_facts, progress_of
 from amp_tuner.study.prospects import Prospects
 from amp_tuner.study.quarantine import Key, Quarantine
 from amp_tuner.study.session import Session
@@ -51,6 +53,7 @@ class Tuning:
         clock: how long the study has run.
         disk: what the folder takes.
         budget: what may still be used.
+        phases: tells what is being done.
         viewer: paints settings for whom it may concern; None where there is nothing to tune.
         lock: the folder's; what is written is only written while it is held.
         anchors: the settings that every study tries first, by name.
@@ -61,7 +64,6 @@ class Tuning:
         session: Session,
         folder: RunFolder,
         log: EventLog,
-        watch: Watcher,
         *,
         clock: Clock,
         lock: Lock,
@@ -71,7 +73,8 @@ class Tuning:
         self._config: StudyConfig = config
         self._folder = folder
         self._log = log
-        self._watch = watch
+        self.phases = Phases(log)
+        session.bench.tell = self.phases.step
         self.lock = lock
         self.clock = clock
         self._ended = EndedTrials(session)
@@ -123,10 +126,11 @@ class Tuning:
         if self._config.target.runtime in BAKED:
             self._session.bench.keep_only(self._session.bench.baseline_state)
         self.prepare()
+        self.tell_progress()
+        self.phases.enter("counting")
         counted = self._prospects.count(self.budget.trials_left())
         if counted is not None:
             self._log.write("distinct_graphs", {"found": counted})
-            self._watch.notice(counted)
         while (ended := self._why_ended()) is None:
             self._one_trial()
         self._log.write("search_ended", {"why": ended})
@@ -167,6 +171,10 @@ class Tuning:
         """How far the study is now."""
         return progress_of(self._ended, self.budget, self._config, self.clock.spent_s())
 
+    def tell_progress(self) -> None:
+        """Tells how far the study is now."""
+        self._log.write("progress", asdict(self.progress()))
+
     def importances(self) -> Mapping[str, float]:
         """Of each parameter, for reaching the front; by Optuna, and empty before it can tell."""
         return self._study.importances()
@@ -202,8 +210,6 @@ class Tuning:
                 self._quarantine.died_with_the_tuner(number, left.begun)
             again = self._study.sweep(number)
             self._log.write("swept", {"trial": number, "repeated": again})
-            outcome = "it is repeated" if again else "it had not begun"
-            self._watch.notice(f"trial {number} was interrupted; {outcome}")
 
     def ask(self, *, stuck: bool | None = None) -> Proposal:
         """The next proposal.
@@ -301,13 +307,13 @@ class Tuning:
     def _measured(self, trial: Trial, plan: Plan) -> Trial:
         """Runs a setting; once more, on a fresh worker, if the first one dies of it."""
         key, setting = Key.of(plan.effective, plan.setting), plan.setting.to_json()
+        about = {"trial": trial.number, "anchor": trial.anchor, "setting": setting}
+        self.phases.enter("trial", trial=trial.number)
         while True:
             begun = self._quarantine.about_to_run(key)
             # Both survive a power cut: the journal for the next run, the log for people.
             self._study.begin(trial.number, {**begun, "setting": setting})
-            self._log.write(
-                "measuring", {"trial": trial.number, **begun, "setting": setting}, durable=True
-            )
+            self._log.write("measuring", {**about, **begun}, durable=True)
             began = time.monotonic()
             try:
                 measurement = self._session.bench.measure(
@@ -349,15 +355,14 @@ class Tuning:
         self._tell(trial)
         self.clock.tick()
         self._table.add(trial)
-        facts = {"trial": trial.number, "state": trial.state, "cause": trial.cause}
-        self._log.write("ended", {**facts, "cached_from": trial.cached_from})
-        self._watch.trial(trial, self.progress())
+        self._log.write("ended", ended_facts(trial))
+        self.tell_progress()
 
     def _tell(self, trial: Trial) -> None:
         if trial.measurement is None:
             self._study.tell_failed(trial.number, trial.cause or "failed")
             return
-        objectives = self._objectives(trial.measurement)
+        objectives = objectives_of(trial.measurement, self._config.accuracy.parsed_goal)
         if trial.setting.level != "default":
             objectives = replace(objectives, usual=False)
         facts = {
@@ -366,24 +371,3 @@ class Tuning:
             "setting": trial.setting.to_json(),
         }
         self._study.tell(trial.number, objectives, facts)
-
-    def _objectives(self, measurement: Measurement) -> Objectives:
-        timing, accuracy = measurement.timing, measurement.accuracy
-        goal = self._config.accuracy.parsed_goal
-        beyond = goal.beyond(accuracy.score.value, accuracy.drop.value)
-        # Feasible is what certainly meets the goal; a doubtful one violates it by a hair.
-        violation = min(beyond, 0.0) if accuracy.verdict == "meets" else max(beyond, 1e-9)
-        drop = accuracy.drop
-        interval = (drop.low, drop.high)
-        if timing is None:
-            return Objectives(
-                NEVER_TIMED, drop.value, violation, timed=False, drop_interval=interval
-            )
-        speedup = timing.speedup
-        return Objectives(
-            speedup.value,
-            drop.value,
-            violation,
-            speedup_interval=(speedup.low, speedup.high),
-            drop_interval=interval,
-        )

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from amp_tuner.measure.sides import against_itself, turned
 from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
 from amp_tuner.study.planning import Plan, unpredicted
+from amp_tuner.target.built import Built, Tell, tell_nobody
 from amp_tuner.target.ladder import FEWEST_JUDGED, Ladder, is_audited
 from amp_tuner.target.switches import ONEDNN, Switch
 from amp_tuner.target.workers import Start, Worker, model_source
@@ -41,19 +42,6 @@ _CANDIDATE = "candidate"
 STARTS = 3
 
 
-@dataclass(frozen=True)
-class Built:
-    """Settings that are ready to run.
-
-    Attributes:
-        notices: about conversions that were not the predicted ones.
-        steps_s: of each setting, by its key: seconds of the steps that are known.
-    """
-
-    notices: tuple[str, ...]
-    steps_s: Mapping[str, Mapping[str, float]]
-
-
 class Bench:
     """Measures settings; one worker per state of the target's switch, started when needed.
 
@@ -62,6 +50,7 @@ class Bench:
         baseline_state: the state of the switch under which FP32 is the baseline.
         batch_size: samples per run.
         device_s, away_s: seconds of timed blocks and inference, and of trials elsewhere, in all.
+        tell: told each step of what is measured.
     """
 
     def __init__(
@@ -85,6 +74,7 @@ class Bench:
         self.switch = switch
         self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
         self.device_s = self.away_s = 0.0
+        self.tell: Tell = tell_nobody
         self._timing_inputs: Mapping[str, int] = {}
         self._deadline = math.inf
 
@@ -115,6 +105,7 @@ class Bench:
         return self._workers[state]
 
     def _loaded(self, state: bool) -> Worker:
+        self.tell("starting")
         worker = self._start(state)
         self._load(worker)
         return worker
@@ -231,6 +222,7 @@ class Bench:
             WorkerFailure: a plan, or what is done with it, failed, with its cause.
             OSError: the disk is full.
         """
+        self.tell("building")
         candidates = {key: plan.candidate for key, plan in plans.items() if key != FLOAT32}
         self._deadline = time.monotonic() + self._config.limits.trial_seconds
         try:
@@ -332,6 +324,7 @@ class Bench:
 
     def outputs(self, worker: Worker, key: str, start: int, stop: int) -> Any:
         """One output of samples [start, stop), shape (samples, ...)."""
+        self.tell("accuracy", samples=stop - start)
         path = self._work / "outputs.npz"
         answer = self._limited(worker).outputs(key, start, stop, path, [self._output])
         self.device_s += answer["seconds"]
@@ -355,6 +348,7 @@ class Bench:
     ) -> Timing:
         """Paired timing of two built settings; as exact as the study file says, or more exact."""
         measure = self._config.measure
+        self.tell("timing", at_most_s=patience * measure.max_seconds)
         rules = TimingRules(
             ci_half_width=min(measure.ci_half_width, ci_half_width),
             max_seconds=patience * measure.max_seconds,

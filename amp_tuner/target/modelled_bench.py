@@ -18,7 +18,8 @@ from amp_tuner.rewrite.prepare import PreparedGraph, prepare
 from amp_tuner.roofline.cost import CostModel
 from amp_tuner.roofline.device import DeviceProfile
 from amp_tuner.study.planning import Plan
-from amp_tuner.target.bench import Bench, Built
+from amp_tuner.target.bench import Bench
+from amp_tuner.target.built import Built
 from amp_tuner.target.workers import Worker
 from amp_tuner.worker.client import WorkerClient
 

@@ -35,11 +35,9 @@ from amp_tuner.records import (
     Interval,
     Measurement,
     Timing,
-    Trial,
 )
-from amp_tuner.results.event_log import EventLog
+from amp_tuner.results.event_log import Event, EventLog
 from amp_tuner.study.planning import Plan, Planner
-from amp_tuner.study.progress import Progress
 from amp_tuner.study.session import Session
 from amp_tuner.study.tuning import Tuning
 from amp_tuner.target.bench import Bench
@@ -154,18 +152,14 @@ class Follower:
         self._every = every
         self._ends_s: list[float] = []
         self._cpu_s = 0.0
-        self.last: Progress | None = None
 
-    def trial(self, _: Trial, progress: Progress) -> None:
-        """A trial has ended."""
+    def follow(self, event: Event) -> None:
+        """Something has happened."""
+        if event["event"] != "ended":
+            return
         self._ends_s.append(time.monotonic() - self._bench.device_s)
-        self.last = progress
         if len(self._ends_s) % self._every == 0:
             self._say(len(self._ends_s))
-
-    def notice(self, text: str) -> None:
-        """Something that a user should know."""
-        print(text)
 
     def _say(self, count: int) -> None:
         each_ms = 1000 * np.diff(self._ends_s[-self._every :])
@@ -224,11 +218,11 @@ def main() -> None:
         opened = session(Path(name), options.sampler, options.trials, bench)
         print(f"{len(opened.space.op_types)} op types, sampler {options.sampler}")
         folder, lock = open_folder(opened.config.output)
-        with contextlib.closing(EventLog(folder.events)) as log:
-            tuning = Tuning(opened, folder, log, follower, clock=Clock(folder), lock=lock)
+        with contextlib.closing(EventLog(folder.events, follower.follow)) as log:
+            tuning = Tuning(opened, folder, log, clock=Clock(folder), lock=lock)
             print(tuning.run())
+            print(tuning.progress())
             tuning.close()
-        print(follower.last)
         lock.release()
 
 

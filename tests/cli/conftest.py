@@ -19,6 +19,7 @@ import pytest
 from amp_tuner.cli.main import main
 from amp_tuner.worker.client import WorkerClient
 from tests import small_study
+from tests.cli.screens import pseudo_terminal, set_environment
 from tests.conftest import Files, started
 
 
@@ -29,6 +30,22 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A study that ran on a terminal.
+
+    Attributes:
+        folder: holds its study file and its output, ``run``.
+        columns, rows: the terminal's.
+        written: everything that was written to it.
+    """
+
+    folder: Path
+    columns: int
+    rows: int
+    written: str
 
 
 Command = Callable[..., Ended]
@@ -91,17 +108,31 @@ def quick(amp_tune: Command, lent: Callable[[], Any]) -> Iterator[Command]:
 
 
 @pytest.fixture(scope="session")
-def first_run(
+def watched(
     tmp_path_factory: pytest.TempPathFactory, small: Files, lent: Callable[[], Any]
-) -> Path:
-    """The folder of a finished study and of its study file; only to be copied."""
+) -> Watched:
+    """A small study on a terminal, from beginning to end; its folder is only to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     path = small_study.write_study(folder, small_study.study(small.model, small.data))
     before = signal.getsignal(signal.SIGTERM)
-    with lent():
-        assert main(["--config", str(path), "--quiet"]) == 0
+    columns, rows = 100, 40
+    with (
+        lent(),
+        pytest.MonkeyPatch.context() as patch,
+        pseudo_terminal(columns=columns, rows=rows) as terminal,
+        open(terminal.end, "w", encoding="utf-8", closefd=False) as stream,
+    ):
+        set_environment(patch, COLUMNS=str(columns), LINES=str(rows))
+        patch.setattr("sys.stdout", stream)
+        assert main(["--config", str(path)]) == 0
     signal.signal(signal.SIGTERM, before)
-    return folder
+    return Watched(folder, columns, rows, terminal.written)
+
+
+@pytest.fixture(scope="session")
+def first_run(watched: Watched) -> Path:
+    """The folder of a finished study and of its study file; only to be copied."""
+    return watched.folder
 
 
 @pytest.fixture

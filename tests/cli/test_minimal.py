@@ -157,6 +157,8 @@ def test_every_smaller_setting_was_held_against_the_original_itself(study: Study
 
 def test_an_interruption_loses_one_attempt_and_the_same_command_goes_on(study: Study) -> None:
     assert study.codes == (130, 130, 0)
+    assert [event["why"] for event in events(study.run, "stopped")] == ["interrupted"] * 2
+    assert events(study.run, "finished")[0]["exit_code"] == 0
     assert study.tried == 2
     # Until the original was replaced, it was what was published.
     assert study.published.best == 3

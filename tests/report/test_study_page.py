@@ -159,6 +159,13 @@ def test_flips_block_times_failures_and_commands_are_there(page: Page) -> None:
     assert first == 48
 
 
+def test_a_percentile_that_only_one_side_has_is_left_out(tmp_path: Path) -> None:
+    known = {"baseline": {"p50": 12.5}, "candidate": {"p50": 9.5, "p99": 10.25}}
+    page = study_page(read_study(studies.write_folder(tmp_path / "run", latency_ms=known)))
+    assert "12.5, 9.5" in page
+    assert "10.25" not in page
+
+
 def test_the_page_loads_nothing_and_runs_only_its_own_scripts(page: Page) -> None:
     policy = page.policy()
     assert policy.startswith("default-src 'none'; style-src 'sha256-")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amp_tuner.errors import InputError
-from amp_tuner.results.event_log import EventLog, read_events
+from amp_tuner.results.event_log import Event, EventLog, event_line, new_event, read_events
 
 
 def test_each_event_is_one_line_of_json_there_at_once(tmp_path: Path) -> None:
@@ -23,6 +23,31 @@ def test_each_event_is_one_line_of_json_there_at_once(tmp_path: Path) -> None:
     assert (event["format"], event["event"], event["trial"]) == (1, "asked", 3)
     log.close()
     log.close()
+
+
+def test_who_follows_is_told_each_event_once_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    told = []
+
+    def follow(event: Event) -> None:
+        assert path.read_text(encoding="utf-8").splitlines()[-1] == event_line(event)
+        told.append(event)
+
+    log = EventLog(path, follow)
+    log.write("asked", {"trial": 3})
+    log.write("ended", {"trial": 3})
+    log.close()
+    assert told == list(read_events(path))
+
+
+def test_what_was_told_before_comes_first_and_is_not_told_again(tmp_path: Path) -> None:
+    told: list[Event] = []
+    before = new_event("phase", {"phase": "loading"})
+    log = EventLog(tmp_path / "log.jsonl", told.append, [before])
+    log.write("started")
+    log.close()
+    assert list(read_events(tmp_path / "log.jsonl")) == [before, *told]
+    assert [event["event"] for event in told] == ["started"]
 
 
 def test_opening_again_appends(tmp_path: Path) -> None:

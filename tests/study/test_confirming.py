@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,9 @@ import pytest
 from amp_tuner.errors import WorkerFailure
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32_GRAPH, Measurement, Setting, Trial
+from amp_tuner.results.event_log import EventLog, read_events
 from amp_tuner.study.confirming import PATIENCE, confirm, read_confirmations, read_patience, settle
+from amp_tuner.study.phases import Phases
 from amp_tuner.study.session import Session
 from amp_tuner.target.bench import Bench
 from amp_tuner.target.switches import ONEDNN, Switch
@@ -58,24 +61,37 @@ class Ending:
     session: Session
     folder: RunFolder
     bench: Clockwork
+    phases: Phases
 
     def confirm(self, *trials: Trial) -> None:
-        confirm(self.session, self.folder, trials, lambda _: None, lambda: False)
+        confirm(self.session, self.folder, trials, self.phases, lambda: False)
 
     def settle(self, in_doubt: Callable[[], Sequence[Trial]]) -> None:
-        settle(self.session, self.folder, in_doubt, lambda _: None, lambda: self.bench.left_s)
+        settle(self.session, self.folder, in_doubt, self.phases, lambda: self.bench.left_s)
 
 
 @pytest.fixture
-def ending(tmp_path: Path) -> Ending:
+def ending(tmp_path: Path) -> Iterator[Ending]:
     opened, bench = session(tmp_path), Clockwork(left_s=1000.0)
-    return Ending(replace(opened, bench=cast("Bench", bench)), RunFolder(tmp_path / "run"), bench)
+    folder = RunFolder(tmp_path / "run")
+    with contextlib.closing(EventLog(folder.events)) as log:
+        measured_by = replace(opened, bench=cast("Bench", bench))
+        yield Ending(measured_by, folder, bench, Phases(log))
 
 
 def test_a_confirmation_says_how_long_it_was_timed(ending: Ending) -> None:
     ending.confirm(FIRST, SECOND)
     assert ending.bench.asked == [PATIENCE, PATIENCE]
     assert read_patience(ending.folder) == {7: PATIENCE, 8: PATIENCE}
+
+
+def test_what_is_measured_again_is_told_with_its_place(ending: Ending) -> None:
+    ending.confirm(FIRST, SECOND)
+    told = [
+        (event["phase"], event["trial"], event["position"], event["of"])
+        for event in read_events(ending.folder.events)
+    ]
+    assert told == [("confirming", 7, 1, 2), ("confirming", 8, 2, 2)]
 
 
 def test_with_nothing_in_doubt_nothing_is_measured(ending: Ending) -> None:

@@ -22,6 +22,7 @@ from amp_tuner.search.anchors import Anchor
 from amp_tuner.study import minimising
 from amp_tuner.study.minimal_settings import Attempt, Minimal, read_minimal, write_minimal
 from amp_tuner.study.minimising import Minimising
+from amp_tuner.study.phases import Phases
 from amp_tuner.study.planning import Plan, Planner
 from amp_tuner.study.tuning import Tuning
 from tests.results.examples import ACCURACY, TIMING
@@ -112,13 +113,13 @@ class Study:
             measure=self.measure,
             budget=SimpleNamespace(typical_s=lambda: 1.0),
             clock=SimpleNamespace(save=lambda: None),
+            phases=Phases(self.log),
         )
         process = Minimising(
             self.session,
             self.folder,
             self.log,
             cast("Tuning", tuning),
-            lambda _: None,
             lambda: self.left_s,
         )
         process.drop_idle_moves(numbers)
@@ -285,7 +286,9 @@ def test_every_comparison_is_told_in_the_log(study: Study) -> None:
     told = [json.loads(line) for line in study.folder.events.read_text().splitlines()]
     assert [event["event"] for event in told] == [
         "idle_moves_dropped",
+        "phase",
         *["minimal_tried"] * 4,
         "minimal",
     ]
-    assert [event["refused"] for event in told[1:5]] == [None, None, "speed", None]
+    assert (told[1]["phase"], told[1]["position"], told[1]["of"]) == ("minimising", 1, 1)
+    assert [event["refused"] for event in told[2:6]] == [None, None, "speed", None]

@@ -126,7 +126,8 @@ def standing(opened: Session, known: dict[int, Trial]) -> tuple[float | None, in
     found = Standing(opened)
     for one in known.values():
         found.add(one)
-    return found.best, found.front
+    best = None if found.best is None else found.best.speedup
+    return best and best.value, len(found.front)
 
 
 DEFAULT = trial(2, Setting("bfloat16"), measured(0.8), anchor="default bfloat16")

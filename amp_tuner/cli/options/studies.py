@@ -45,7 +45,14 @@ def add_run(verbs: Verbs) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="move an old study aside and start anew"
     )
-    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--quiet", action="store_true", help="print the result only")
+    said.add_argument(
+        "--json-progress",
+        action="store_true",
+        help="print what happens, the answer included, as log.jsonl holds it: one JSON object a "
+        "line, and nothing else",
+    )
 
 
 def add_init(verbs: Verbs) -> None:
