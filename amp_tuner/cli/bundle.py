@@ -7,12 +7,12 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from amp_tuner.api.running import locked
 from amp_tuner.bundle.proposing import Asked, Proposing
 from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.rounds import Rounds, new_round
 from amp_tuner.bundle.unconfirmed import unconfirmed
 from amp_tuner.bundle.writing import Written, manifest_of, stage_data, write_bundle
-from amp_tuner.cli.run import locked
 from amp_tuner.cli.terminal import Terminal, make_console
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig

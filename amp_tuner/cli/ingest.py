@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 
+from amp_tuner.api.running import Ended, locked, published, tell_unconfirmed, write_report
 from amp_tuner.bundle.manifest import SEARCH, float32_name
 from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.results import Results
 from amp_tuner.bundle.rounds import Rounds, StoredRound
 from amp_tuner.bundle.unconfirmed import take_in, to_publish
-from amp_tuner.cli.run import counted, locked, published, shown, tell_unconfirmed, write_report
+from amp_tuner.cli.run import shown
 from amp_tuner.cli.terminal import Terminal, make_console
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
@@ -87,7 +88,7 @@ def _run(
                 rounds.keep_machine(machine)
                 rounds.took_in(one, results.digest)
                 log.write("ingested", {"bundle": one.bundle, "results": results.digest})
-                counts = counted(tuning.progress())
+                progress = tuning.progress()
                 write_report(folder, tuning, terminal)
                 left = len(set(one.trials) - tuning.trials.keys())
         finally:
@@ -95,7 +96,7 @@ def _run(
     if not results.described.complete:
         message = f"{results.path} is of a run that was not complete: {left} trials wait for more"
         terminal.notice(message)
-    return shown(answer, config, terminal, f"{counts}. Everything is in {folder.root}")
+    return shown(Ended(answer, progress, folder), config, terminal)
 
 
 def _ingest(
