@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AmpTunerError",
     "InputError",
+    "Listener",
     "Problem",
     "RewriteError",
     "Silent",
@@ -31,6 +32,7 @@ __all__ = [
 _ERRORS = ("AmpTunerError", "InputError", "Problem", "RewriteError", "TargetError", "WorkerFailure")
 _MODULES = {
     **dict.fromkeys(_ERRORS, "errors"),
+    "Listener": "api.running",
     "Silent": "api.tune",
     "StudyConfig": "config.model",
     "StudyPoint": "api.study_point",

@@ -1,3 +1,4 @@
+from amp_tuner.api.running import Listener as Listener
 from amp_tuner.api.study_point import StudyPoint as StudyPoint
 from amp_tuner.api.study_result import StudyResult as StudyResult
 from amp_tuner.api.study_result import read_result as read_result

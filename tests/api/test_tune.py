@@ -67,9 +67,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ran(
-    tmp_path_factory: pytest.TempPathFactory, small: Files, lent: Callable[[], Any]
-) -> Ran:
+def ran(tmp_path_factory: pytest.TempPathFactory, small: Files, lent: Callable[[], Any]) -> Ran:
     folder = tmp_path_factory.mktemp("tuned")
     shutil.copy(small.data, folder / "data.npz")
     plain = small_study.study(small.model, Path("data.npz"))
