@@ -14,10 +14,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AmpTunerError",
     "InputError",
-    "Listener",
     "Problem",
     "RewriteError",
-    "Silent",
     "StudyConfig",
     "StudyPoint",
     "StudyResult",
@@ -32,8 +30,6 @@ __all__ = [
 _ERRORS = ("AmpTunerError", "InputError", "Problem", "RewriteError", "TargetError", "WorkerFailure")
 _MODULES = {
     **dict.fromkeys(_ERRORS, "errors"),
-    "Listener": "api.running",
-    "Silent": "api.tune",
     "StudyConfig": "config.model",
     "StudyPoint": "api.study_point",
     "StudyResult": "api.study_result",

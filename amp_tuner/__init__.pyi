@@ -1,8 +1,6 @@
-from amp_tuner.api.running import Listener as Listener
 from amp_tuner.api.study_point import StudyPoint as StudyPoint
 from amp_tuner.api.study_result import StudyResult as StudyResult
 from amp_tuner.api.study_result import read_result as read_result
-from amp_tuner.api.tune import Silent as Silent
 from amp_tuner.api.tune import tune as tune
 from amp_tuner.config.load import load_study as load_study
 from amp_tuner.config.model import StudyConfig as StudyConfig

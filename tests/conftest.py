@@ -85,7 +85,7 @@ def lent(worker: WorkerClient, plain_worker: WorkerClient) -> Callable[[], Any]:
             for client in (worker, plain_worker):
                 patch.setattr(client, "timeout_s", client.timeout_s)
                 patch.setattr(client, "close", lambda: None)
-            for module in ("target.workers", "cli.model_worker"):
+            for module in ("target.workers", "target.loaded"):
                 patch.setattr(f"amp_tuner.{module}.launch", launch)
             yield
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from amp_tuner.output.folder import Lock, RunFolder, check_identity, claim, move
 from amp_tuner.records import FLOAT32, Accuracy, Timing
 from amp_tuner.report.study_folder import read_study
 from amp_tuner.report.study_page import study_page
-from amp_tuner.results.event_log import EventLog
+from amp_tuner.results.event_log import Event, EventLog, nobody
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.confirming import read_confirmations
 from amp_tuner.study.ending import end
@@ -34,8 +34,8 @@ from amp_tuner.study.tuning import Tuning
 from amp_tuner.target.ladder import Stops
 
 
-class Listener(Watcher, Protocol):
-    """Who follows a run: the terminal, or an object of the caller's."""
+class Screen(Watcher, Protocol):
+    """Who shows a run: the terminal."""
 
     def phase(self, text: str) -> None:
         """What is being done now."""
@@ -57,12 +57,19 @@ class Ended:
 
 
 @private_files()
-def run_study(config: StudyConfig, listener: Listener, *, fresh: bool = False) -> Ended:
+def run_study(
+    config: StudyConfig,
+    screen: Screen,
+    *,
+    follow: Callable[[Event], None] = nobody,
+    fresh: bool = False,
+) -> Ended:
     """Runs or resumes a study; what it writes may hold samples, so all of it is the user's alone.
 
     Args:
         config: the checked study file.
-        listener: told what happens.
+        screen: told what to show.
+        follow: told each event of the log once it is written.
         fresh: move an old study aside and start anew.
 
     Raises:
@@ -79,7 +86,7 @@ def run_study(config: StudyConfig, listener: Listener, *, fresh: bool = False) -
         message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
         raise InputError.one("$.output", f"the study in {config.output} {message}")
     with locked(config.output) as (folder, lock):
-        return _run(config, folder, lock, listener)
+        return _run(config, folder, lock, screen, follow)
 
 
 @contextlib.contextmanager
@@ -102,51 +109,57 @@ def locked(root: Path) -> Iterator[tuple[RunFolder, Lock]]:
         lock.release()
 
 
-def _run(config: StudyConfig, folder: RunFolder, lock: Lock, listener: Listener) -> Ended:
+def _run(
+    config: StudyConfig,
+    folder: RunFolder,
+    lock: Lock,
+    screen: Screen,
+    follow: Callable[[Event], None],
+) -> Ended:
     # From here on: the time budget bounds what the user waits for.
     clock = Clock(folder)
-    listener.phase("starting a worker, loading the model")
+    screen.phase("starting a worker, loading the model")
     session = open_session(config, folder.work)
     try:
         resumed = claim(folder, session.identity(), config.to_plain(), config.study_file)
         for notice in session.notices:
-            listener.notice(notice)
+            screen.notice(notice)
         with (
-            contextlib.closing(EventLog(folder.events)) as log,
+            contextlib.closing(EventLog(folder.events, follow)) as log,
             contextlib.closing(
-                Tuning(session, folder, log, listener, clock=clock, lock=lock)
+                Tuning(session, folder, log, screen, clock=clock, lock=lock)
             ) as tuning,
         ):
             log.write("resumed" if resumed else "started", {"config": config.to_plain()})
-            answer = _tune(session, folder, log, tuning, listener)
+            answer = _tune(session, folder, log, tuning, screen)
             progress = tuning.progress()
-            write_report(folder, tuning, listener)
+            write_report(folder, tuning, screen)
     finally:
         session.bench.close()
     return Ended(answer, progress, folder)
 
 
 def _tune(
-    session: Session, folder: RunFolder, log: EventLog, tuning: Tuning, listener: Listener
+    session: Session, folder: RunFolder, log: EventLog, tuning: Tuning, screen: Screen
 ) -> Answer:
     try:
         write_graphs(folder, session.planner.graphs())
-        listener.phase("measuring FP32")
+        screen.phase("measuring FP32")
         ended = tuning.run()
-        listener.notice(ended)
+        screen.notice(ended)
         stops = Stops.of(_accuracies(tuning, len(session.data.search)))
         log.write("ladder", asdict(stops))
         for said in (stops.sentence(), noise_sentence(_timings(tuning))):
             if said is not None:
-                listener.notice(said)
-        end(session, folder, log, tuning, listener.phase)
+                screen.notice(said)
+        end(session, folder, log, tuning, screen.phase)
         for said in write_down(session.space, folder, log, tuning):
-            listener.notice(said)
+            screen.notice(said)
     finally:
         # Whatever ended it: what is known by now is published, if the folder is still this run's.
         answer = published(session, folder, log, tuning)
     assert answer is not None
-    tell_unconfirmed(folder, log, listener)
+    tell_unconfirmed(folder, log, screen)
     return answer
 
 
@@ -161,24 +174,24 @@ def published(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning
     return answer
 
 
-def tell_unconfirmed(folder: RunFolder, log: EventLog, listener: Listener) -> None:
+def tell_unconfirmed(folder: RunFolder, log: EventLog, screen: Screen) -> None:
     """Tells which settings failed when they were measured again."""
     for number, outcome in read_confirmations(folder).items():
         if isinstance(outcome, str):
             log.write("not_confirmed", {"trial": number, "cause": outcome})
-            listener.notice(f"trial {number} failed when it was measured again: {outcome}")
+            screen.notice(f"trial {number} failed when it was measured again: {outcome}")
 
 
-def write_report(folder: RunFolder, tuning: Tuning, listener: Listener) -> None:
+def write_report(folder: RunFolder, tuning: Tuning, screen: Screen) -> None:
     """Writes the study's page, unless the disk limit leaves no room for it."""
-    listener.phase("writing the report")
+    screen.phase("writing the report")
     text = study_page(read_study(folder.root))
     tuning.lock.check()
     if tuning.disk.fits(len(text.encode("utf-8"))):
         write_text(folder.report, text)
     else:
         how = f"amp-tune report {shlex.quote(str(folder.root))} --output FILE"
-        listener.notice(f"report.html has no room within limits.disk; `{how}` writes it elsewhere")
+        screen.notice(f"report.html has no room within limits.disk; `{how}` writes it elsewhere")
 
 
 def _accuracies(tuning: Tuning, samples: int) -> Iterator[tuple[Accuracy, int]]:

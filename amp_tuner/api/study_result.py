@@ -11,7 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from amp_tuner.api.baking import bake
 from amp_tuner.api.study_point import StudyPoint
+from amp_tuner.errors import InputError
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32, Trial
 from amp_tuner.report.study_folder import read_study
 from amp_tuner.results.conclusion import conclusion
@@ -63,6 +66,25 @@ class StudyResult:
     def to_pandas(self) -> pd.DataFrame:
         """One row a trial, as ``trials.csv`` has it."""
         return pd.read_csv(io.StringIO(table_text(self.trials)))
+
+    def bake(self, path: Path | str, point: StudyPoint | None = None) -> None:
+        """Writes a point as a SavedModel that needs no variables and no plug-in.
+
+        Args:
+            path: a new folder.
+            point: one of this study; None: the best.
+
+        Raises:
+            InputError: the path exists, there is no best, or the model is another one by now.
+            TargetError: no TensorFlow here that can load the model.
+        """
+        chosen = self.best if point is None else point
+        if chosen is None:
+            message = "no setting certainly meets the accuracy goal, so there is no best; name one"
+            raise InputError.one("point", message)
+        if Path(path).exists():
+            raise InputError.one("path", f"{path} exists; name a new path")
+        bake(RunFolder(self.folder), chosen, Path(path))
 
 
 def read_result(folder: Path | str) -> StudyResult:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from amp_tuner.api.running import Listener, run_study
+from collections.abc import Callable
+
+from amp_tuner.api.running import run_study
 from amp_tuner.api.study_result import StudyResult, read_result
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.records import Trial
+from amp_tuner.results.event_log import Event, nobody
 from amp_tuner.study.progress import Progress
 
 
-class Silent:
-    """Listens and says nothing; a listener of your own may begin with it."""
+class _Dark:
+    """A screen that shows nothing."""
 
     def phase(self, text: str) -> None:
         """What is being done now."""
@@ -23,9 +26,9 @@ class Silent:
 
 
 def tune(
-    config: StudyConfig, *, listener: Listener | None = None, fresh: bool = False
+    config: StudyConfig, *, listener: Callable[[Event], None] = nobody, fresh: bool = False
 ) -> StudyResult:
-    """Runs or resumes a study, as ``amp-tune run`` does.
+    """Runs or resumes a study, as ``amp-tune run`` does; prints nothing.
 
     Any thread may call it; it handles no signals and needs no event loop. While it runs, files
     that this process makes are the user's alone (umask 077), and nothing else should use the
@@ -33,7 +36,8 @@ def tune(
 
     Args:
         config: of :func:`amp_tuner.load_study`.
-        listener: told what happens; None: nobody.
+        listener: called with each event as ``log.jsonl`` holds it, once it is written there. What
+            it raises ends the run, as an interruption does.
         fresh: move an old study in the output folder aside and start anew.
 
     Returns:
@@ -49,5 +53,5 @@ def tune(
             f"tune takes a StudyConfig, not {type(config).__name__}: load_study makes one of a "
             "study file or of a mapping"
         )
-    ended = run_study(config, Silent() if listener is None else listener, fresh=fresh)
+    ended = run_study(config, _Dark(), follow=listener, fresh=fresh)
     return read_result(ended.folder.root)

@@ -8,7 +8,7 @@ newest of those, the oldest goes), so ``tail -F`` follows it and a long study ne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -24,19 +24,27 @@ ROTATED_BYTES = 16 * 2**20
 KEPT = 3
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+Event = Mapping[str, Any]
+
+
+def nobody(_: Event) -> None:
+    """Follows nothing."""
+
 
 class EventLog:
     """The log of one output folder, open for appending; one writer at a time.
 
     Args:
         path: the file; made if it is not there, a torn last line is cut off.
+        follow: told each event once it is written.
 
     Raises:
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, follow: Callable[[Event], None] = nobody) -> None:
         self._path = path
+        self._follow = follow
         self._file = LineFile(path)
 
     def write(
@@ -54,10 +62,12 @@ class EventLog:
             OSError: it cannot be written (a full disk); the log keeps the lines before it.
         """
         head = {"format": FORMAT, "time": datetime.now().astimezone().isoformat(), "event": event}
-        line = f"{json.dumps({**head, **facts}, allow_nan=False)}\n".encode()
+        happened = {**head, **facts}
+        line = f"{json.dumps(happened, allow_nan=False)}\n".encode()
         if self._file.size_bytes() + len(line) > ROTATED_BYTES:
             self._rotate()
         self._file.append(line, durable=durable)
+        self._follow(happened)
 
     def _rotate(self) -> None:
         self._file.close()

@@ -54,10 +54,11 @@ def test_it_runs_from_the_first_cell_to_the_last(folder: Path) -> None:
     result = read_result(folder / "tutorial")
     assert result.best is not None
     assert outputs(cells["tune"], "text/html") == result._repr_html_()
-    assert " float32: measured\n" in outputs(cells["tune"], "stream")
+    assert "trial 0: COMPLETE\n" in outputs(cells["tune"], "stream")
     assert outputs(cells["points"], "stream").count(", accuracy ") == len(result)
     assert "<table" in outputs(cells["trials"], "text/html")
     assert outputs(cells["read"], "stream") == f"{result}\n"
+    assert (folder / "tutorial-model" / "saved_model.pb").is_file()
     saved = folder / "tutorial.env"
     assert outputs(cells["deploy"], "stream") == f"{saved.read_text()}\n"
     assert saved.read_text() == (folder / "tutorial" / "best.env").read_text()

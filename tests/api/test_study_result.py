@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,13 @@ def test_an_unknown_form_is_refused_with_those_that_are(result: StudyResult) -> 
 def test_a_folder_without_a_finished_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no finished study"):
         read_result(tmp_path)
+
+
+def test_no_best_and_no_new_path_are_refused_before_anything_is_baked(tmp_path: Path) -> None:
+    folder = studies.write_folder(tmp_path / "run")
+    result = read_result(folder)
+    with pytest.raises(InputError, match="run exists; name a new path"):
+        result.bake(folder, result.knee)
+    without = replace(result, best=None)
+    with pytest.raises(InputError, match="point: no setting certainly meets the accuracy goal"):
+        without.bake(tmp_path / "baked")

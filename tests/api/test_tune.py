@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +19,20 @@ import pandas as pd
 import pytest
 
 import amp_tuner
-from amp_tuner import Silent, StudyConfig, StudyResult, load_study, read_result, tune
-from amp_tuner.records import Trial
-from amp_tuner.study.progress import Progress
+from amp_tuner import StudyConfig, StudyResult, load_study, read_result, tune
+from amp_tuner.results.event_log import read_events
+from amp_tuner.worker.client import WorkerClient
+from amp_tuner.worker.protocol import ModelSource
 from tests import small_study
 from tests.conftest import Files
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass
-class Followed(Silent):
-    """What a listener was told."""
-
-    phases: list[str] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-
-    def phase(self, text: str) -> None:
-        self.phases.append(text)
-
-    def trial(self, trial: Trial, progress: Progress) -> None:
-        self.numbers.append(trial.number)
-
-
-class Interrupted(Silent):
+def interrupt(event: Mapping[str, Any]) -> None:
     """Ctrl-C once three trials have ended."""
-
-    def trial(self, trial: Trial, progress: Progress) -> None:
-        if trial.number == 2:
-            raise KeyboardInterrupt
+    if event["event"] == "ended" and event["trial"] == 2:
+        raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -56,7 +41,7 @@ class Ran:
 
     config: StudyConfig
     result: StudyResult
-    followed: Followed
+    followed: list[Mapping[str, Any]]
     handlers: list[Any]
 
 
@@ -72,11 +57,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory, small: Files, lent: Callable[[
     shutil.copy(small.data, folder / "data.npz")
     plain = small_study.study(small.model, Path("data.npz"))
     before = copy.deepcopy(plain)
-    followed, results = Followed(), []
+    followed: list[Mapping[str, Any]] = []
+    results: list[StudyResult] = []
     with pytest.MonkeyPatch.context() as patch, lent():
         patch.chdir(folder)
         config = load_study(plain, overrides={"search.trials": 6})
-        thread = threading.Thread(target=lambda: results.append(tune(config, listener=followed)))
+        thread = threading.Thread(
+            target=lambda: results.append(tune(config, listener=followed.append))
+        )
         handlers = [signal.getsignal(number) for number in HANDLED]
         thread.start()
         thread.join(240)
@@ -118,15 +106,30 @@ def test_a_thread_runs_a_whole_study(ran: Ran) -> None:
     assert [signal.getsignal(number) for number in HANDLED] == ran.handlers
 
 
-def test_a_listener_follows_it(ran: Ran) -> None:
-    assert ran.followed.numbers == [trial.number for trial in ran.result.trials]
-    assert ran.followed.phases[0] == "starting a worker, loading the model"
-    assert ran.followed.phases[-1] == "writing the report"
+def test_a_listener_is_told_what_the_log_holds(ran: Ran) -> None:
+    told = json.loads(json.dumps(ran.followed))
+    assert told == list(read_events(ran.result.folder / "log.jsonl"))
+    ended = [event["trial"] for event in told if event["event"] == "ended"]
+    assert ended == [trial.number for trial in ran.result.trials]
 
 
 def test_its_table_is_that_of_the_file(ran: Ran) -> None:
     written = pd.read_csv(ran.result.folder / "trials.csv")
     pd.testing.assert_frame_equal(ran.result.to_pandas(), written)
+
+
+def test_a_point_is_baked_as_a_model_of_its_own(
+    ran: Ran, small: Files, worker: WorkerClient, lent: Callable[[], Any], tmp_path: Path
+) -> None:
+    point = next(point for point in ran.result if point.data_type == "float16")
+    with lent():
+        ran.result.bake(tmp_path / "baked", point)
+    given, baked = (
+        worker.load(ModelSource(str(path)), None, "engine", "cpu")
+        for path in (small.model, tmp_path / "baked")
+    )
+    assert baked.inputs == given.inputs
+    assert baked.weight_bytes < given.weight_bytes, "weights are stored in 16 bits"
 
 
 def test_the_same_call_goes_on_and_may_stand_in_a_coroutine(
@@ -146,10 +149,10 @@ def test_an_interrupted_study_has_written_what_is_known(
 ) -> None:
     config = load_study(small_study.study(small.model, small.data))
     with lent(), pytest.raises(KeyboardInterrupt):
-        tune(config, listener=Interrupted())
+        tune(config, listener=interrupt)
     assert len(read_result(config.output).trials) == 3
-    events = map(json.loads, (config.output / "log.jsonl").read_text().splitlines())
-    assert [event["event"] for event in events][-1] == "published"
+    *_, last = read_events(config.output / "log.jsonl")
+    assert last["event"] == "published"
 
 
 def test_a_fresh_study_moves_the_old_one_aside(
@@ -159,7 +162,7 @@ def test_a_fresh_study_moves_the_old_one_aside(
     plain = {**ran.config.to_plain(), "output": str(tmp_path / "run")}
     config = load_study(plain, overrides={"search.seed": 9})
     with lent(), pytest.raises(KeyboardInterrupt):
-        tune(config, listener=Interrupted(), fresh=True)
+        tune(config, listener=interrupt, fresh=True)
     assert len(read_result(tmp_path / "run.1").trials) == len(ran.result.trials)
     assert len(read_result(tmp_path / "run").trials) == 3
 
