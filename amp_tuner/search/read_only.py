@@ -1,7 +1,8 @@
 """A study's journal as others may see it: read while it grows, never locked, never written to.
 
-Two things are put in other words, for optuna-dashboard 0.21: it knows a trial's constraints by the
-attribute that Optuna had for them before version 5 (so does Optuna 5), and objectives by names.
+Some of it is put in other words, for optuna-dashboard 0.21: it knows a trial's constraints by the
+attribute that Optuna had for them before version 5 (Optuna 5 knows it, too), but does not show in
+its list of trials who violates one; and it names objectives that have a name.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend
 
-#: Of Optuna's journal: the numbers of two operations.
-_CREATE_STUDY, _SET_STUDY_ATTRIBUTE = 0, 3
+#: Of Optuna's journal: the numbers of some operations.
+_CREATE_STUDY, _SET_STUDY_ATTRIBUTE, _SET_TRIAL_ATTRIBUTE = 0, 3, 8
 #: Optuna 5 keeps each constraint under a key of its own, older ones all in one list.
 _CONSTRAINT, _CONSTRAINTS = "constraints:", "constraints"
 _OBJECTIVES = {"study:metric_names": ["speed-up", "loss of accuracy"]}
@@ -55,10 +56,17 @@ class ReadOnlyJournal(BaseJournalBackend):
 
 
 def _in_other_words(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    writer = {"worker_id": entry["worker_id"]}
     attributes = entry.get("system_attr", {})
-    constraints = [value for key, value in attributes.items() if key.startswith(_CONSTRAINT)]
-    yield {**entry, "system_attr": {_CONSTRAINTS: constraints}} if constraints else entry
+    violations = [value for key, value in attributes.items() if key.startswith(_CONSTRAINT)]
+    if violations:
+        yield {**entry, "system_attr": {_CONSTRAINTS: violations}}
+        met = "certainly met" if max(violations) <= 0 else "not certainly met"
+        told = {"trial_id": entry["trial_id"], "user_attr": {"accuracy goal": met}}
+        yield {**writer, **told, "op_code": _SET_TRIAL_ATTRIBUTE}
+        return
+    yield entry
     if entry["op_code"] == _CREATE_STUDY:
         # A journal of ours holds one study, the first.
-        named = {"study_id": 0, "worker_id": entry["worker_id"], "system_attr": _OBJECTIVES}
-        yield {**named, "op_code": _SET_STUDY_ATTRIBUTE}
+        named = {"study_id": 0, "system_attr": _OBJECTIVES}
+        yield {**writer, **named, "op_code": _SET_STUDY_ATTRIBUTE}

@@ -30,6 +30,7 @@ def test_it_gives_what_is_written_later_but_no_line_that_is_not_whole(
     (trial,) = shown.trials
     assert trial.values == [1.5, 0.01]
     assert trial.system_attrs["constraints"] == [0.25]
+    assert trial.user_attrs["accuracy goal"] == "not certainly met"
     assert shown.best_trials == [], "what misses the goal is no best for Optuna either"
 
     study.tell(study.ask(LEASE).number, Objectives(1.2, 0.01, -0.1), {})
@@ -38,6 +39,7 @@ def test_it_gives_what_is_written_later_but_no_line_that_is_not_whole(
     assert [one.state.name for one in shown.trials] == ["COMPLETE", "RUNNING"]
     path.write_bytes(whole + more)
     assert [one.number for one in shown.best_trials] == [1]
+    assert shown.trials[1].user_attrs["accuracy goal"] == "certainly met"
     assert shown.metric_names == ["speed-up", "loss of accuracy"]
 
 

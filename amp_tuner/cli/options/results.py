@@ -126,10 +126,11 @@ def add_dashboard(verbs: Verbs) -> None:
         "dashboard",
         "Optuna's dashboard on a study, also while it runs",
         "Serves optuna-dashboard (pip install 'amp-tuner[dashboard]') on a study, live while it\n"
-        "runs. It only reads. Trials that miss the accuracy goal are shown as infeasible, and\n"
-        "best are those of the others that none beats, by the search's own figures: intervals,\n"
-        "ties and what was measured again are in the report. A trial that the accuracy check\n"
-        "ended was never timed, and has speed-up 1.",
+        "runs. It only reads. Trials that do not certainly meet the accuracy goal are shown as\n"
+        "infeasible (grey in the front; attribute `accuracy goal`), and best are those of the\n"
+        "others that none beats, by the search's own figures: intervals, ties and what was\n"
+        "measured again are in the report. A trial that the accuracy check ended was never\n"
+        "timed, and has speed-up 1.",
         _DASHBOARD_EPILOG,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the study's output folder")
