@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,39 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
     """One worker with oneDNN on; a test loads what it needs and must not end it."""
     with started(tmp_path_factory.mktemp("worker")) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def plain_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
+    """The other worker of a study: oneDNN off."""
+    with started(tmp_path_factory.mktemp("plain"), onednn=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def lent(worker: WorkerClient, plain_worker: WorkerClient) -> Callable[[], Any]:
+    """A context in which studies and commands of this process are given the session's workers.
+
+    A worker costs five seconds of CPU to start. These live on: they are loaded and used and cannot
+    be ended; what they do is all real.
+    """
+
+    def launch(python: str | None, *, onednn: bool, timeout_s: float, **_: Any) -> WorkerClient:
+        client = worker if onednn else plain_worker
+        client.timeout_s = timeout_s
+        return client
+
+    @contextlib.contextmanager
+    def lend() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for client in (worker, plain_worker):
+                patch.setattr(client, "timeout_s", client.timeout_s)
+                patch.setattr(client, "close", lambda: None)
+            for module in ("target.workers", "target.loaded"):
+                patch.setattr(f"amp_tuner.{module}.launch", launch)
+            yield
+
+    return lend
 
 
 @pytest.fixture

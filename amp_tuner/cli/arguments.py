@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from amp_tuner import __version__
 from amp_tuner.cli.options.devices import add_bundle, add_ingest, add_profile_device
 from amp_tuner.cli.options.models import add_inspect, add_rewrite
-from amp_tuner.cli.options.results import add_export, add_report, add_verify
+from amp_tuner.cli.options.results import add_dashboard, add_export, add_report, add_verify
+from amp_tuner.cli.options.shells import add_completion
 from amp_tuner.cli.options.studies import add_check, add_compare, add_init, add_run, add_schema
 
 #: Verb to the module that runs it.
@@ -26,6 +27,8 @@ VERBS = {
     "bundle": "bundle",
     "ingest": "ingest",
     "report": "report",
+    "dashboard": "dashboard",
+    "completion": "completion",
 }
 
 
@@ -34,10 +37,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     words = list(arguments)
     if words and words[0] not in VERBS and not {"-h", "--help", "--version"} & {words[0]}:
         words.insert(0, "run")
-    return _parser().parse_args(words or ["--help"])
+    return command_parser().parse_args(words or ["--help"])
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
     parser = argparse.ArgumentParser(
         prog="amp-tune",
         description=(
@@ -62,4 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     add_bundle(verbs)
     add_ingest(verbs)
     add_report(verbs)
+    add_dashboard(verbs)
+    add_completion(verbs)
     return parser

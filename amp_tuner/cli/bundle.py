@@ -7,13 +7,13 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from amp_tuner.api.running import locked, tell_loading
 from amp_tuner.bundle.proposing import Asked, Proposing
 from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.rounds import Rounds, new_round
 from amp_tuner.bundle.unconfirmed import unconfirmed
 from amp_tuner.bundle.writing import Written, manifest_of, stage_data, write_bundle
 from amp_tuner.cli.following import Following, follower
-from amp_tuner.cli.run import locked
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, Problem
@@ -92,7 +92,7 @@ def _run(
         facts["stablehlo"] = options.stablehlo
     clock = Clock(folder)
     with following.shown():
-        loading = following.loading(config.name)
+        loading = tell_loading(config.name, following.follow)
         start = lowering_starter(config, folder.work, facts)
         session = open_session(config, folder.work, start=start, bench_of=RecordedBench)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from amp_tuner.amp.rules import ITEX
@@ -13,38 +13,21 @@ from amp_tuner.cli.export_serving import write_serving_folder
 from amp_tuner.cli.output import write_output
 from amp_tuner.errors import InputError
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import BAKED, Point
-from amp_tuner.results.container_files import config_map_text, container_text
-from amp_tuner.results.environment_file import environment_text
+from amp_tuner.records import Point
+from amp_tuner.results.deployed import Deployed
 from amp_tuner.results.points import read_point
-from amp_tuner.results.python_snippet import python_text
 from amp_tuner.study.published import point_file
 
 #: Forms that hold what was measured, and no variables of a family.
 _AS_MEASURED = ("yaml", "savedmodel")
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """A point in the form that is deployed.
-
-    Attributes:
-        point: as measured, or as predicted for another runtime.
-        other: it was predicted for a runtime that was not measured.
-    """
-
-    point: Point
-    other: bool
-
-    @property
-    def measured(self) -> bool:
-        """The family's own pass was what was measured."""
-        return self.point.runtime == self.point.family and not self.other
-
-    @property
-    def baked(self) -> bool:
-        """The baked model was what was measured."""
-        return self.point.runtime in BAKED and not self.other
+#: Forms that are one text.
+_TEXTS: dict[str, Callable[[Deployed], str]] = {
+    "env": Deployed.env,
+    "python": Deployed.python,
+    "itex-python": Deployed.python,
+    "docker": Deployed.docker,
+    "kubernetes": Deployed.kubernetes,
+}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,11 +57,11 @@ def run(options: argparse.Namespace) -> int:
             baked=wanted.baked,
         )
     else:
-        _write(_text(_wanted(folder, point, options), options.format), options.output)
+        _write(_TEXTS[options.format](_wanted(folder, point, options)), options.output)
     return 0
 
 
-def _wanted(folder: RunFolder, point: Point, options: argparse.Namespace) -> _Wanted:
+def _wanted(folder: RunFolder, point: Point, options: argparse.Namespace) -> Deployed:
     runtime = options.runtime
     if options.format == "itex-python":
         if runtime not in (None, ITEX):
@@ -86,19 +69,7 @@ def _wanted(folder: RunFolder, point: Point, options: argparse.Namespace) -> _Wa
             raise InputError.one("--runtime", message)
         runtime = ITEX
     other = runtime not in (None, point.runtime)
-    return _Wanted(predicted(folder, point, runtime) if other else point, other)
-
-
-def _text(wanted: _Wanted, form: str) -> str:
-    point = wanted.point
-    if form in ("python", "itex-python"):
-        return python_text(point, baked=wanted.baked)
-    if form == "docker":
-        return container_text(point, measured=wanted.measured, baked=wanted.baked)
-    if form == "kubernetes":
-        return config_map_text(point, measured=wanted.measured, baked=wanted.baked)
-    compiled = point.runtime == "xla" and not wanted.other
-    return environment_text(point, measured=wanted.measured, baked=compiled)
+    return Deployed(predicted(folder, point, runtime) if other else point, other)
 
 
 def _write(text: str, output: Path | None) -> None:

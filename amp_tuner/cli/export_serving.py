@@ -6,7 +6,8 @@ import secrets
 import shutil
 from pathlib import Path
 
-from amp_tuner.cli.export_model import bake, measured_study
+from amp_tuner.api.baking import measured_study
+from amp_tuner.cli.export_model import bake
 from amp_tuner.errors import InputError
 from amp_tuner.files import write_text
 from amp_tuner.output.folder import RunFolder

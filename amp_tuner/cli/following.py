@@ -28,12 +28,6 @@ class Following:
         self._console = console
         self._ended: Event | None = None
 
-    def loading(self, study: str) -> Event:
-        """Tells the first event of all, which comes before there is a log, and gives it."""
-        event = new_event("phase", {"phase": "loading", "study": study})
-        self.follow(event)
-        return event
-
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
         """While the block runs, what is told is shown."""

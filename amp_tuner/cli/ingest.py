@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 
+from amp_tuner.api.running import (
+    Ended,
+    locked,
+    published,
+    tell_loading,
+    tell_unconfirmed,
+    write_report,
+)
 from amp_tuner.bundle.manifest import SEARCH, float32_name
 from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.results import Results
 from amp_tuner.bundle.rounds import Rounds, StoredRound
 from amp_tuner.bundle.unconfirmed import take_in, to_publish
 from amp_tuner.cli.following import Following, follower
-from amp_tuner.cli.run import (
-    counted,
-    exit_code,
-    locked,
-    published,
-    show,
-    tell_unconfirmed,
-    write_report,
-)
+from amp_tuner.cli.run import show
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
@@ -72,7 +72,7 @@ def _run(
     clock = Clock(folder)
     machine = results.machine
     with following.shown():
-        loading = following.loading(config.name)
+        loading = tell_loading(config.name, following.follow)
         session = open_session(
             config,
             folder.work,
@@ -93,7 +93,7 @@ def _run(
                 rounds.keep_machine(machine)
                 rounds.took_in(one, results.digest)
                 log.write("ingested", {"bundle": one.bundle, "results": results.digest})
-                counts = counted(tuning.progress())
+                ended = Ended(answer, tuning.progress(), folder)
                 write_report(folder, log, tuning)
                 left = len(set(one.trials) - tuning.trials.keys())
         finally:
@@ -101,8 +101,8 @@ def _run(
     if not results.described.complete:
         message = f"{results.path} is of a run that was not complete: {left} trials wait for more"
         following.note(message)
-    show(answer, config, following, f"{counts}. Everything is in {folder.root}")
-    return exit_code(answer)
+    show(ended, config, following)
+    return ended.exit_code
 
 
 def _ingest(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> Answer:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from amp_tuner.amp.rules import default_rules, rule_set
-from amp_tuner.cli.model_worker import empty_worker, named_model
+from amp_tuner.cli.model_worker import named_model
 from amp_tuner.cli.output import write_output
 from amp_tuner.cli.terminal import make_console, working
 from amp_tuner.config.template import Draft, study_template
@@ -15,6 +15,7 @@ from amp_tuner.errors import InputError
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.rewrite.tunable import tunable_op_types
+from amp_tuner.target.loaded import empty_worker
 from amp_tuner.worker.protocol import LoadedModel, ModelSource
 
 

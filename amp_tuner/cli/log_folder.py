@@ -9,11 +9,12 @@ import numpy as np
 
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.rules import RuleSet, rule_set
-from amp_tuner.cli.model_worker import empty_worker, rules_and_lists
+from amp_tuner.cli.model_worker import rules_and_lists
 from amp_tuner.errors import RewriteError
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
+from amp_tuner.target.loaded import empty_worker
 
 Types = set[tuple[str, str, int]]
 

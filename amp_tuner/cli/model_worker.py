@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from amp_tuner.amp.environment import from_environment
 from amp_tuner.amp.environment_traps import explain_environment
@@ -17,14 +15,12 @@ from amp_tuner.errors import InputError, Problem
 from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_lists
 from amp_tuner.study.planning import check_moves
+from amp_tuner.target.loaded import loaded_worker
 from amp_tuner.text import one_line
 from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.launch import launch
-from amp_tuner.worker.protocol import ModelSource, Threads
+from amp_tuner.worker.protocol import ModelSource
 
 DEFAULT_RULES = "tf-cpu-bfloat16"
-_TIMEOUT_S = 600.0
-_MEMORY_BYTES = 64 * 2**30
 
 
 @contextlib.contextmanager
@@ -45,54 +41,6 @@ def named_model(options: argparse.Namespace) -> ModelSource:
     fetches = tuple(name for name in options.fetch.split(",") if name)
     path = str(options.model.absolute())
     return ModelSource(path, options.signature, fetches, options.allow_unsafe)
-
-
-@contextlib.contextmanager
-def loaded_worker(
-    source: ModelSource, python: str | None, device: str, runtime: str = "engine"
-) -> Iterator[WorkerClient]:
-    """A worker that has loaded ``source`` without data.
-
-    Args:
-        source: the model.
-        python: an interpreter with TensorFlow; None: this one.
-        device: whose kernels and rules count.
-        runtime: one that rewrites the graph itself, ``engine`` or ``xla``.
-
-    Raises:
-        InputError: the model is wrong.
-        TargetError: the interpreter is, or has no TensorFlow.
-    """
-    with empty_worker(python) as worker:
-        worker.load(source, None, runtime, device)
-        yield worker
-
-
-@contextlib.contextmanager
-def empty_worker(
-    python: str | None,
-    threads: Threads = Threads(),  # noqa: B008 - a frozen value
-) -> Iterator[WorkerClient]:
-    """A worker that has loaded nothing.
-
-    Args:
-        python: as in :func:`loaded_worker`.
-        threads: its pools.
-
-    Raises:
-        TargetError: the interpreter is wrong, or has no TensorFlow.
-    """
-    with tempfile.TemporaryDirectory(prefix="amp-tune-") as scratch:
-        worker = launch(
-            python,
-            threads=threads,
-            onednn=True,
-            worker_memory_bytes=_MEMORY_BYTES,
-            scratch=Path(scratch),
-            timeout_s=_TIMEOUT_S,
-        )
-        with worker:
-            yield worker
 
 
 def rules_and_lists(options: argparse.Namespace) -> tuple[RuleSet, AmpLists, str]:

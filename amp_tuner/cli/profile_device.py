@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from amp_tuner.cli.model_worker import empty_worker
 from amp_tuner.cli.output import write_output
 from amp_tuner.cli.terminal import make_console, working
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.roofline.measured import profile_text
+from amp_tuner.target.loaded import empty_worker
 from amp_tuner.worker.protocol import Threads
 
 

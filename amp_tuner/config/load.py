@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,23 +29,25 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def load_study(
-    path: Path, *, overrides: Mapping[str, Any] | None = None, check_files: bool = True
+    source: Path | str | Mapping[str, Any],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    check_files: bool = True,
 ) -> StudyConfig:
-    """Reads and checks the study file at ``path``.
+    """Reads and checks a study file, or a mapping of the keys that one would hold.
 
     Relative paths start at the study file's folder; ``output`` defaults to ``runs/<name>`` there.
+    A mapping counts as a file ``study.yaml`` in the current folder, whether there is one or not.
 
     Args:
-        path: the study file.
+        source: the study file, or its content.
         overrides: values that replace the file's, by dotted key: ``{"search.trials": 20}``.
         check_files: False leaves out whether model and data exist.
 
     Raises:
         InputError: every problem that was found.
     """
-    raw = read_yaml(path)
-    if not isinstance(raw, dict):
-        raise InputError.one("$", f"found {shown(raw)} in {path}; allowed: a mapping of keys")
+    raw, path = _read(source)
     for key, value in (overrides or {}).items():
         _override(raw, key.split("."), value)
     return check_study(raw, path, check_files=check_files)
@@ -81,6 +84,16 @@ def check_study(raw: Mapping[Any, Any], path: Path, *, check_files: bool = True)
             "study_file": study_file,
         }
     )
+
+
+def _read(source: Path | str | Mapping[str, Any]) -> tuple[dict[Any, Any], Path]:
+    """The keys, free to be changed, and the file that they stand in."""
+    if isinstance(source, Mapping):
+        return copy.deepcopy(dict(source)), Path("study.yaml")
+    raw, path = read_yaml(Path(source)), Path(source)
+    if not isinstance(raw, dict):
+        raise InputError.one("$", f"found {shown(raw)} in {path}; allowed: a mapping of keys")
+    return raw, path
 
 
 def _override(raw: dict[Any, Any], keys: list[str], value: Any) -> None:

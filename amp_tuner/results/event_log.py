@@ -96,7 +96,7 @@ def event_line(event: Event) -> str:
     return json.dumps(event, allow_nan=False)
 
 
-def _nobody(_: Event) -> None:
+def nobody(_: Event) -> None:
     """Follows nothing."""
 
 
@@ -113,7 +113,7 @@ class EventLog:
     """
 
     def __init__(
-        self, path: Path, follow: Callable[[Event], None] = _nobody, before: Iterable[Event] = ()
+        self, path: Path, follow: Callable[[Event], None] = nobody, before: Iterable[Event] = ()
     ) -> None:
         self._path = path
         self._follow = follow

@@ -91,7 +91,12 @@ def point_name(number: int) -> str:
 
 def write_point(path: Path, point: Point) -> None:
     """Writes a point, whole or not at all."""
-    _write(path, _point_to_plain(point))
+    write_text(path, point_text(point))
+
+
+def point_text(point: Point) -> str:
+    """A point's file as YAML."""
+    return _yaml(point_to_plain(point))
 
 
 def read_point(path: Path) -> Point:
@@ -139,7 +144,8 @@ def write_pareto(folder: Path, study: str, front: Front, points: Mapping[int, Po
         for entry in front.entries
     ]
     named = {name: getattr(front, name) for name in ("best", "knee", "fastest", "safest")}
-    _write(folder / "front.yaml", {"format": FORMAT, "study": study, **named, "points": entries})
+    listing = {"format": FORMAT, "study": study, **named, "points": entries}
+    write_text(folder / "front.yaml", _yaml(listing))
     listed = {point_name(entry.number) for entry in front.entries}
     for path in folder.glob("[0-9]*.yaml"):
         if path.name not in listed:
@@ -157,9 +163,9 @@ def read_front(path: Path) -> Front:
     return checked(text, Front, str(path))
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    text = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, width=100)
-    write_text(path, text)
+def _yaml(content: Mapping[str, Any]) -> str:
+    text: str = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, width=100)
+    return text
 
 
 def _read(path: Path, allowed: tuple[str, ...]) -> dict[str, Any]:
@@ -210,7 +216,8 @@ def _lists_of(path: Path, content: Mapping[str, Any]) -> Lists:
     return Lists(dict(sorted(moves.items())), level, data_type)
 
 
-def _point_to_plain(point: Point) -> dict[str, Any]:
+def point_to_plain(point: Point) -> dict[str, Any]:
+    """A point's file as plain values, under the file's names."""
     setting, accuracy = point.setting, point.accuracy
     return {
         "format": FORMAT,
@@ -260,7 +267,7 @@ def _point_to_plain(point: Point) -> dict[str, Any]:
 
 
 def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """What :func:`_point_to_plain` gave, in the shape of a :class:`Point`; types are as found."""
+    """What :func:`point_to_plain` gave, in the shape of a :class:`Point`; types are as found."""
     # Files of before there were runtimes xla and roofline know nothing of these.
     plain = {"tf32": None, "modelled_for": None, **plain}
     speedup, accuracy = plain["speedup"], plain["accuracy"]

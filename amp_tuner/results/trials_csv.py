@@ -68,9 +68,7 @@ class TrialsTable:
     """
 
     def __init__(self, path: Path, trials: Iterable[Trial]) -> None:
-        ordered = sorted(trials, key=lambda trial: trial.number)
-        header = f"{','.join(COLUMNS)}\n"
-        write_text(path, header + "".join(map(_line, ordered)))
+        write_text(path, table_text(trials))
         self._file = LineFile(path)
 
     def add(self, trial: Trial) -> None:
@@ -84,6 +82,12 @@ class TrialsTable:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def table_text(trials: Iterable[Trial]) -> str:
+    """The whole table, rows by number."""
+    ordered = sorted(trials, key=lambda trial: trial.number)
+    return f"{','.join(COLUMNS)}\n" + "".join(map(_line, ordered))
 
 
 def _line(trial: Trial) -> str:

@@ -36,7 +36,7 @@ from amp_tuner.search.space import SearchSpace
 NEVER_TIMED = 1.0
 
 #: What Optuna raises for a journal that it did not write.
-_BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 #: Importances of fewer trials mean nothing.
 _FEWEST_COMPARED = 10
@@ -152,7 +152,7 @@ class TuningStudy:
                 load_if_exists=True,
             )
             trials = self._study.get_trials(deepcopy=False)
-        except _BROKEN as error:
+        except BROKEN as error:
             message = f"broken, or not written by amp-tune: {type(error).__name__}: {error}"
             raise InputError.one(str(path), message) from error
         self._journal.flush()

@@ -1,12 +1,7 @@
-"""Whole commands: what they run on, and workers that live from one test to the next.
-
-A worker costs five seconds of CPU to start. Commands that are run inside the test process are
-given live ones instead, which they load, use and cannot end; what they do is all real.
-"""
+"""Whole commands and what they run on."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -17,10 +12,9 @@ from typing import Any
 import pytest
 
 from amp_tuner.cli.main import main
-from amp_tuner.worker.client import WorkerClient
 from tests import small_study
 from tests.cli.screens import pseudo_terminal, set_environment
-from tests.conftest import Files, started
+from tests.conftest import Files
 
 
 @dataclass(frozen=True)
@@ -56,35 +50,6 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """The model that goes wrong in 16 bits."""
     folder = tmp_path_factory.mktemp("night")
     return Files(small_study.make_night_model(folder), small_study.make_night_data(folder))
-
-
-@pytest.fixture(scope="session")
-def plain_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
-    """The other worker of a study: oneDNN off."""
-    with started(tmp_path_factory.mktemp("plain"), onednn=False) as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def lent(worker: WorkerClient, plain_worker: WorkerClient) -> Callable[[], Any]:
-    """A context in which commands are given the session's workers."""
-
-    def launch(python: str | None, *, onednn: bool, timeout_s: float, **_: Any) -> WorkerClient:
-        client = worker if onednn else plain_worker
-        client.timeout_s = timeout_s
-        return client
-
-    @contextlib.contextmanager
-    def lend() -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch:
-            for client in (worker, plain_worker):
-                patch.setattr(client, "timeout_s", client.timeout_s)
-                patch.setattr(client, "close", lambda: None)
-            for module in ("target.workers", "cli.model_worker"):
-                patch.setattr(f"amp_tuner.{module}.launch", launch)
-            yield
-
-    return lend
 
 
 @pytest.fixture

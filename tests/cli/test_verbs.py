@@ -230,7 +230,11 @@ def test_a_study_of_the_stock_pass_exports_what_was_measured(
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "init", "check", "inspect", "rewrite", "export", "compare"]
+    "verb",
+    [
+        *("run", "init", "check", "inspect", "rewrite", "export", "compare"),
+        *("dashboard", "completion"),
+    ],
 )
 def test_the_help_of_every_verb_names_its_options(
     verb: str, capsys: pytest.CaptureFixture[str], amp_tune: Command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from amp_tuner.cli.options.common import Verbs, add_verb, positive, threads
@@ -31,6 +32,10 @@ exit codes: 0 valid; 1 stale: model, data, lists, threads or batch size changed,
 another one, the accuracy goal is not certainly met, or it is certainly slower; 2 bad input; 3 the
 target cannot run the FP32 model; 4 other hardware or software than the point was measured on
 """
+
+
+_DASHBOARD_EPILOG = "exit codes: 0 ended by Ctrl-C; 2 bad input"
+_LARGEST_PORT = 65535
 
 
 def add_export(verbs: Verbs) -> None:
@@ -112,3 +117,34 @@ def add_report(verbs: Verbs) -> None:
         metavar="FILE",
         help="where to (default: RUN/report.html; for several, reports.html here)",
     )
+
+
+def add_dashboard(verbs: Verbs) -> None:
+    """``amp-tune dashboard``."""
+    parser = add_verb(
+        verbs,
+        "dashboard",
+        "Optuna's dashboard on a study, also while it runs",
+        "Serves optuna-dashboard (pip install 'amp-tuner[dashboard]') on a study, live while it\n"
+        "runs. It only reads. Trials that do not certainly meet the accuracy goal are shown as\n"
+        "infeasible (grey in the front; attribute `accuracy goal`), and best are those of the\n"
+        "others that none beats, by the search's own figures: intervals, ties and what was\n"
+        "measured again are in the report. A trial that the accuracy check ended was never\n"
+        "timed, and has speed-up 1.",
+        _DASHBOARD_EPILOG,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the study's output folder")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on (default: 127.0.0.1); whoever reaches it reads the study",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8080, metavar="N", help="0: any free one (default: 8080)"
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number up to {_LARGEST_PORT}")
+    return int(text)

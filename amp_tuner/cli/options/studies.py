@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from amp_tuner.cli.options.common import (
@@ -35,6 +36,11 @@ def add_run(verbs: Verbs) -> None:
         "Runs or resumes the study that a study file describes.",
         _RUN_EPILOG,
     )
+    add_run_options(parser)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Those of ``amp-tune run``, which may be given without the verb."""
     add_config(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="measured settings in all")
     parser.add_argument(
