@@ -77,7 +77,11 @@ def put(folder: Path, name: str, text: str) -> None:
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder, with the quick start's study finished; only to be copied."""
-    folder = tmp_path_factory.mktemp("checkout")
+    return made(tmp_path_factory.mktemp("checkout"))
+
+
+def made(folder: Path) -> Path:
+    """Fills the folder."""
     shutil.copytree(ROOT / "configs", folder / "configs")
     for name in (".environments", ".venv", "experiments"):
         (folder / name).symlink_to(ROOT / name)

@@ -17,7 +17,7 @@ RUNNING = [page for page in PAGES if any(block.runs for block in blocks(page))]
 
 
 def environment(marker: tuple[str, str]) -> Path | None:
-    """The interpreter's folder for a block that is for another machine; skips where there is none."""
+    """The folder of the interpreter that a block is for; skips where there is none."""
     kind, wanted = marker
     if kind != "with":
         return None

@@ -17,15 +17,20 @@ import yaml
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyFile
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.results import effects_csv, trials_csv
+from amp_tuner.results import effects_csv, points, trials_csv
 from amp_tuner.results.points import read_lists
 from tests.config.test_schema import SMALLEST, VALIDATOR
 from tests.docs.pages import DOCS, PAGES, ROOT, Block, anchors, blocks, links, name, prose
 
 SCRIPT = DOCS / "generate.py"
-#: What a reader's machine needs for what is not run here.
+FILES = DOCS / "reference" / "output-files.md"
+#: The only commands that are not run: page, first line, reason.
 NOT_RUN = {
-    ("README.md", "make tune"),
+    (
+        "docs/how-to/gpus.md",
+        "python experiments/accelerator/run.py --device gpu",
+        "needs a GPU and a night",
+    ),
 }
 
 
@@ -118,7 +123,7 @@ def test_make_has_the_targets_that_are_named(page: Path) -> None:
 
 def test_what_is_not_run_is_known() -> None:
     shown = {
-        (name(page), block.text.split("\n")[0])
+        (name(page), block.text.split("\n")[0], block.marker[1])
         for page in PAGES
         for block in blocks(page)
         if block.runs and block.marker[0] == "not run"
@@ -132,15 +137,22 @@ def test_commands_stand_in_blocks_that_are_run() -> None:
             assert block.language in ("sh", "python", "yaml", "text"), name(page)
 
 
-def named_in(page: str) -> set[str]:
+def named_in(page: Path) -> set[str]:
     """Everything that stands in backticks on a page."""
-    return set(re.findall(r"`([^`\n]+)`", prose(DOCS / page)))
+    return set(re.findall(r"`([^`\n]+)`", prose(page)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_paths_in_the_checkout_exist(page: Path) -> None:
+    for path in named_in(page):
+        if re.fullmatch(r"(configs|experiments|tests|docs)/[\w.*/-]+", path):
+            assert list(ROOT.glob(path.rstrip("/"))), path
 
 
 def test_every_file_of_a_study_is_in_the_reference() -> None:
     folder = RunFolder(Path())
     paths = [getattr(folder, key) for key, value in vars(RunFolder).items() if _is_path(value)]
-    named = " ".join(named_in("reference/output-files.md"))
+    named = " ".join(named_in(FILES))
     assert [path for path in paths if path.as_posix() not in named] == []
 
 
@@ -148,9 +160,9 @@ def _is_path(value: object) -> bool:
     return isinstance(value, property)
 
 
-def test_every_column_is_in_the_reference() -> None:
-    columns = {*trials_csv.COLUMNS, *effects_csv.COLUMNS}
-    assert columns <= named_in("reference/output-files.md")
+def test_every_column_and_key_is_in_the_reference() -> None:
+    columns = {*trials_csv.COLUMNS, *effects_csv.COLUMNS, *points._POINT_KEYS}
+    assert columns <= named_in(FILES)
 
 
 def test_every_event_is_in_the_reference() -> None:
@@ -160,4 +172,4 @@ def test_every_event_is_in_the_reference() -> None:
         for event in re.findall(r"log\.write\(\s*\"(\w+)\"", path.read_text())
     }
     assert {"asked", "measured", "ended"} <= written
-    assert written <= named_in("reference/events.md")
+    assert written <= named_in(DOCS / "reference" / "events.md")
