@@ -48,7 +48,7 @@ docs: install
 
 # The pages of docs/reference that the code itself gives.
 reference: install
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 # Targets that cannot share the tuner's environment: older TensorFlow, older Python, JAX alone.
 environments: .environments/tf215/.installed .environments/tf215-py39/.installed .environments/itex/.installed

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,11 @@ from amp_tuner.config.model import StudyFile
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.results import effects_csv, points, trials_csv
 from amp_tuner.results.points import read_lists
+from docs.generate.__main__ import REFERENCE, pages
 from tests.config.test_schema import SMALLEST, VALIDATOR
-from tests.docs.pages import DOCS, PAGES, ROOT, Block, anchors, blocks, links, name, prose
+from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links, name, prose
 
-SCRIPT = DOCS / "generate.py"
-FILES = DOCS / "reference" / "output-files.md"
+FILES = REFERENCE / "output-files.md"
 #: The only commands that are not run: page, first line, reason.
 NOT_RUN = {
     (
@@ -44,21 +42,9 @@ def found(language: str) -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="module")
-def generated() -> Callable[[], dict[str, str]]:
-    """The script that writes the reference."""
-    spec = importlib.util.spec_from_file_location("generate", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    pages: Callable[[], dict[str, str]] = module.pages
-    return pages
-
-
-def test_the_reference_is_what_the_code_says(generated: Callable[[], dict[str, str]]) -> None:
-    for page, text in generated().items():
-        stored = (DOCS / "reference" / page).read_text(encoding="utf-8")
+def test_the_reference_is_what_the_code_says() -> None:
+    for page, text in pages().items():
+        stored = (REFERENCE / page).read_text(encoding="utf-8")
         assert stored == text, f"docs/reference/{page} is out of date: make reference"
 
 
@@ -172,4 +158,4 @@ def test_every_event_is_in_the_reference() -> None:
         for event in re.findall(r"log\.write\(\s*\"(\w+)\"", path.read_text())
     }
     assert {"asked", "measured", "ended"} <= written
-    assert written <= named_in(DOCS / "reference" / "events.md")
+    assert written <= named_in(REFERENCE / "events.md")
