@@ -21,4 +21,3 @@ def _cell(text: str) -> str:
 def code(text: str) -> str:
     """Words as code."""
     return f"`{text}`"
-

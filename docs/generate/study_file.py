@@ -181,5 +181,3 @@ def _can_run(runtime: str, device: str) -> bool:
     target = TargetConfig.model_validate({"runtime": runtime, "device": device})
     found = problems_in(Sections(None, target, None, None, None), check_files=False)
     return all(problem.where != "$.target.device" for problem in found)
-
-

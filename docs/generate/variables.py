@@ -71,5 +71,3 @@ def _family(family: str) -> str:
         return f"op types that {what} {name.upper()}{legacy}"
 
     return table(("variable", "what it does"), ((code(name), meaning(name)) for name in names))
-
-

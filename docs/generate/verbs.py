@@ -124,5 +124,3 @@ def _told(epilog: str) -> Iterator[tuple[str, str]]:
         found = re.fullmatch(r"(\d+) (.*)", part)
         if found is not None:
             yield found[1], found[2]
-
-
