@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install tune test test-all nightly lint environments quickstart-model clean
+.PHONY: install tune test test-all nightly lint docs reference environments clean
 .DEFAULT_GOAL := install
 
 install: $(INSTALLED)
@@ -41,6 +41,14 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The pages in docs/ as a site in build/docs; a broken link ends it.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+# The pages of docs/reference that the code itself gives.
+reference: install
+	$(BIN)/python -m docs.generate
 
 # Targets that cannot share the tuner's environment: older TensorFlow, older Python, JAX alone.
 environments: .environments/tf215/.installed .environments/tf215-py39/.installed .environments/itex/.installed

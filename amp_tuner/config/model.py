@@ -49,11 +49,13 @@ class Section(BaseModel):
 class ModelConfig(Section):
     """``model``: what is tuned."""
 
-    path: FilePath
+    path: FilePath = Field(examples=["models/my_model"])
     """A SavedModel folder, a .keras or .h5 file, or a frozen GraphDef .pb."""
-    signature: Text = "serving_default"
+    signature: Text = Field(default="serving_default", examples=["predict"])
     """A SavedModel's signature."""
-    fetches: Annotated[tuple[Text, ...], BeforeValidator(as_tuple)] = ()
+    fetches: Annotated[tuple[Text, ...], BeforeValidator(as_tuple)] = Field(
+        default=(), examples=[["scores", "boxes"]]
+    )
     """Of a .pb: the nodes to compute; default: all that nothing reads."""
     allow_unsafe: bool = False
     """Load models that can run any code: Lambda layers, PyFunc, file ops."""
@@ -76,7 +78,9 @@ class TargetConfig(Section):
     """``target``: where and how the model runs."""
 
     runtime: Literal["engine", "tensorflow", "itex", "xla", "roofline"] = "engine"
-    """Who rewrites and runs: our engine, a stock pass by its variables, XLA, a device model."""
+    """Who rewrites and runs: engine (our rewrite, baked into the graph, weights in 16 bits),
+    tensorflow (the stock pass, by its variables), itex (Intel's plug-in and its pass), xla (our
+    rewrite, compiled by XLA), roofline (our rewrite, and a device model in place of the clock)."""
     device: Literal["cpu", "gpu", "xpu", "tpu"] = "cpu"
     """Where the model runs."""
     data_types: Annotated[tuple[DataType, ...], BeforeValidator(as_tuple), Field(min_length=1)] = (
@@ -84,14 +88,17 @@ class TargetConfig(Section):
         "float16",
     )
     """The 16-bit types to try."""
-    rules: dict[str, Text] = Field(default_factory=dict)
+    rules: dict[str, Text] = Field(
+        default_factory=dict, examples=[{"bfloat16": "tf-cpu-bfloat16@2.15"}]
+    )
     """Which pass to follow, by data type; default: the runtime's own on that device."""
-    profile: FilePath | None = None
+    profile: FilePath | None = Field(default=None, examples=["configs/devices/nvidia-t4.yaml"])
     """Of runtime roofline: the device model."""
     baseline: Literal["fp32", "tf32"] | None = None
-    """Of runtime xla on NVIDIA: what a speed-up is over."""
-    python: Text | None = None
-    """The interpreter that has the runtime; default: the tuner's own."""
+    """Of runtime xla on NVIDIA: what a speed-up is over; default: tf32 where the GPU has it."""
+    python: Text | None = Field(default=None, examples=[".environments/itex/bin/python"])
+    """The interpreter that has the runtime, TensorFlow 2.15 or newer (for xla: JAX); default: the
+    tuner's own."""
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig)
     """TensorFlow's thread pools, as in production."""
 
@@ -99,13 +106,13 @@ class TargetConfig(Section):
 class DataConfig(Section):
     """``data``: an ``.npz`` file or a function that yields batches; ``path`` or ``function``."""
 
-    path: FilePath | None = None
+    path: FilePath | None = Field(default=None, examples=["data/test.npz"])
     """An .npz file; never pickled."""
-    function: FunctionName | None = None
+    function: FunctionName | None = Field(default=None, examples=["my_data:batches"])
     """'module:function' that yields batches, in place of a file."""
-    inputs: dict[str, Text] = Field(default_factory=dict)
+    inputs: dict[str, Text] = Field(default_factory=dict, examples=[{"x": "images"}])
     """The signature's argument to the file's array."""
-    labels: Text | None = None
+    labels: Text | None = Field(default=None, examples=["labels"])
     """The array of labels, for metrics that need them."""
     batch_size: int = Field(default=1, ge=1, le=2**31)
     """Samples of a run, as in production."""
@@ -116,17 +123,19 @@ class DataConfig(Section):
 class AccuracyConfig(Section):
     """``accuracy``: what a setting must keep."""
 
-    metric: MetricName = "agreement"
+    metric: MetricName = Field(default="agreement", examples=["top1"])
     """A metric's name, top<k>, or 'module:function'."""
-    goal: GoalValue = "99%"
+    goal: GoalValue = Field(default="99%", examples=[{"max_drop": 0.01, "kind": "absolute"}])
     """'99%' of FP32, {max_drop: 0.01, kind: relative|absolute}, {min: x} or {max: x}."""
     direction: Literal["maximize", "minimize"] | None = None
     """Of a metric of your own: which way is better."""
-    output: Text | None = None
+    output: Text | None = Field(default=None, examples=["scores"])
     """The signature's output that is scored, where there are several."""
-    threshold: float | None = None
+    threshold: float | None = Field(default=None, examples=[0.5])
     """Of a single probability: yes from here on."""
-    also: Annotated[tuple[MetricName, ...], BeforeValidator(as_tuple)] = ()
+    also: Annotated[tuple[MetricName, ...], BeforeValidator(as_tuple)] = Field(
+        default=(), examples=[["auc"]]
+    )
     """Metrics that are reported beside it."""
 
     @property
@@ -140,13 +149,13 @@ class SearchConfig(Section):
 
     trials: int = Field(default=200, ge=1, le=10**7)
     """Measured settings in all."""
-    time_budget: Duration | None = None
-    """Wall-clock time of all runs together, such as 8h or 90m."""
+    time_budget: Duration | None = Field(default=None, examples=["8h"])
+    """Wall-clock time of all runs together."""
     sampler: Literal["amp", "tpe", "nsga2", "gp", "random"] = "tpe"
-    """Who proposes settings."""
+    """Who proposes settings: amp (ours), or tpe, nsga2, gp (needs PyTorch), random (Optuna's)."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Of everything that is drawn."""
-    op_types: OpTypes = "auto"
+    op_types: OpTypes = Field(default="auto", examples=[["AvgPool", "Softmax"]])
     """The op types that are moved; auto: all of the graph whose list matters."""
     stop: Literal["auto", "never"] = "auto"
     """auto: the search ends when another measurement would gain little."""
@@ -191,8 +200,8 @@ class LimitsConfig(Section):
     """A worker that takes more is ended."""
     disk: Size = "5GiB"
     """What the output folder may take."""
-    max_proposals: int | None = Field(default=None, ge=1, le=10**9)
-    """Proposals, measured or not; default: 20 for each trial."""
+    max_proposals: int | None = Field(default=None, ge=1, le=10**9, examples=[4000])
+    """Proposals, measured or not; default: 20 for each of search.trials."""
 
     @property
     def worker_memory_bytes(self) -> int:
@@ -208,7 +217,7 @@ class LimitsConfig(Section):
 class StudyFile(Section):
     """A study file's keys."""
 
-    name: Name
+    name: Name = Field(examples=["my-model"])
     """The study's name: letters, digits, '.', '_' and '-'."""
     model: ModelConfig
     target: TargetConfig = Field(default_factory=TargetConfig)
@@ -219,7 +228,7 @@ class StudyFile(Section):
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     storage: PlannedNull = None
     """Where trials are stored; null: in the output folder."""
-    output: FilePath | None = None
+    output: FilePath | None = Field(default=None, examples=["runs/my-model"])
     """The output folder; default: runs/NAME beside the study file."""
 
 

@@ -1,0 +1,47 @@
+"""Every command and program of README and pages runs, in page order; see ``pages.py``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from amp_tuner.measure.hardware import hardware_facts
+from tests.docs.conftest import put, run
+from tests.docs.pages import PAGES, Block, blocks, name
+from tests.environments import interpreter
+
+pytestmark = [pytest.mark.all_only, pytest.mark.timeout(900)]
+RUNNING = [page for page in PAGES if any(block.runs for block in blocks(page))]
+
+
+def environment(marker: tuple[str, str]) -> Path | None:
+    """The folder of the interpreter that a block is for; skips where there is none."""
+    kind, wanted = marker
+    if kind != "with":
+        return None
+    which, _, flag = wanted.partition(" and ")
+    if flag and flag not in str(hardware_facts()["cpu_flags"]):
+        pytest.skip(f"NOT TESTED: this CPU has no {flag}")
+    return Path(interpreter(which)).parent
+
+
+def command(block: Block) -> tuple[str, ...]:
+    """What runs a block."""
+    if block.language == "python":
+        return ("python", "-c", block.text)
+    return ("bash", "-euo", "pipefail", "-c", block.text)
+
+
+@pytest.mark.parametrize("page", RUNNING, ids=name)
+def test_the_commands_of_a_page_run(page: Path, checkout: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkout, tmp_path / "checkout", symlinks=True)
+    for block in blocks(page):
+        kind, said = block.marker
+        if block.title:
+            put(folder, block.title, block.text)
+        elif block.runs and kind != "not run":
+            code, output = run(folder, *command(block), first_on_path=environment(block.marker))
+            expected = int(said) if kind == "exit code" else 0
+            assert code == expected, f"{block.text}\n{output}"
