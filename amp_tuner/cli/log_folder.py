@@ -41,7 +41,7 @@ def opened_log(
     prepared = prepare(graph, rules)
     lists = rules.lists if logged["lists"] is None else AmpLists.from_json(logged["lists"])
     level, words = _level_and_words(prepared, lists, logged)
-    about = f"{logged['file']}, the largest of {logged['runs']} logged graphs; {words}"
+    about = f"{logged['file']}, the largest of {logged['graphs']} logged graphs; {words}"
     about += _about_lists(rules, lists)
     if options.lists is not None:
         options.rules = rules.identifier

@@ -9,6 +9,7 @@ from amp_tuner.amp.pass_logs import MAIN_ITEM
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import InputError
 from amp_tuner.runtime.pass_dumps import describe_dump, read_dumps, write_dump
+from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from tests.rewrite import graphs
 
 
@@ -53,3 +54,18 @@ def test_a_dump_that_could_be_of_several_passes_asks_for_the_rules(tmp_path: Pat
     write(tmp_path, "graphdef_preop_tf_graph_17", "before")
     with pytest.raises(InputError, match=r"--rules: .*tf-cpu-bfloat16, tf-cpu-float16"):
         describe_dump(tmp_path, None, ())
+
+
+def test_a_later_run_on_what_is_rewritten_already_does_not_count(tmp_path: Path) -> None:
+    rules = rule_set("itex-cpu-bfloat16")
+    given = graphs.chain("MatMul")
+    rewritten = rewrite_graph(given, rules, rules.lists, preserved=["out"], default_device="CPU")
+    dumps = {"preop_17": given, "AutoMixedPrecision_17": rewritten, "preop_18": rewritten}
+    for name, graph_def in dumps.items():
+        (tmp_path / f"graphdef_{name}.pb").write_bytes(graph_def.SerializeToString())
+    found = describe_dump(tmp_path, rules.name, ())
+    assert (found["file"], found["graphs"]) == ("graphdef_preop_17.pb", 1)
+    assert ["MatMul1", "T", -1] in found["changed"]
+    for name in ("preop_17", "AutoMixedPrecision_17"):
+        (tmp_path / f"graphdef_{name}.pb").unlink()
+    assert describe_dump(tmp_path, rules.name, ())["file"] == "graphdef_preop_18.pb"
