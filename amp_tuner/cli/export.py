@@ -13,7 +13,8 @@ from amp_tuner.cli.export_serving import write_serving_folder
 from amp_tuner.cli.output import write_output
 from amp_tuner.errors import InputError
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import BAKED, Point
+from amp_tuner.records import Point
+from amp_tuner.results.activation import is_baked
 from amp_tuner.results.container_files import config_map_text, container_text
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import read_point
@@ -44,7 +45,7 @@ class _Wanted:
     @property
     def baked(self) -> bool:
         """The baked model was what was measured."""
-        return self.point.runtime in BAKED and not self.other
+        return is_baked(self.point) and not self.other
 
 
 def run(options: argparse.Namespace) -> int:
