@@ -48,7 +48,7 @@ def _model(sections: Sections) -> Iterator[Problem]:
     model, training = sections.model, sections.training
     if model is None:
         return
-    if "signature" in model.model_fields_set:
+    if model.signature != ModelConfig.model_fields["signature"].default:
         yield Problem("$.model.signature", "$.training.step names the signature; remove it")
     if model.fetches:
         yield Problem("$.model.fetches", "they are of a .pb, which does not train; remove it")
@@ -75,7 +75,7 @@ def _function(model: ModelConfig, training: TrainingConfig) -> Iterator[Problem]
         )
         yield Problem("$.model.path", message)
     if not model.allow_unsafe:
-        message = "a Python file runs as it is; set it to true if you trust that file"
+        message = "a Python file runs as it is; set it to true if you trust it"
         yield Problem("$.model.allow_unsafe", message)
 
 

@@ -15,7 +15,7 @@ from amp_tuner.judge.estimates import Estimate, Pair, estimate
 from amp_tuner.judge.flips import class_flips
 from amp_tuner.judge.goal import check_baseline
 from amp_tuner.judge.intervals import jackknife
-from amp_tuner.judge.metrics import TRAINING_LOSS, Metric, find_metric
+from amp_tuner.judge.metrics import TRAINING_LOSS, Metric, find_metric, samples_word
 from amp_tuner.judge.outputs import Array, all_finite, label_problems, value_problems
 from amp_tuner.judge.scores import score
 from amp_tuner.records import Accuracy, Interval
@@ -138,7 +138,7 @@ def judge(
         cause = f"outputs of shape {candidate.shape}, FP32's have {reference.shape}"
         raise WorkerFailure(cause, fatal=False)
     if not all_finite(candidate):
-        raise WorkerFailure(_not_finite(candidate), fatal=False)
+        raise WorkerFailure(_not_finite(config.metric, candidate), fatal=False)
     try:
         found = _estimate(config, reference, candidate, labels, functions)
     except InputError as error:
@@ -225,6 +225,7 @@ def _problems(
     return [Problem(where, message) for where, message in wrong.items()]
 
 
-def _not_finite(candidate: Array) -> str:
+def _not_finite(metric: str, candidate: Array) -> str:
     bad = sum(int((~np.isfinite(row)).any()) for row in candidate)
-    return f"outputs are not finite: NaN or Inf in {bad} of {len(candidate)} samples"
+    word = samples_word(metric)
+    return f"outputs are not finite: NaN or Inf in {bad} of {len(candidate)} {word}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
@@ -17,6 +18,20 @@ import tensorflow as tf
 from amp_tuner.errors import InputError
 from amp_tuner.runtime.loader_graph import first_line
 from amp_tuner.worker.protocol import ModelSource
+
+
+@dataclass(frozen=True)
+class _Called:
+    """A step and its one graph, whose variables live only as long as the step does."""
+
+    step: Any
+    concrete: Any
+
+    def variables(self) -> list[Any]:
+        """The values of its variables, in the order in which it uses them."""
+        by_handle = {id(one.handle): one for one in self.concrete.graph.variables}
+        used = [by_handle.get(id(tensor)) for tensor in self.concrete.captured_inputs]
+        return [variable.numpy() for variable in used if variable is not None]
 
 
 def export_step(source: ModelSource, folder: str) -> None:
@@ -34,8 +49,8 @@ def export_step(source: ModelSource, folder: str) -> None:
     name = source.training.function
     where = source.path
     function = _function(where, name)
-    concrete = _concrete(function, where, name)
-    if not _same(_variables(concrete), _variables(_concrete(function, where, name))):
+    step, again = _called(function, where, name), _called(function, where, name)
+    if not _same(step.variables(), again.variables()):
         raise InputError.one(
             where,
             f"{name}() begins with other variables at each call, so two settings cannot be "
@@ -43,19 +58,12 @@ def export_step(source: ModelSource, folder: str) -> None:
         )
     holder = tf.Module()
     # A SavedModel holds the variables that its root object does.
-    holder.variables_of_step = list(concrete.graph.variables)
+    holder.variables_of_step = list(step.concrete.graph.variables)
     try:
-        tf.saved_model.save(holder, folder, signatures={source.signature: concrete})
+        tf.saved_model.save(holder, folder, signatures={source.signature: step.concrete})
     except (ValueError, TypeError, AssertionError, tf.errors.OpError) as error:
         text = f"the step of {name}() cannot be saved: {first_line(error)}"
         raise InputError.one(where, text) from error
-
-
-def _variables(concrete: Any) -> list[Any]:
-    """The values of a step's variables, in the order in which it uses them."""
-    by_handle = {id(variable.handle): variable for variable in concrete.graph.variables}
-    used = [by_handle.get(id(tensor)) for tensor in concrete.captured_inputs]
-    return [variable.numpy() for variable in used if variable is not None]
 
 
 def _same(first: Sequence[Any], second: Sequence[Any]) -> bool:
@@ -84,8 +92,8 @@ def _function(path: str, name: str) -> Any:
     return function
 
 
-def _concrete(function: Callable[[], Any], where: str, name: str) -> Any:
-    """The one graph of the step that the function returns."""
+def _called(function: Callable[[], Any], where: str, name: str) -> _Called:
+    """The step that the function returns, traced."""
     try:
         step = function()
     except Exception as error:  # the user's own code may raise anything
@@ -94,7 +102,7 @@ def _concrete(function: Callable[[], Any], where: str, name: str) -> Any:
         found = type(step).__name__
         raise InputError.one(where, f"{name}() returned {found}; allowed: a tf.function")
     try:
-        return step.get_concrete_function()
+        return _Called(step, step.get_concrete_function())
     except Exception as error:  # tracing runs the user's own code
         text = f"the tf.function of {name}() cannot be traced: {first_line(error)}"
         raise InputError.one(where, f"{text}; give it an input_signature") from error

@@ -1,7 +1,7 @@
 """The training step of train_cnn.yaml: a small convolutional network learns Fashion-MNIST.
 
-This file is the study's model itself: amp-tune calls ``make_step`` in a worker. It needs nothing but
-the target's TensorFlow. The pictures are those of fashion_cnn.yaml, made by
+This file is the study's model itself: amp-tune calls ``make_step`` in a worker. It needs nothing
+but the target's TensorFlow. The pictures are those of fashion_cnn.yaml, made by
 
     python configs/models/fashion_mnist.py
 """
