@@ -7,7 +7,7 @@ refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Optional
 
 import tensorflow as tf
@@ -51,6 +51,7 @@ def step_problems(
                 "back for the next setting; allowed are resource variables, and random numbers "
                 "without a state of their own (tf.random.stateless_*, tf.random.Generator, Keras 3)"
             )
+    yield from _newer_attributes(nodes)
     if not any(_writes(node) for _, node in nodes):
         yield "it writes to no variable: this is no training step"
 
@@ -71,6 +72,28 @@ def _loss_scale_problems(signature: Any, training: Training) -> Iterator[str]:
     shape = argument.tensor_shape
     if argument.dtype != tf.float32.as_datatype_enum or shape.unknown_rank or shape.dim:
         yield f"its argument {LOSS_SCALE!r} must be one float32 number: shape (), dtype float32"
+
+
+def _newer_attributes(nodes: Iterable[tuple[str, tf.compat.v1.NodeDef]]) -> Iterator[str]:
+    """One text for each op type with an attribute that this TensorFlow does not know.
+
+    Those of gradients differ between versions (``grad_a`` of MatMul), and a plug-in's passes end the
+    process at one that they do not know.
+    """
+    told = set()
+    for function, node in nodes:
+        op_def = op_def_registry.get(node.op)
+        if op_def is None or node.op in told:
+            continue
+        known = {attribute.name for attribute in op_def.attr}
+        unknown = sorted(name for name in node.attr if name not in known and name[0] != "_")
+        if unknown:
+            told.add(node.op)
+            yield (
+                f"attribute {unknown[0]!r} of node {full_name(function, node)!r} ({node.op}) is not "
+                f"known to TensorFlow {tf.__version__}: save the step with the target's own, or "
+                "give the Python file that makes it"
+            )
 
 
 def _is_another_state(node: tf.compat.v1.NodeDef) -> bool:

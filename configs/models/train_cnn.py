@@ -25,12 +25,12 @@ def network() -> Any:
     return tf.keras.Sequential(
         [
             tf.keras.Input((28, 28, 1)),
+            layers.Conv2D(16, 3, activation="relu"),
+            layers.MaxPooling2D(),
             layers.Conv2D(32, 3, activation="relu"),
             layers.MaxPooling2D(),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(),
             layers.Flatten(),
-            layers.Dense(128, activation="relu"),
+            layers.Dense(64, activation="relu"),
             layers.Dense(10),
         ]
     )

@@ -14,42 +14,13 @@ from tests import small_study, tiny_models
 from tests.cli.conftest import Command
 
 CURVES = 3
-_STEP = """
-import tensorflow as tf
-
-
-def make_step():
-    tf.random.set_seed(0)
-    weight = tf.Variable(tf.random.normal([16, 32], stddev=0.3))
-    last = tf.Variable(tf.random.normal([32, 4], stddev=0.3))
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, 16], tf.float32, name="x"),
-            tf.TensorSpec([None], tf.int64, name="labels"),
-            tf.TensorSpec([], tf.float32, name="loss_scale"),
-        ]
-    )
-    def step(x, labels, loss_scale):
-        with tf.GradientTape() as tape:
-            scores = tf.nn.relu(x @ weight) @ last
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
-            )
-            scaled = loss * loss_scale
-        for variable, gradient in zip((weight, last), tape.gradient(scaled, (weight, last))):
-            variable.assign_sub(0.1 * gradient / loss_scale)
-        return {"loss": loss}
-
-    return step
-"""
 
 
 @pytest.fixture(scope="module")
 def step_study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A study of a small step in float16, as a mapping."""
     folder = tmp_path_factory.mktemp("step")
-    (folder / "steps.py").write_text(_STEP)
+    (folder / "steps.py").write_text(small_study.STEP)
     np.savez(folder / "data.npz", **tiny_models.step_arrays())
     plain = small_study.study(folder / "steps.py", folder / "data.npz")
     return small_study.changed(
@@ -59,7 +30,7 @@ def step_study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         target={"data_types": ["float16"]},
         data={"inputs": {}, "labels": None, "batch_size": tiny_models.BATCH},
         accuracy={"metric": "training_loss", "threshold": None, "also": [], "goal": "60%"},
-        search={"trials": 5},
+        search={"trials": 3, "op_types": ["MatMul", "Relu"], "lists": ["allow", "deny"]},
         measure={"max_seconds": 0.3, "min_block_ms": 1.0},
     )
 
@@ -106,7 +77,7 @@ def test_a_step_whose_loss_is_not_finite_is_told(
 ) -> None:
     folder = tmp_path / "diverging"
     folder.mkdir()
-    (folder / "steps.py").write_text(_STEP.replace("0.1 *", "1e30 *"))
+    (folder / "steps.py").write_text(small_study.STEP.replace("0.1 *", "1e30 *"))
     plain = small_study.changed(step_study, model={"path": str(folder / "steps.py")})
     ended = quick("check", "--config", small_study.write_study(tmp_path, plain))
     assert ended.code == 2
