@@ -142,6 +142,36 @@ class Counting(tf.Module):
 model = Counting()
 tf.saved_model.save(model, sys.argv[1], signatures={"serving_default": model.serve})
 """
+#: A training step, which the function of a Python file returns.
+STEP = """
+import tensorflow as tf
+
+
+def make_step():
+    tf.random.set_seed(0)
+    weight = tf.Variable(tf.random.normal([16, 32], stddev=0.3))
+    last = tf.Variable(tf.random.normal([32, 4], stddev=0.3))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, 16], tf.float32, name="x"),
+            tf.TensorSpec([None], tf.int64, name="labels"),
+            tf.TensorSpec([], tf.float32, name="loss_scale"),
+        ]
+    )
+    def step(x, labels, loss_scale):
+        with tf.GradientTape() as tape:
+            scores = tf.nn.relu(x @ weight) @ last
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
+            )
+            scaled = loss * loss_scale
+        for variable, gradient in zip((weight, last), tape.gradient(scaled, (weight, last))):
+            variable.assign_sub(0.1 * gradient / loss_scale)
+        return {"loss": loss}
+
+    return step
+"""
 SAMPLES = 600
 
 

@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from amp_tuner.worker.protocol import DataSource, ModelSource
+from amp_tuner.worker.protocol import DataSource, ModelSource, Training
 
 SAMPLES = 20
 BATCH = 8
 FEATURES = 16
+CLASSES = 4
+#: Of a training step's loss curve.
+STEPS = 6
+LOSS_SCALE = 1024.0
+STEP_SPEC = [
+    tf.TensorSpec([None, FEATURES], tf.float32, name="x"),
+    tf.TensorSpec([None], tf.int64, name="labels"),
+    tf.TensorSpec([], tf.float32, name="loss_scale"),
+]
 
 
 def _save(folder: Path, spec: Any, function: Callable[..., Any]) -> ModelSource:
@@ -56,6 +65,56 @@ def words(folder: Path) -> ModelSource:
         return {"length": tf.strings.length(text), "upper": tf.strings.upper(text)}
 
     return _save(folder, [tf.TensorSpec([None], tf.string, name="text")], run)
+
+
+def step(folder: Path) -> ModelSource:
+    """A training step: two MatMuls, their gradients, updates with momentum, a count of steps.
+
+    Outputs are ``loss``, and ``scale``: the loss scale that it was fed.
+    """
+    generator = np.random.default_rng(0)
+    module = tf.Module()
+    shapes = [(FEATURES, 32), (32, CLASSES)]
+    module.weights = [tf.Variable(generator.normal(0, 0.2, s).astype(np.float32)) for s in shapes]
+    module.momenta = [tf.Variable(tf.zeros(s)) for s in shapes]
+    module.count = tf.Variable(0, dtype=tf.int64)
+
+    def train(x: Any, labels: Any, loss_scale: Any) -> Any:
+        with tf.GradientTape() as tape:
+            scores = tf.nn.relu(x @ module.weights[0]) @ module.weights[1]
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
+            loss = tf.reduce_mean(losses)
+            scaled = loss * loss_scale
+        gradients = tape.gradient(scaled, module.weights)
+        for weight, momentum, gradient in zip(
+            module.weights, module.momenta, gradients, strict=True
+        ):
+            tf.raw_ops.ResourceApplyMomentum(
+                var=weight.handle,
+                accum=momentum.handle,
+                lr=0.1,
+                grad=gradient / loss_scale,
+                momentum=0.9,
+            )
+        module.count.assign_add(1)
+        return {"loss": loss, "scale": tf.identity(loss_scale)}
+
+    module.train = tf.function(train, STEP_SPEC)
+    tf.saved_model.save(module, str(folder), signatures={"train": module.train})
+    return ModelSource(str(folder), "train", training=Training(STEPS, loss_scale=LOSS_SCALE))
+
+
+def step_arrays() -> dict[str, Any]:
+    """Data of :func:`step`."""
+    labels = np.random.default_rng(1).integers(0, CLASSES, SAMPLES)
+    return {"x": features(), "labels": labels}
+
+
+def step_data(folder: Path, curves: int = 3) -> DataSource:
+    """The same, in an order for each loss curve."""
+    generator = np.random.default_rng(2)
+    order = generator.integers(0, SAMPLES, curves * STEPS * BATCH)
+    return data(folder, step_arrays(), order=order)
 
 
 def trouble(folder: Path) -> ModelSource:

@@ -14,6 +14,7 @@ from amp_tuner.cli.rows import compared_row
 from amp_tuner.cli.terminal import Row, comparison, make_console, working
 from amp_tuner.config.load import load_study
 from amp_tuner.errors import TargetError
+from amp_tuner.judge.metrics import samples_word
 from amp_tuner.study.comparing import Compared, compare, is_float32
 from amp_tuner.study.session import Session, open_session
 from amp_tuner.text import duration
@@ -67,7 +68,8 @@ def _describe(session: Session) -> None:
         for tensor in tensors:
             print(f"  {kind} {tensor.name}: {tensor.dtype} {_shape(tensor.shape)}")
     searched, held = len(session.data.search), len(session.data.holdout)
-    print(f"data: {searched} samples to search on, {held} held back")
+    word = samples_word(session.config.accuracy.metric)
+    print(f"data: {searched} {word} to search on, {held} held back")
     if space.op_types:
         print(f"op types that can be tuned: {', '.join(space.op_types)}")
     else:

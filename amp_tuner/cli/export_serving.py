@@ -10,6 +10,7 @@ from amp_tuner.api.baking import measured_study
 from amp_tuner.cli.export_model import bake
 from amp_tuner.errors import InputError
 from amp_tuner.files import write_text
+from amp_tuner.judge.metrics import TRAINING_LOSS
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import Point
 from amp_tuner.results.serving_files import MODEL, START, VERSION, serving_files
@@ -40,6 +41,9 @@ def write_serving_folder(
             "the model server does not compile with XLA as runtime xla did: nothing that was "
             "measured would run; --format savedmodel and best.py do"
         )
+        raise InputError.one("--format", message)
+    if point.accuracy.metric == TRAINING_LOSS:
+        message = "a training step is not served; allowed are the others, such as env and python"
         raise InputError.one("--format", message)
     files = serving_files(point, measured=measured, baked=baked)
     beside = output.with_name(f".{output.name}.{secrets.token_hex(4)}")

@@ -18,6 +18,7 @@ from amp_tuner.config.model import (
     ModelConfig,
     SearchConfig,
     TargetConfig,
+    TrainingConfig,
 )
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.judge.goal import goal_problem
@@ -43,6 +44,7 @@ class Sections:
     data: DataConfig | None
     accuracy: AccuracyConfig | None
     search: SearchConfig | None
+    training: TrainingConfig | None = None
 
 
 def problems_in(sections: Sections, *, check_files: bool) -> list[Problem]:

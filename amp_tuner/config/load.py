@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from amp_tuner.config import checks
+from amp_tuner.config import checks, training_checks
 from amp_tuner.config.model import (
     AccuracyConfig,
     DataConfig,
@@ -20,6 +20,7 @@ from amp_tuner.config.model import (
     StudyConfig,
     StudyFile,
     TargetConfig,
+    TrainingConfig,
 )
 from amp_tuner.config.problems import shown, translate
 from amp_tuner.config.yaml12 import read_yaml
@@ -68,6 +69,7 @@ def check_study(raw: Mapping[Any, Any], path: Path, *, check_files: bool = True)
         problems = [translate(item, StudyFile) for item in error.errors(include_url=False)]
     sections = _sections(raw, study_file.parent)
     problems += checks.problems_in(sections, check_files=check_files)
+    problems += training_checks.problems_in(sections, trains=raw.get("training") is not None)
     if problems or study is None:
         raise InputError(problems)
     assert sections.target is not None
@@ -116,6 +118,7 @@ def _sections(raw: Mapping[Any, Any], folder: Path) -> checks.Sections:
         data=data and data.model_copy(update={"path": data.path and _absolute(data.path, folder)}),
         accuracy=_section(AccuracyConfig, raw.get("accuracy", {})),
         search=_section(SearchConfig, raw.get("search", {})),
+        training=_section(TrainingConfig, raw.get("training")),
     )
 
 

@@ -32,6 +32,8 @@ from amp_tuner.judge.goal import Goal, parse_goal
 
 #: Measured settings to proposals, where ``limits.max_proposals`` is not given.
 PROPOSALS_PER_TRIAL = 20
+#: What a step is called once it is saved that a Python function returned.
+STEP_SIGNATURE = "train"
 
 
 class Section(BaseModel):
@@ -50,7 +52,7 @@ class ModelConfig(Section):
     """``model``: what is tuned."""
 
     path: FilePath = Field(examples=["models/my_model"])
-    """A SavedModel folder, a .keras or .h5 file, or a frozen GraphDef .pb."""
+    """A SavedModel folder, a .keras or .h5 file, a frozen GraphDef .pb, or a .py that trains."""
     signature: Text = Field(default="serving_default", examples=["predict"])
     """A SavedModel's signature."""
     fetches: Annotated[tuple[Text, ...], BeforeValidator(as_tuple)] = Field(
@@ -101,6 +103,31 @@ class TargetConfig(Section):
     tuner's own."""
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig)
     """TensorFlow's thread pools, as in production."""
+
+
+class TrainingConfig(Section):
+    """``training``: the model is a training step, whose time is what is tuned."""
+
+    step: Text
+    """A SavedModel's signature, or 'module:function' of model.path, a Python file."""
+    steps: int = Field(default=100, ge=10, le=10**7)
+    """Steps of a loss curve."""
+    curves: int = Field(default=8, ge=2, le=1000)
+    """Loss curves, each over the samples in an order of its own."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of those orders."""
+    loss_scale: Annotated[float, Field(gt=0, le=2**24)] | None = None
+    """What the step's argument loss_scale is in float16; null: not scaled. It is 1 in others."""
+
+    @property
+    def function(self) -> str | None:
+        """The function of the Python file that returns the step; None: a signature is the step."""
+        return self.step.partition(":")[2] or None
+
+    @property
+    def signature(self) -> str:
+        """The signature that is the step."""
+        return STEP_SIGNATURE if self.function else self.step
 
 
 class DataConfig(Section):
@@ -222,6 +249,8 @@ class StudyFile(Section):
     model: ModelConfig
     target: TargetConfig = Field(default_factory=TargetConfig)
     data: DataConfig
+    training: TrainingConfig | None = None
+    """The model trains; default: it infers."""
     accuracy: AccuracyConfig = Field(default_factory=AccuracyConfig)
     search: SearchConfig = Field(default_factory=SearchConfig)
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
@@ -273,4 +302,6 @@ class StudyConfig(StudyFile):
             section: {key: plain[section][key] for key in keys} for section, keys in parts.items()
         }
         target = {key: value for key, value in plain["target"].items() if key != "profile"}
-        return {**picked, "target": target, "accuracy": plain["accuracy"]}
+        # Studies of before there was this section know nothing of it.
+        training = {} if self.training is None else {"training": plain["training"]}
+        return {**picked, **training, "target": target, "accuracy": plain["accuracy"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -112,6 +112,8 @@ def _unknown_key(where: str, location: Sequence[str | int], model: type[BaseMode
 def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> tuple[str, ...]:
     for part in location:
         section = model.model_fields[str(part)].annotation
+        # A section that may be left out is one of two types.
+        section = next(iter(get_args(section)), section)
         assert isinstance(section, type)
         assert issubclass(section, BaseModel)
         model = section

@@ -22,6 +22,7 @@ from amp_tuner.data.arrays import (
     write_converted,
 )
 from amp_tuner.data.checks import fit
+from amp_tuner.data.curves import curve_orders
 from amp_tuner.data.functions import runner_for, write_function_data
 from amp_tuner.errors import InputError
 from amp_tuner.files import whole_file
@@ -40,11 +41,13 @@ class DataSet:
         inputs: the signature's argument to the array's name.
         labels: shape (samples, ...), in sample order; None if the study names none.
         samples: how many there are.
-        search: samples that trials are judged on.
-        holdout: samples that are held back for the final figures.
+        search: samples that trials are judged on; of a training step: loss curves.
+        holdout: samples, or loss curves over samples, that are held back for the final figures.
         order_path: ``.npy``, int64, shape (samples,): sample i is row ``order[i]`` of the arrays.
+            Of a training step: the samples of each step of each curve.
         digest: SHA-256 (``sha256:…``) of the arrays that are used, their names and types.
         batch_size: the study's, or the one that the model demands.
+        first_rung: samples, or loss curves, that a setting is judged on at first.
         notices: what the user should know, one sentence each.
     """
 
@@ -57,6 +60,7 @@ class DataSet:
     order_path: Path
     digest: str
     batch_size: int
+    first_rung: int
     notices: tuple[str, ...]
 
     def source(self, batch_size: int, timing_batches: int) -> DataSource:
@@ -105,24 +109,30 @@ def open_data(config: StudyConfig, signature: LoadedModel, work: Path) -> DataSe
     except BadArrays as error:
         raise InputError.one(where, f"{path}: {error}") from error
     order = np.random.default_rng(SPLIT_SEED).permutation(fitted.samples).astype(np.int64)
+    held_back = int(fitted.samples * config.data.holdout)
+    searched = fitted.samples - held_back
+    search, holdout = range(searched), range(searched, fitted.samples)
+    batch_size = fitted.batch_size
+    if config.training is not None:
+        parts = order[:searched], order[searched:]
+        order, search, holdout = curve_orders(config.training, *parts, batch_size)
     order_path = work / "order.npy"
     # By way of memory: NumPy's own writing to a full disk gives an error without its reason.
     content = io.BytesIO()
     np.save(content, order, allow_pickle=False)
     with whole_file(order_path) as file:
         file.write(content.getbuffer())
-    held_back = int(fitted.samples * config.data.holdout)
-    searched = fitted.samples - held_back
     return DataSet(
         npz_path=used,
         inputs=fitted.inputs,
         labels=None if labels is None else labels[order],
         samples=fitted.samples,
-        search=range(searched),
-        holdout=range(searched, fitted.samples),
+        search=search,
+        holdout=holdout,
         order_path=order_path,
         digest=digest,
-        batch_size=fitted.batch_size,
+        batch_size=batch_size,
+        first_rung=batch_size if config.training is None else 1,
         notices=fitted.notices,
     )
 

@@ -15,7 +15,7 @@ from amp_tuner.judge.estimates import Estimate, Pair, estimate
 from amp_tuner.judge.flips import class_flips
 from amp_tuner.judge.goal import check_baseline
 from amp_tuner.judge.intervals import jackknife
-from amp_tuner.judge.metrics import Metric, find_metric
+from amp_tuner.judge.metrics import TRAINING_LOSS, Metric, find_metric, samples_word
 from amp_tuner.judge.outputs import Array, all_finite, label_problems, value_problems
 from amp_tuner.judge.scores import score
 from amp_tuner.records import Accuracy, Interval
@@ -25,7 +25,7 @@ from amp_tuner.worker.protocol import TensorInfo
 #: With fewer, an interval from resampling or from a variance is too narrow to decide anything.
 FEWEST_SAMPLES = 10
 #: Families whose intervals hold with any number of samples.
-_EXACT = ("decisions", "agreement")
+_EXACT = ("decisions", "agreement", "curves")
 _OUTPUT = "$.accuracy.output"
 
 
@@ -65,6 +65,9 @@ def check_metric(
         for metric in _metrics(config)
         for problem in label_problems(metric, output.shape, labels)
     ]
+    if config.metric == TRAINING_LOSS and output.shape:
+        message = f"output {output.name!r} has shape {output.shape}; a step's loss is one number"
+        problems.append(Problem(_OUTPUT, message))
     if problems:
         raise InputError(dict.fromkeys(problems))
 
@@ -135,7 +138,7 @@ def judge(
         cause = f"outputs of shape {candidate.shape}, FP32's have {reference.shape}"
         raise WorkerFailure(cause, fatal=False)
     if not all_finite(candidate):
-        raise WorkerFailure(_not_finite(candidate), fatal=False)
+        raise WorkerFailure(_not_finite(config.metric, candidate), fatal=False)
     try:
         found = _estimate(config, reference, candidate, labels, functions)
     except InputError as error:
@@ -222,6 +225,7 @@ def _problems(
     return [Problem(where, message) for where, message in wrong.items()]
 
 
-def _not_finite(candidate: Array) -> str:
+def _not_finite(metric: str, candidate: Array) -> str:
     bad = sum(int((~np.isfinite(row)).any()) for row in candidate)
-    return f"outputs are not finite: NaN or Inf in {bad} of {len(candidate)} samples"
+    word = samples_word(metric)
+    return f"outputs are not finite: NaN or Inf in {bad} of {len(candidate)} {word}"

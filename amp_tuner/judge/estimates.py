@@ -9,6 +9,8 @@ How the intervals are made, by family of metrics (all paired, 95 %, deterministi
 * counts (f1, precision, recall): bootstrap over samples of the table label x FP32 x candidate.
 * auc: DeLong's variance, from each sample's influence on both areas.
 * means (rmse, mae, mse, r2, log_loss) and sqnr: bootstrap over samples of per-sample quantities.
+* curves (training_loss): Student's t, from the curves' differences; a curve's two sides train on
+  the same batches from the same state.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from amp_tuner.judge.scores import (
     agreement_of_samples,
     counted_classes,
     decibels,
+    final_losses,
     log_losses,
     noise_columns,
     one_against_others,
@@ -232,6 +235,18 @@ def _sqnr(pair: Pair) -> Estimate:
     return Estimate(SQNR_CAP_DB, found, _less(SQNR_CAP_DB, found))
 
 
+def _curves(pair: Pair) -> Estimate:
+    first, second = final_losses(pair.reference), final_losses(pair.candidate)
+    return Estimate(float(first.mean()), _of_mean(second), _of_mean(second - first))
+
+
+def _of_mean(values: Floats) -> Interval:
+    """The mean with its interval; leaving out one value at a time gives Student's t."""
+    count = len(values)
+    without_one = (values.sum() - values) / max(count - 1, 1)
+    return intervals.jackknife(float(values.mean()), without_one)
+
+
 def _resampled(pair: Pair, first: Floats, second: Floats) -> Estimate:
     baseline, value = pair.score(pair.reference), pair.score(pair.candidate)
     sign = 1 if pair.metric.higher_is_better else -1
@@ -253,4 +268,5 @@ _ESTIMATES: Mapping[str, Callable[[Pair], Estimate]] = {
     "auc": _auc,
     "means": _means,
     "sqnr": _sqnr,
+    "curves": _curves,
 }

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+#: The metric of training steps: the mean loss over the last steps of a loss curve.
+TRAINING_LOSS = "training_loss"
 #: A user's own metric or data: ``package.module:function``.
 FUNCTION = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _TOP_K = re.compile(r"top([1-9][0-9]{0,3})", re.ASCII)
@@ -22,7 +24,8 @@ class Metric:
         needs_labels: False where the FP32 outputs are what a candidate is held against.
         family: how it is computed and how its interval is made: ``decisions`` (right or wrong
             per sample), ``counts`` (from the table of label and decision), ``auc``, ``means``
-            (from means of per-sample quantities), ``agreement``, ``sqnr``, ``function``.
+            (from means of per-sample quantities), ``agreement``, ``sqnr``, ``curves`` (a sample
+            is a loss curve), ``function``.
         k: for ``top<k>``, how many classes may hold the label.
     """
 
@@ -52,6 +55,7 @@ METRICS = _table(
     Metric("log_loss", False, True, "means"),
     Metric("agreement", True, False, "agreement"),
     Metric("sqnr", True, False, "sqnr"),
+    Metric(TRAINING_LOSS, False, False, "curves"),
 )
 
 
@@ -62,6 +66,11 @@ DECIDING = ("decisions", "counts", "agreement")
 def metric_names() -> tuple[str, ...]:
     """The built-in names, as a message lists them."""
     return tuple(METRICS)
+
+
+def samples_word(name: str) -> str:
+    """What a metric's samples are called."""
+    return "loss curves" if name == TRAINING_LOSS else "samples"
 
 
 def is_function(name: str) -> bool:

@@ -13,7 +13,7 @@ from scipy.stats import binomtest, norm, wilcoxon
 
 from amp_tuner.judge.estimates import Pair, estimate, loss_column
 from amp_tuner.judge.outputs import Array, Floats, class_labels, decisions, score_rows
-from amp_tuner.judge.scores import agreement_of_samples, noise_columns, right
+from amp_tuner.judge.scores import agreement_of_samples, final_losses, noise_columns, right
 from amp_tuner.records import Interval
 
 
@@ -35,8 +35,8 @@ def paired_test(pair: Pair) -> PairedTest | None:
 
     * decisions and counts: McNemar's exact test (McNemar 1947): of the samples that one side alone
       decides rightly, half would be FP32's.
-    * means: Wilcoxon's signed-rank test (Wilcoxon 1945) of the per-sample losses; exact for few
-      samples without ties (SciPy's ``auto``).
+    * means, curves: Wilcoxon's signed-rank test (Wilcoxon 1945) of the per-sample losses; exact
+      for few samples without ties (SciPy's ``auto``).
     """
     if pair.metric.family == "decisions":
         sides = (
@@ -51,6 +51,8 @@ def paired_test(pair: Pair) -> PairedTest | None:
             for output in (pair.reference, pair.candidate)
         )
         return _mcnemar(*sides)
+    if pair.metric.family == "curves":
+        return _wilcoxon(final_losses(pair.candidate) - final_losses(pair.reference))
     if pair.metric.family == "means":
         worse_by = loss_column(pair, pair.candidate) - loss_column(pair, pair.reference)
         return _wilcoxon(worse_by)

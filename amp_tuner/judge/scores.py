@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -22,6 +23,8 @@ from amp_tuner.judge.outputs import (
 
 #: Equal outputs have no noise; FP32 itself has this signal-to-noise ratio.
 SQNR_CAP_DB = 150.0
+#: The share of a loss curve that says where it has come to.
+_LAST_SHARE = 0.1
 #: Probabilities are kept this far from 0 and 1, as scikit-learn does for float32.
 PROBABILITY_MARGIN = float(np.finfo(np.float32).eps)
 
@@ -37,10 +40,13 @@ def score(
 
     F1, precision and recall are of class 1 where there are two classes, else the macro average
     over the classes that the labels hold. AUC of more than two classes is the macro average of
-    each class against the others. Errors (``rmse``, ...) are over all numbers of all samples.
+    each class against the others. Errors (``rmse``, ...) are over all numbers of all samples,
+    training_loss is over loss curves.
     """
     if metric.family == "agreement":
         return float(agreement_of_samples(output, reference, threshold).mean())
+    if metric.family == "curves":
+        return float(final_losses(output).mean())
     if metric.family == "sqnr":
         noise = noise_columns(output, reference).sum(axis=0)
         return float(decibels(noise[None])[0])
@@ -87,6 +93,18 @@ def noise_columns(output: Array, reference: Array) -> Floats:
         columns[rows, 0] = np.einsum("ij,ij->i", signal, signal)
         columns[rows, 1] = np.einsum("ij,ij->i", noise, noise)
     return columns
+
+
+def final_losses(curves: Array) -> Floats:
+    """The mean loss over the last tenth of each curve's steps, shape (curves,).
+
+    One step's loss is that of its batch; the mean tells where the curve has come to.
+
+    Args:
+        curves: shape (curves, steps).
+    """
+    last = math.ceil(curves.shape[1] * _LAST_SHARE)
+    return np.asarray(curves[:, -last:].astype(np.float64).mean(axis=1))
 
 
 def relative_error(output: Array, reference: Array) -> float:

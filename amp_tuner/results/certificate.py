@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from amp_tuner.judge.metrics import samples_word
 from amp_tuner.records import FLOAT32, Interval, Point, baseline_name
 from amp_tuner.text import one_line
 
@@ -17,7 +18,7 @@ def certificate(point: Point) -> list[str]:
     """Lines of plain text, each free of line breaks and control characters."""
     setting, accuracy = point.setting, point.accuracy
     moves = ", ".join(f"{op_type} to {place}" for op_type, place in sorted(setting.moves.items()))
-    figures = f"{_figures(accuracy.score)} on {accuracy.samples} samples"
+    figures = f"{_figures(accuracy.score)} on {accuracy.samples} {samples_word(accuracy.metric)}"
     graph = f"{point.effective.nodes_16bit} nodes in 16 bits, {point.effective.casts} casts"
     batches = f"batches of {point.batch_size}, threads {_facts(point.threads)}"
     modelled = "" if point.modelled_for is None else "modelled "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amp_tuner.records import BAKED, Point
+from amp_tuner.records import Point
+from amp_tuner.results.activation import is_baked
 from amp_tuner.results.container_files import config_map_text, container_text
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.python_snippet import python_text
@@ -30,7 +31,7 @@ class Deployed:
     @property
     def baked(self) -> bool:
         """The baked model was what was measured."""
-        return self.point.runtime in BAKED and not self.other
+        return is_baked(self.point) and not self.other
 
     def env(self) -> str:
         """For any POSIX shell; around the baked model where XLA compiled it."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from amp_tuner.judge.metrics import TRAINING_LOSS
 from amp_tuner.records import FLOAT32, Point
 from amp_tuner.results.activation import Activation, activation, baked_activation
 from amp_tuner.results.certificate import certificate
 from amp_tuner.text import one_line
 
 PREDICTED = "predicted, not measured; weights are not folded this way; check with amp-tune verify"
+PREDICTED_STEP = "predicted, not measured: our own rewrite of the step was; see amp-tune verify"
 MODELLED = "modelled for {}, not measured: no device has shown this speed-up"
 _AROUND_THE_BAKED = [
     "These variables do not rewrite the model. They are for the process that serves the baked one",
@@ -58,7 +60,8 @@ def point_variables(point: Point, *, measured: bool, baked: bool = False) -> Var
     if any("\0" in value for value in how.variables.values()):
         raise ValueError("a variable's value holds a zero byte, which no environment can")
     told = measured or baked or point.setting.data_type == FLOAT32
-    predicted = [] if told else [PREDICTED]
+    trains = point.accuracy.metric == TRAINING_LOSS
+    predicted = [] if told else [PREDICTED_STEP if trains else PREDICTED]
     if point.modelled_for is not None:
         predicted = [one_line(MODELLED.format(point.modelled_for))]
     what_else = _around_the_baked(point) if baked else _what_else(point, how)

@@ -1,4 +1,8 @@
-"""Runtime ``engine``: our own rewrite, baked into the frozen graph."""
+"""Runtime ``engine``: our own rewrite, baked into the frozen graph.
+
+A training step is no frozen graph: its variables stay variables, in float32, since no pass converts
+what reads and updates them.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +26,20 @@ from amp_tuner.runtime.loader_graph import all_nodes
 from amp_tuner.runtime.pass_dumps import write_dump
 from amp_tuner.runtime.rewrite_graph import apply_painting
 from amp_tuner.runtime.saved_model_writer import write_graph_def, write_saved_model
-from amp_tuner.runtime.sessions import Built, ModelSession, first_run, fixed_batch, session_config
+from amp_tuner.runtime.sessions import Built, first_run, fixed_batch, session_config
 from amp_tuner.runtime.shapes import with_shapes
+from amp_tuner.runtime.step_session import new_session
 from amp_tuner.worker.protocol import Candidate, LoadedModel, ModelSource, Threads
 
 DEFAULT_DEVICES = {"cpu": "CPU", "gpu": "GPU", "xpu": "XPU"}
+_NOT_BAKED = (
+    "a training step cannot be baked: its variables belong to the program that trains; allowed are "
+    "the forms that hold the pass's variables, such as env and python"
+)
 
 
 class EngineRuntime:
-    """The model with its weights as constants; a candidate is a rewritten graph.
+    """The model with its weights as constants, or a step with its variables; rewritten.
 
     Args:
         source: the model.
@@ -66,7 +75,7 @@ class EngineRuntime:
         # It encodes constants anew, which takes seconds for large weights. Both sides of a pair run
         # without it; a test holds that nodes and outputs are the same.
         config.graph_options.rewrite_options.disable_tfg_optimizer = True
-        session = ModelSession(self.served(graph_def), config)
+        session = new_session(self.served(graph_def), config)
         first_run(session, feed)
         changed = changed_type_attributes(self._frozen.graph_def, graph_def)
         return Built(session, len(changed))
@@ -84,10 +93,17 @@ class EngineRuntime:
             fetches=self._frozen.fetches,
             initializers=self._frozen.initializers,
             weights=self._frozen.weights,
+            step=self._frozen.step,
         )
 
     def save(self, candidate: Candidate, path: str, form: str, *, fold_weights: bool) -> None:
-        """Writes the rewritten graph: ``saved_model``, ``pb`` or ``log`` (a pass's log folder)."""
+        """Writes the rewritten graph: ``saved_model``, ``pb`` or ``log`` (a pass's log folder).
+
+        Raises:
+            InputError: it is a training step, whose variables stay with the program that trains.
+        """
+        if self._frozen.step is not None:
+            raise InputError.one(path, _NOT_BAKED)
         graph_def = self._rewritten(candidate, fold_weights=fold_weights)
         if form == "log":
             family = rule_set(candidate.rules).family

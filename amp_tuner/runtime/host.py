@@ -22,6 +22,7 @@ from amp_tuner.runtime.micro_benchmarks import micro_benchmarks
 from amp_tuner.runtime.pass_dumps import describe_dump
 from amp_tuner.runtime.roofline_runtime import RooflineRuntime
 from amp_tuner.runtime.sessions import ModelSession, Runtime, run_times_s, sample_outputs
+from amp_tuner.runtime.step_session import StepSession
 from amp_tuner.runtime.stock_runtime import StockRuntime
 from amp_tuner.runtime.xla_runtime import XlaRuntime
 from amp_tuner.worker.protocol import Candidate, DataSource, LoadedModel, ModelSource, Threads
@@ -142,6 +143,8 @@ class ModelHost:
             self.drop(key)
         started_s = time.perf_counter()
         built = self._runtime.build(candidate, self._first_feed)
+        if isinstance(built.session, StepSession):
+            built.session.scale_loss(candidate)
         self._sessions[key] = built.session
         self._candidates[key] = candidate
         return {
@@ -174,9 +177,13 @@ class ModelHost:
             self._runtime.forget(candidate)
 
     def outputs(self, key: str, start: int, stop: int, path: Path, names: Sequence[str]) -> float:
-        """Writes outputs of samples; returns the seconds that inference took."""
+        """Writes outputs of samples, or loss curves; returns the seconds that running took."""
+        session = self._session(key)
         started_s = time.perf_counter()
-        arrays = sample_outputs(self._session(key), self._batches, start, stop, names)
+        if isinstance(session, StepSession):
+            arrays = session.loss_curves(self._batches, start, stop, names)
+        else:
+            arrays = sample_outputs(session, self._batches, start, stop, names)
         seconds = time.perf_counter() - started_s
         write_arrays(path, arrays)
         return seconds

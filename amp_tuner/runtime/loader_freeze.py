@@ -84,11 +84,12 @@ def freeze(
         InputError: the graph writes to variables, holds state that cannot be frozen, or is too
             large for one GraphDef even with its large variables outside.
     """
-    ends = _fetchable(session.graph, fetches)
+    ends = fetchable(session.graph, fetches)
     roots = [node_name(name) for name in (*feeds, *ends)]
     graph_def = pruned(session.graph.as_graph_def(), roots)
     if graph_def.library.function:
-        graph_def = pruned(_inlined(graph_def, feeds, ends, where), roots)
+        whole, _ = inlined(graph_def, feeds, ends, where)
+        graph_def = pruned(whole, roots)
     outside = _outside(graph_def, roots, where)
     weights = put_outside(session, outside, scratch) if outside else None
     frozen = _as_constants(session, graph_def, outside, [node_name(name) for name in ends], where)
@@ -99,12 +100,12 @@ def freeze(
     without_places(frozen)
     check_state(frozen, where)
     # Inlining leaves chains of Identity and NoOp nodes behind.
-    frozen = _optimized(frozen, "dependency", [*feeds, *ends], where)
-    tables, initializers = _with_tables(session, frozen, where)
+    frozen = optimized(frozen, "dependency", [*feeds, *ends], where)
+    tables, initializers = with_tables(session, frozen, where)
     return Frozen(tables, tuple(ends), initializers, weights)
 
 
-def _fetchable(graph: tf.Graph, fetches: Sequence[str]) -> list[str]:
+def fetchable(graph: tf.Graph, fetches: Sequence[str]) -> list[str]:
     """``fetches``, through an Identity where the node calls: a fetched call is never inlined."""
     ends = []
     functions = _function_names(graph.as_graph_def())
@@ -121,10 +122,20 @@ def _function_names(graph_def: tf.compat.v1.GraphDef) -> set[str]:
     return {function.signature.name for function in graph_def.library.function}
 
 
-def _inlined(
+def inlined(
     graph_def: tf.compat.v1.GraphDef, feeds: Sequence[str], ends: Sequence[str], where: str
-) -> tf.compat.v1.GraphDef:
-    """The graph with functions inlined and control flow lowered, as TensorFlow's freezer does."""
+) -> tuple[tf.compat.v1.GraphDef, str]:
+    """The graph with functions inlined and control flow lowered, as TensorFlow's freezer does.
+
+    Args:
+        graph_def: the graph; it is changed.
+        feeds: tensors that must stay.
+        ends: other tensors that must stay.
+        where: the place that errors name.
+
+    Returns:
+        A new graph, and a node of it that waits for all side effects of what was inlined.
+    """
     call_ops = {"PartitionedCall", "StatefulPartitionedCall"} | _function_names(graph_def)
     calls = [node.name for node in graph_def.node if node.op in call_ops]
     # Grappler leaves a call with side effects (reading a variable counts) as it is, unless a
@@ -134,10 +145,10 @@ def _inlined(
     graph_def.node.add(name=anchor, op="NoOp", input=[f"^{name}" for name in calls])
     for function in graph_def.library.function:
         function.attr.pop("api_implements", None)  # other implementations are for other devices
-    return _optimized(graph_def, "function", [*feeds, *ends, anchor], where)
+    return optimized(graph_def, "function", [*feeds, *ends, anchor], where), anchor
 
 
-def _optimized(
+def optimized(
     graph_def: tf.compat.v1.GraphDef, optimizer: str, keep: Sequence[str], where: str
 ) -> tf.compat.v1.GraphDef:
     """The graph after one of grappler's optimizers; ``keep`` are the tensors that must stay."""
@@ -230,7 +241,7 @@ def _is_state(node: tf.compat.v1.NodeDef) -> bool:
     return any(port.is_ref or port.type == tf.resource.as_datatype_enum for port in ports)
 
 
-def _with_tables(
+def with_tables(
     session: tf.compat.v1.Session, graph_def: tf.compat.v1.GraphDef, where: str
 ) -> tuple[tf.compat.v1.GraphDef, tuple[str, ...]]:
     """Adds to each lookup table what fills it, with the content that it has in ``session``."""

@@ -9,7 +9,22 @@ from typing import Optional
 import tensorflow as tf
 
 from amp_tuner.runtime.outside_weights import OutsideWeights
-from amp_tuner.worker.protocol import TensorInfo
+from amp_tuner.worker.protocol import TensorInfo, Training
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a model has besides that is a training step.
+
+    Attributes:
+        training: how it is trained.
+        loss_scale: the tensor that is fed with the loss scale; None: it takes none.
+        targets: nodes that are run besides the fetches: they wait for all updates of variables.
+    """
+
+    training: Training
+    loss_scale: Optional[str] = None
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -26,7 +41,9 @@ class FrozenModel:
         initializers: ops that a session must run once, before anything else: they fill lookup
             tables. Like feeds and fetches they must survive a rewrite.
         notices: what the user should know, one sentence each.
-        weights: the values of weights that lie outside the graph; None: it holds them all.
+        weights: the values of weights that lie outside the graph; None: it holds them all. Of a
+            training step: those of its variables, which the graph still has.
+        step: it is a training step; None: it infers.
     """
 
     graph_def: tf.compat.v1.GraphDef
@@ -38,11 +55,13 @@ class FrozenModel:
     initializers: tuple[str, ...] = ()
     notices: tuple[str, ...] = field(default=())
     weights: Optional[OutsideWeights] = None
+    step: Optional[Step] = None
 
     def preserved(self) -> frozenset[str]:
-        """Names of the nodes that a rewrite must keep: feeds, fetches, initializers."""
+        """Names of the nodes that a rewrite must keep: feeds, fetches, initializers, targets."""
         tensors = (*self.feeds.values(), *self.fetches.values())
-        return frozenset(name.split(":")[0] for name in (*tensors, *self.initializers))
+        others = (*self.initializers, *(self.step.targets if self.step else ()))
+        return frozenset(name.split(":")[0] for name in (*tensors, *others))
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,7 @@ class ServedModel:
         folder: a SavedModel.
         tags: the tags of its meta graph.
         graph_def: a frozen GraphDef.
-        signature, inputs, outputs, feeds, fetches, initializers, notices, weights: as in
+        signature, inputs, outputs, feeds, fetches, initializers, notices, weights, step: as in
             FrozenModel, for the graph that :func:`amp_tuner.runtime.loader.open_served` makes.
     """
 
@@ -70,3 +89,4 @@ class ServedModel:
     initializers: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     weights: Optional[OutsideWeights] = None
+    step: Optional[Step] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,7 +22,8 @@ from amp_tuner.runtime.loader_graph import (
     tensor_name,
     unknown_ops,
 )
-from amp_tuner.runtime.loader_model import FrozenModel, ServedModel
+from amp_tuner.runtime.loader_model import FrozenModel, ServedModel, Step
+from amp_tuner.runtime.loader_step import LOSS_SCALE, inlined_step, step_of, step_problems
 from amp_tuner.runtime.model_names import wrong_names, wrong_words
 from amp_tuner.runtime.unsafe import Loader, unsafe_nodes
 from amp_tuner.text import did_you_mean
@@ -43,12 +44,13 @@ class _Signature:
     outputs: tuple[TensorInfo, ...]
     feeds: dict[str, str]
     fetches: dict[str, str]
+    step: Optional[Step]
 
 
 def freeze_saved_model(
     source: ModelSource, folder: str, scratch: Optional[str] = None
 ) -> FrozenModel:
-    """Loads and freezes the signature of a SavedModel.
+    """Loads and freezes the signature of a SavedModel; a training step keeps its variables.
 
     Args:
         source: what the user gave; errors name its path.
@@ -61,13 +63,13 @@ def freeze_saved_model(
     signature = _checked_signature(source, folder)
     with cpu_session(tf.Graph()) as session:
         load_saved_model(session, folder, signature.tags, source.path)
-        frozen = freeze(
-            session,
-            list(signature.feeds.values()),
-            list(signature.fetches.values()),
-            source.path,
-            scratch,
-        )
+        feeds, fetches = list(signature.feeds.values()), list(signature.fetches.values())
+        step = signature.step
+        if step is None:
+            frozen = freeze(session, feeds, fetches, source.path, scratch)
+        else:
+            frozen, updates = inlined_step(session, feeds, fetches, source.path, scratch)
+            step = replace(step, targets=(updates,))
     return FrozenModel(
         graph_def=frozen.graph_def,
         signature=source.signature,
@@ -77,6 +79,7 @@ def freeze_saved_model(
         fetches=dict(zip(signature.fetches, frozen.fetches)),
         initializers=frozen.initializers,
         weights=frozen.weights,
+        step=step,
     )
 
 
@@ -100,6 +103,7 @@ def serve_saved_model(source: ModelSource, folder: str) -> ServedModel:
         outputs=signature.outputs,
         feeds=signature.feeds,
         fetches=signature.fetches,
+        step=signature.step,
     )
 
 
@@ -132,15 +136,21 @@ def _checked_signature(source: ModelSource, folder: str) -> _Signature:
     if not source.allow_unsafe:
         outputs = _tensors(meta_graph, source.signature)
         problems += unsafe_nodes(meta_graph.graph_def, outputs, _loader(meta_graph))
+    if source.training is not None and not problems:
+        signature = meta_graph.signature_def[source.signature]
+        problems += step_problems(meta_graph.graph_def, signature, source.training)
     if problems:
         raise InputError(Problem(source.path, problem) for problem in problems)
     chosen = meta_graph.signature_def[source.signature]
+    step = None if source.training is None else step_of(chosen, source.training)
+    arguments = [name for name in sorted(chosen.inputs) if step is None or name != LOSS_SCALE]
     return _Signature(
         tags=tuple(meta_graph.meta_info_def.tags),
-        inputs=tuple(_tensor_info(name, chosen.inputs[name]) for name in sorted(chosen.inputs)),
+        inputs=tuple(_tensor_info(name, chosen.inputs[name]) for name in arguments),
         outputs=tuple(_tensor_info(name, chosen.outputs[name]) for name in sorted(chosen.outputs)),
         feeds={name: chosen.inputs[name].name for name in sorted(chosen.inputs)},
         fetches={name: chosen.outputs[name].name for name in sorted(chosen.outputs)},
+        step=step,
     )
 
 

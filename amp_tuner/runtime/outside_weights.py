@@ -236,6 +236,21 @@ def fill(
         session.run(step)
 
 
+def fill_handles(session: tf.compat.v1.Session, weights: OutsideWeights) -> None:
+    """Gives each variable that a session's graph has under its own name the value of before."""
+    graph = session.graph
+    with graph.as_default():
+        steps = [
+            tf.raw_ops.AssignVariableOp(
+                resource=graph.get_tensor_by_name(f"{name}:0"),
+                value=_value(name, data_type, weights),
+            )
+            for name, data_type in weights.data_types.items()
+        ]
+    for step in steps:
+        session.run(step)
+
+
 def write_checkpoint(variables: WeightVariables, weights: OutsideWeights, prefix: str) -> None:
     """Writes the checkpoint of ``variables`` without filling them: one weight is held at a time."""
     folder = tempfile.mkdtemp(dir=Path(prefix).parent, prefix=f"{_SHARD}-")

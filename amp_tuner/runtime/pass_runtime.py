@@ -35,6 +35,7 @@ from amp_tuner.runtime.pass_runs import PassRuns, is_lost
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from amp_tuner.runtime.sessions import Built, ModelSession, first_run, session_config
 from amp_tuner.runtime.shapes import with_shapes
+from amp_tuner.runtime.step_session import new_session
 from amp_tuner.worker.protocol import Candidate, ModelSource, Threads
 
 #: So often a session is made until its dumps are whole.
@@ -62,7 +63,7 @@ class PassRuntime(ABC):
         self._threads = threads
         self._scratch = scratch
         self._served = served_model(source, tempfile.mkdtemp(prefix="served-", dir=scratch))
-        session = ModelSession(self._served, session_config(threads, device))
+        session = new_session(self._served, session_config(threads, device))
         graph_def = self._used(session)
         session.close()
         self.loaded = loaded_model(self._served, graph_def)
@@ -109,7 +110,7 @@ class PassRuntime(ABC):
                 it must.
         """
         if candidate.data_type == FLOAT32:
-            session = ModelSession(self._served, session_config(self._threads, self._device))
+            session = new_session(self._served, session_config(self._threads, self._device))
             first_run(session, feed)
             return Built(session, 0)
         rules = rule_set(candidate.rules)
@@ -207,7 +208,7 @@ class PassRuntime(ABC):
     def _new_session(
         self, rules: RuleSet, environment: Mapping[str, str], feed: Optional[Feed]
     ) -> tuple[ModelSession, tuple[PassDump, ...]]:
-        session = ModelSession(self._served, self._session_config(rules))
+        session = new_session(self._served, self._session_config(rules))
         try:
             with tempfile.TemporaryDirectory(dir=self._scratch, prefix="dumps-") as folder:
                 log = {log_variable(rules.family): folder}

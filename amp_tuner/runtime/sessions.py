@@ -83,6 +83,9 @@ class ModelSession:
             feed=[model.feeds[info.name] for info in model.inputs],
             fetch=[model.fetches[name] for name in self.names],
         )
+        if model.step is not None:
+            self._options.target.extend(model.step.targets)
+            self._options.feed.extend([model.step.loss_scale] if model.step.loss_scale else [])
         self._session = open_served(model, config)
         self._call: Any = None
 
@@ -98,6 +101,9 @@ class ModelSession:
         self.optimise()
         outputs: list[Array] = self._call(*feed)
         return outputs
+
+    def begin_block(self, feed: Feed) -> None:
+        """What timed runs need before them: nothing, where no run changes anything."""
 
     @property
     def graph_def(self) -> graph_pb2.GraphDef:
@@ -122,10 +128,11 @@ def first_run(session: ModelSession, feed: Optional[Feed]) -> None:
 
 
 def run_times_s(session: ModelSession, feeds: Sequence[Feed], first: int, runs: int) -> list[float]:
-    """Seconds of each run, cycling through ``feeds`` from ``first`` on.
+    """Seconds of each run of a block, cycling through ``feeds`` from ``first`` on.
 
     Nothing but the session's run is inside a timed region; outputs are freed outside it.
     """
+    session.begin_block(feeds[first % len(feeds)])
     collects_garbage = gc.isenabled()
     gc.disable()
     try:

@@ -14,7 +14,8 @@ from amp_tuner.files import write_text
 from amp_tuner.judge.front import Front
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import BAKED, Point, Trial, baseline_name
+from amp_tuner.records import Point, Trial, baseline_name
+from amp_tuner.results.activation import is_baked
 from amp_tuner.results.conclusion import conclusion
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.points import write_pareto
@@ -83,7 +84,7 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
     measured = answer.best.runtime == answer.best.family
     compiled = answer.best.runtime == "xla"
     write_text(environment, environment_text(answer.best, measured=measured, baked=compiled))
-    write_text(snippet, python_text(answer.best, baked=answer.best.runtime in BAKED))
+    write_text(snippet, python_text(answer.best, baked=is_baked(answer.best)))
 
 
 def answer_facts(answer: Answer) -> dict[str, Any]:

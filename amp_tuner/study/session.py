@@ -22,6 +22,7 @@ from amp_tuner.study.planning import Planner
 from amp_tuner.target.bench import Bench
 from amp_tuner.target.modelled_bench import ModelledBench
 from amp_tuner.target.switches import Switch, first_state, switch_of
+from amp_tuner.target.training_bench import TrainingBench
 from amp_tuner.target.workers import Start, Worker, model_source, starter
 from amp_tuner.worker.protocol import LoadedModel
 
@@ -85,6 +86,8 @@ class Session:
 def _bench_of_runtime(config: StudyConfig, *others: Any) -> Bench:
     """The bench of the study's runtime."""
     profile = config.target.profile
+    if config.training is not None:
+        return TrainingBench(config, *others)
     if profile is None:
         return Bench(config, *others)
     return ModelledBench(config, *others, profile=load_profile(profile))

@@ -293,7 +293,7 @@ class Bench:
             judge=lambda seen: self.judge(replace(everything, stop=first + len(seen)), seen),
             error=lambda seen: relative_error(seen, everything.reference[: len(seen)]),
             total=total,
-            batch=self.batch_size,
+            batch=self._data.first_rung,
             goal=accuracy.parsed_goal,
             # A user's own function may not even be defined on a part, and costs a process.
             judged_from=total if is_function(accuracy.metric) else FEWEST_JUDGED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -13,7 +14,7 @@ from amp_tuner.output.disk import room_bytes
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch, launch_xla
 from amp_tuner.worker.lowering_client import LoweringClient
-from amp_tuner.worker.protocol import ModelSource, Threads
+from amp_tuner.worker.protocol import ModelSource, Threads, Training
 
 #: Who measures: one process with TensorFlow, or one that lowers and (XlaClient) one that runs.
 Worker = WorkerClient | LoweringClient
@@ -77,10 +78,14 @@ def _shared(config: StudyConfig, scratch: Path, state: bool) -> _Shared:
 
 def model_source(config: StudyConfig) -> ModelSource:
     """The model as the worker is told of it."""
-    model = config.model
-    return ModelSource(
+    model, training = config.model, config.training
+    source = ModelSource(
         path=str(model.path),
         signature=model.signature,
         fetches=tuple(model.fetches or ()),
         allow_unsafe=model.allow_unsafe,
     )
+    if training is None:
+        return source
+    told = Training(training.steps, training.function, training.loss_scale)
+    return replace(source, signature=training.signature, training=told)

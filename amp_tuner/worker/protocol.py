@@ -47,13 +47,36 @@ ACTIONS = (
 
 
 @dataclass(frozen=True)
+class Training:
+    """How a model that is a training step is trained; the study file's ``training`` section.
+
+    Attributes:
+        steps: of a loss curve, a batch each.
+        function: of the Python file that the model is: it returns the step; None: the model's
+            signature is the step.
+        loss_scale: what settings in float16 are fed as the step's ``loss_scale``; None: 1, which
+            all others are fed.
+    """
+
+    steps: int
+    function: Optional[str] = None
+    loss_scale: Optional[float] = None
+
+
+@dataclass(frozen=True)
 class ModelSource:
-    """Which model: the study file's ``model`` section, path resolved."""
+    """Which model: the study file's ``model`` section, path resolved.
+
+    Attributes:
+        path, signature, fetches, allow_unsafe: the section's keys.
+        training: the model is a training step; None: it infers.
+    """
 
     path: str
     signature: str = "serving_default"
     fetches: tuple[str, ...] = ()
     allow_unsafe: bool = False
+    training: Optional[Training] = None
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -62,7 +85,8 @@ class ModelSource:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ModelSource:
         """From what :meth:`to_json` gave."""
-        return cls(**{**value, "fetches": tuple(value["fetches"])})
+        training = value["training"] and Training(**value["training"])
+        return cls(**{**value, "fetches": tuple(value["fetches"]), "training": training})
 
 
 @dataclass(frozen=True)
@@ -103,6 +127,7 @@ class DataSource:
         inputs: the signature's argument to the array's name.
         order: an ``.npy`` file, int64, shape (samples,): positions in the arrays. The worker's
             sample i is row ``order[i]``.
+            Of a training step these are the samples of each step of each loss curve, in turn.
         batch_size: samples per batch; batch b holds samples [b * batch_size, (b + 1) * batch_size).
         timing_batches: how many distinct whole batches timing cycles through.
     """
@@ -168,6 +193,7 @@ class Candidate:
         environment: the family's list variables for runtimes ``tensorflow`` and ``itex``.
         expects_16bit: type attributes that painting says become 16-bit; the real passes' dump
             must show that something was converted if this is not 0.
+        scales_loss: a training step in float16 is fed the study's loss scale, and not 1.
     """
 
     data_type: str
@@ -176,6 +202,7 @@ class Candidate:
     level: str = "default"
     environment: Mapping[str, str] = field(default_factory=dict)
     expects_16bit: int = 0
+    scales_loss: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -186,6 +213,7 @@ class Candidate:
             "level": self.level,
             "environment": dict(self.environment),
             "expects_16bit": self.expects_16bit,
+            "scales_loss": self.scales_loss,
         }
 
     @classmethod

@@ -38,7 +38,7 @@ def test_a_ready_study_loads(path: Path) -> None:
 def test_there_are_the_studies_of_the_readme() -> None:
     names = {"quickstart", "fashion_cnn", "basic_pitch", "inception_v4"}
     names |= {f"xla_{name}" for name in ("resnet50", "mobilenet", "efficientnet_lite0")}
-    names |= {"xla_minilm", "xla_decoder", "xla_fashion_cnn"}
+    names |= {"xla_minilm", "xla_decoder", "xla_fashion_cnn", "train_cnn"}
     assert {path.stem for path in STUDIES} >= names
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from amp_tuner.config.load import load_study
 from amp_tuner.results.points import read_front, read_point
-from tests.configs.ready import run, smaller
+from tests.configs.ready import ROOT, run, smaller
 from tests.environments import interpreter
 
 
@@ -76,6 +79,31 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
     assert_answer(tmp_path / "run", metric, measured=3)
     point = read_point(tmp_path / "run" / "pareto" / "000.yaml")
     assert (point.runtime, point.batch_size) == ("xla", 2)
+
+
+@pytest.mark.all_only
+@pytest.mark.timeout(900)
+def test_a_training_step_is_tuned_with_its_gradients(tmp_path: Path) -> None:
+    run("configs/models/fashion_mnist.py")
+    ready = ROOT / "configs" / "train_cnn.yaml"
+    overrides = {
+        "training.steps": 30,
+        "training.curves": 4,
+        "accuracy.goal": "80%",
+        "measure.max_seconds": 2,
+        "output": str(tmp_path / "run"),
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(load_study(ready, overrides=overrides).to_plain()))
+    text = run("-m", "amp_tuner", "--config", str(path), "--trials", "6", "--time-budget", "6m")
+    assert "training_loss" in text
+    assert_answer(tmp_path / "run", "training_loss", measured=5)
+    graph = (tmp_path / "run" / "graphs" / "bfloat16.json").read_text()
+    for op_type in ("Conv2DBackpropFilter", "Conv2DBackpropInput", "MaxPoolGrad", "ReluGrad"):
+        assert f'"{op_type}"' in graph
+    space = json.loads((tmp_path / "run" / "study.json").read_text())["identity"]["op_types"]
+    assert {"Conv2DBackpropFilter", "Conv2DBackpropInput"} <= set(space)
+    assert not [op_type for op_type in space if op_type.startswith(("Assign", "Resource"))]
 
 
 @pytest.mark.all_only

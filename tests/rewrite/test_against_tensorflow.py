@@ -10,7 +10,9 @@ from amp_tuner.amp.lists import LIST_NAMES
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import RewriteError
 from amp_tuner.runtime.kernels import registered_kernels
+from amp_tuner.runtime.loader import load_model
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
+from tests import tiny_models
 from tests.oracle import PREFIX, differences
 from tests.rewrite import graphs, random_graphs
 
@@ -70,6 +72,15 @@ def assert_same(oracle, graph_def, name, fetches, moves=None, level="default"):
 @pytest.mark.parametrize("case", CASES)
 def test_default_lists_on_hand_made_graphs(cpu_oracle, case, name):
     assert_same(cpu_oracle, CASES[case], name, ["out"])
+
+
+@pytest.mark.parametrize("name", CPU_RULES)
+@pytest.mark.parametrize("moves", [{}, {"Relu": "allow", "RealDiv": "allow"}, {"MatMul": "infer"}])
+def test_a_loaded_training_step_with_its_variables(cpu_oracle, tmp_path, moves, name):
+    step = load_model(tiny_models.step(tmp_path / "step"))
+    ends = [*(tensor.split(":")[0] for tensor in step.fetches.values()), *step.step.targets]
+    rewritten = assert_same(cpu_oracle, step.graph_def, name, ends, moves)
+    assert {"ResourceApplyMomentum", "AssignAddVariableOp"} <= {node.op for node in rewritten.node}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -17,11 +17,12 @@ from amp_tuner.errors import InputError, WorkerFailure
 from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource
-from tests import tiny_models
+from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource, Training
+from tests import small_study, tiny_models
 from tests.conftest import started
 from tests.environments import interpreter
 from tests.itex import runs_bfloat16, without_bfloat16
+from tests.runtime.test_step_session import curves as loss_curves
 from tests.runtime.test_stock_runtime import keras_model, outputs
 
 pytestmark = pytest.mark.all_only
@@ -102,6 +103,35 @@ def test_the_graph_is_the_predicted_one(optimising: WorkerClient, moves: dict[st
     ]
     facts = optimising.build("candidate", candidate(moves, expects=len(painted)))
     assert (facts["graph_matches"], facts["type_attributes_16bit"]) == (True, len(painted))
+
+
+def test_a_step_that_a_newer_tensorflow_made_is_refused(
+    itex_worker: WorkerClient, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="attribute 'grad_[ab]' of node .* is not known to Tensor"):
+        itex_worker.load(tiny_models.step(tmp_path / "step"), None, "itex", "cpu")
+
+
+@runs_bfloat16
+def test_a_training_step_is_rewritten_as_predicted_and_set_back(
+    itex_worker: WorkerClient, tmp_path: Path
+) -> None:
+    # Gradients have attributes that ITEX's TensorFlow does not know, if a newer one made them.
+    path = tmp_path / "steps.py"
+    path.write_text(small_study.STEP)
+    training = Training(tiny_models.STEPS, function="make_step")
+    model = ModelSource(str(path), "train", training=training)
+    itex_worker.load(model, tiny_models.step_data(tmp_path / "data"), "itex", "cpu")
+    itex_worker.build("float32", FLOAT32)
+    facts = itex_worker.build("candidate", candidate())
+    assert facts["graph_matches"] is True
+    assert facts["type_attributes_16bit"] > 0
+    float32, bfloat16, again = (
+        loss_curves(itex_worker, key, tmp_path) for key in ("float32", "candidate", "float32")
+    )
+    np.testing.assert_array_equal(float32, again)
+    assert 0 < np.abs(bfloat16 - float32).max() < 0.1
+    assert len(itex_worker.block("candidate", 0, 3)) == 3
 
 
 @pytest.mark.parametrize("kind", ["convolutions", "recurrence", "attention"])
