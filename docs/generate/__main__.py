@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from docs.generate.events import events
 from docs.generate.study_file import study_file
 from docs.generate.variables import variables
 from docs.generate.verbs import exit_codes, verbs
@@ -16,6 +17,7 @@ def pages() -> dict[str, str]:
     """Each generated page's text by its name in docs/reference."""
     made = {
         "study-file.md": study_file(),
+        "events.md": events(),
         "verbs.md": verbs(),
         "exit-codes.md": exit_codes(),
         "variables.md": variables(),
