@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"http://{options.host}:{server.server_port}/dashboard/studies/0")
         print(
             "The study is read as it goes on, and not changed. Trials that do not certainly meet "
-            "the accuracy goal are shown as infeasible, and none of them as best. Ctrl-C ends this.",
+            "the accuracy goal are shown as infeasible, none of them as best. Ctrl-C ends this.",
             flush=True,
         )
         try:
