@@ -10,13 +10,13 @@ from docs.generate.markdown import code, table
 _INTRO = """\
 # Events
 
-`log.jsonl` holds what happens, one JSON object a line, written as it happens. Whoever follows a study
-is told these same objects: the live screen, the plain lines of a pipe, a listener of `amp_tuner.tune`,
-and a program that reads `amp-tune run --json-progress`, which prints them and nothing else. Each has
-`format` (1), `time` (ISO 8601 with offset) and `event`; what else it has is below. `trial` is a trial's
-number, names that end in `_s` are seconds, and `speedup` is `{value, low, high}` over FP32 with its
-95 % interval, or null where nothing was timed. Past 16 MiB the log becomes `log.1.jsonl` and so on,
-three of them at most: `tail -F` follows it.
+`log.jsonl` holds what happens, one JSON object a line, written as it happens. Whoever follows a
+study is told these same objects: the live screen, the plain lines of a pipe, a listener of
+`amp_tuner.tune`, and a program that reads `amp-tune run --json-progress`, which prints them and
+nothing else. Each has `format` (1), `time` (ISO 8601 with offset) and `event`; what else it has is
+below. `trial` is a trial's number, names that end in `_s` are seconds, and `speedup` is
+`{value, low, high}` over FP32 with its 95 % interval, or null where nothing was timed. Past 16 MiB
+the log becomes `log.1.jsonl` and so on, three of them at most: `tail -F` follows it.
 
 ```sh
 tail -n 3 runs/quickstart/log.jsonl
