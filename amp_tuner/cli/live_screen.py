@@ -141,7 +141,7 @@ def _head(followed: Followed, marks: Marks, width: int) -> Text:
 
 
 def _what(followed: Followed) -> str:
-    return f"{followed.since} {followed.now}"
+    return f"{followed.now}, since {followed.since}" if followed.now else ""
 
 
 def _counts(followed: Followed, progress: Event) -> str:

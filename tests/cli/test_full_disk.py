@@ -19,12 +19,13 @@ from tests import small_study
 from tests.cli.conftest import Command
 from tests.conftest import Files
 
-SIZE_BYTES = 4 * 2**20
+#: A busy machine times for long, and every block is kept.
+SIZE_BYTES = 16 * 2**20
 
 
 @pytest.fixture
 def mount() -> Iterator[Callable[[Path], Path]]:
-    """Mounts file systems of 4 MiB."""
+    """Mounts file systems of 16 MiB."""
     mounted: list[Path] = []
 
     def mount_small_disk(folder: Path) -> Path:
