@@ -37,11 +37,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     words = list(arguments)
     if words and words[0] not in VERBS and not {"-h", "--help", "--version"} & {words[0]}:
         words.insert(0, "run")
-    return make_parser().parse_args(words or ["--help"])
+    return command_parser().parse_args(words or ["--help"])
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Every verb with its options."""
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
     parser = argparse.ArgumentParser(
         prog="amp-tune",
         description=(

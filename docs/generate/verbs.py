@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from amp_tuner.cli.arguments import make_parser
+from amp_tuner.cli.arguments import command_parser
 from amp_tuner.errors import InputError, TargetError
 from docs.generate.markdown import code, table
 
@@ -21,7 +21,7 @@ _VERBS_INTRO = """\
 
 def _parsers() -> Mapping[str, argparse.ArgumentParser]:
     """The parser of each verb, in the order in which ``--help`` lists them."""
-    for action in make_parser()._actions:  # noqa: SLF001 - argparse shows them nowhere else
+    for action in command_parser()._actions:  # noqa: SLF001 - argparse shows them nowhere else
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             return dict(action.choices)
     raise AssertionError("no verbs")
@@ -82,7 +82,7 @@ def _about(action: argparse.Action) -> str:
     about = (action.help or "").replace("%%", "%")
     if action.choices is not None:
         about += f": {', '.join(code(str(one)) for one in action.choices)}"
-    return f"{about[:1].upper()}{about[1:]}"
+    return about
 
 
 _EXIT_INTRO = """\
