@@ -77,8 +77,8 @@ def _loss_scale_problems(signature: Any, training: Training) -> Iterator[str]:
 def _newer_attributes(nodes: Iterable[tuple[str, tf.compat.v1.NodeDef]]) -> Iterator[str]:
     """One text for each op type with an attribute that this TensorFlow does not know.
 
-    Those of gradients differ between versions (``grad_a`` of MatMul), and a plug-in's passes end the
-    process at one that they do not know.
+    Those of gradients differ between versions (``grad_a`` of MatMul), and a plug-in's passes end
+    the process at one that they do not know.
     """
     told = set()
     for function, node in nodes:
@@ -90,9 +90,9 @@ def _newer_attributes(nodes: Iterable[tuple[str, tf.compat.v1.NodeDef]]) -> Iter
         if unknown:
             told.add(node.op)
             yield (
-                f"attribute {unknown[0]!r} of node {full_name(function, node)!r} ({node.op}) is not "
-                f"known to TensorFlow {tf.__version__}: save the step with the target's own, or "
-                "give the Python file that makes it"
+                f"attribute {unknown[0]!r} of node {full_name(function, node)!r} ({node.op}) is "
+                f"not known to TensorFlow {tf.__version__}: save the step with the target's own, "
+                "or give the Python file that makes it"
             )
 
 

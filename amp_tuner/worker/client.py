@@ -122,8 +122,10 @@ class WorkerClient(ProcessClient):
     ) -> dict[str, Any]:
         """Writes the outputs of samples [start, stop) to ``path``, an ``.npz``, one array a name.
 
+        A training step's samples are loss curves: the arrays have the shape (curves, steps).
+
         Returns:
-            ``seconds`` that inference took.
+            ``seconds`` that running took.
         """
         wanted = {"start": start, "stop": stop, "path": str(path), "names": list(names)}
         return {"seconds": self._conversation.ask("outputs", seconds, key=key, **wanted)}

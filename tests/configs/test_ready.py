@@ -87,8 +87,8 @@ def test_a_training_step_is_tuned_with_its_gradients(tmp_path: Path) -> None:
     run("configs/models/fashion_mnist.py")
     ready = ROOT / "configs" / "train_cnn.yaml"
     overrides = {
-        "training.steps": 30,
-        "training.curves": 4,
+        "training.steps": 20,
+        "training.curves": 3,
         "accuracy.goal": "80%",
         "measure.max_seconds": 2,
         "output": str(tmp_path / "run"),

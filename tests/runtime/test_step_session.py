@@ -18,7 +18,7 @@ from amp_tuner.runtime.describe import describe
 from amp_tuner.runtime.loader import load_model
 from amp_tuner.runtime.rewrite_graph import rewrite_graph
 from amp_tuner.worker.client import WorkerClient
-from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource
+from amp_tuner.worker.protocol import Candidate, DataSource, ModelSource, Training
 from tests import tiny_models
 
 FLOAT32 = Candidate("float32")
@@ -48,10 +48,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return tiny_models.step(folder / "model"), tiny_models.step_data(folder / "data", CURVES)
 
 
-@pytest.fixture(params=RUNTIMES)
-def trained(request: pytest.FixtureRequest, worker: WorkerClient, source: Source) -> WorkerClient:
+@pytest.fixture(scope="module", params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Of the module, so that tests of one runtime come together: the step is loaded once."""
+    return str(request.param)
+
+
+@pytest.fixture
+def trained(runtime: str, worker: WorkerClient, source: Source) -> WorkerClient:
     """A worker with the training step, FP32 built."""
-    loaded = worker.load(*source, request.param, "cpu")
+    loaded = worker.load(*source, runtime, "cpu")
     assert [info.name for info in loaded.inputs] == ["labels", "x"]
     worker.build("float32", FLOAT32)
     return worker
@@ -93,19 +99,23 @@ def test_every_block_and_curve_begins_with_the_models_own_state(
     assert 0 < np.abs(before["candidate"] - before["float32"]).max() < 0.1
 
 
-@pytest.mark.parametrize("data_type", DATA_TYPES)
-@pytest.mark.parametrize("moves", [{}, {"ReluGrad": "deny"}, {"Relu": "allow", "Mul": "deny"}])
 def test_the_engine_trains_what_the_real_pass_makes_of_the_step(
-    worker: WorkerClient, source: Source, tmp_path: Path, data_type: str, moves: dict[str, str]
+    worker: WorkerClient, source: Source, tmp_path: Path
 ) -> None:
-    losses = {}
-    for runtime in RUNTIMES:
+    settings = [
+        candidate(data_type, moves, expects_16bit=1)
+        for data_type in DATA_TYPES
+        for moves in ({}, {"ReluGrad": "deny"}, {"Relu": "allow", "Mul": "deny"})
+    ]
+    losses: dict[str, list[Any]] = {runtime: [] for runtime in RUNTIMES}
+    for runtime, found in losses.items():
         worker.load(*source, runtime, "cpu")
-        facts = worker.build("candidate", candidate(data_type, moves, expects_16bit=1))
-        # Of the pass: its own dump, node for node.
-        assert facts["graph_matches"] is True
-        assert facts["type_attributes_16bit"] > 0
-        losses[runtime] = curves(worker, "candidate", tmp_path)
+        for setting in settings:
+            facts = worker.build("candidate", setting)
+            # Of the pass: its own dump, node for node.
+            assert facts["graph_matches"] is True
+            assert facts["type_attributes_16bit"] > 0
+            found.append(curves(worker, "candidate", tmp_path))
     np.testing.assert_allclose(losses["engine"], losses["tensorflow"], rtol=1e-3)
 
 
@@ -159,9 +169,7 @@ def test_an_output_that_is_no_single_number_is_a_failure(
         return {"loss": x * module.weight}
 
     tf.saved_model.save(module, str(tmp_path / "model"), signatures={"train": train})
-    source = ModelSource(
-        str(tmp_path / "model"), "train", training=tiny_models.Training(tiny_models.STEPS)
-    )
+    source = ModelSource(str(tmp_path / "model"), "train", training=Training(tiny_models.STEPS))
     order = np.zeros(tiny_models.STEPS * tiny_models.BATCH, np.int64)
     data = tiny_models.data(tmp_path / "data", {"x": np.ones((8, 4), np.float32)}, order=order)
     worker.load(source, data, "engine", "cpu")
