@@ -8,7 +8,7 @@ from pathlib import Path
 
 import shtab
 
-from amp_tuner.cli.arguments import make_parser
+from amp_tuner.cli.arguments import command_parser
 from amp_tuner.cli.options.studies import add_run_options
 
 _STUDY_FILES = shtab.glob("*.yaml", "*.yml")
@@ -17,7 +17,7 @@ _FOLDERS = ("DIR", "RUN")
 
 def run(options: argparse.Namespace) -> int:
     """Runs the verb."""
-    parser = make_parser()
+    parser = command_parser()
     # Who leaves `run` out wants its options all the same.
     add_run_options(parser)
     _name_files(parser)
