@@ -108,7 +108,9 @@ def test_the_graph_is_the_predicted_one(optimising: WorkerClient, moves: dict[st
 def test_a_step_that_a_newer_tensorflow_made_is_refused(
     itex_worker: WorkerClient, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"attribute 'grad_[ab]' of node .* is not known to Tensor"):
+    with pytest.raises(
+        InputError, match=r"attribute 'grad_[ab]' of node .* is not known to Tensor"
+    ):
         itex_worker.load(tiny_models.step(tmp_path / "step"), None, "itex", "cpu")
 
 
