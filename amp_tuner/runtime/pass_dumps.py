@@ -150,7 +150,9 @@ def describe_dump(
     if wrong:
         raise InputError(Problem(str(dump.files.before), problem) for problem in wrong)
     chosen = _rules_of(dump) if rules is None else rule_set(rules)
-    graph = describe(dump.before, chosen, _preserved(dump.before, fetches))
+    # A pass of ITEX is never given a graph in which no node has a device: `rewrite` logged it.
+    device = None if any(node.device for node in dump.before.node) else chosen.device_type
+    graph = describe(dump.before, chosen, _preserved(dump.before, fetches), device)
     if batch_size is not None:
         graph = _with_shapes(graph, dump.before, batch_size)
     changed = None

@@ -29,6 +29,18 @@ def test_what_rewrite_logs_inspect_explains(quick: Command, small: Files, tmp_pa
     assert found["effective"]["nodes_16bit"] > 0
 
 
+def test_a_log_without_devices_is_read_by_the_rules_that_it_was_written_by(
+    quick: Command, small: Files, tmp_path: Path
+) -> None:
+    folder = tmp_path / "log"
+    words = ["--rules", "itex-cpu-bfloat16", "--log-path", folder]
+    assert quick("rewrite", small.model, *words, "--output", tmp_path / "baked").code == 0
+    found, said = inspected(quick, folder)
+    assert found["rules"] == "itex-cpu-bfloat16@2.15"
+    assert "painting agrees with the pass" in said
+    assert found["effective"]["nodes_16bit"] > 0
+
+
 def test_other_lists_may_be_asked_for(quick: Command, small: Files, tmp_path: Path) -> None:
     folder = tmp_path / "log"
     words = ["--rules", "tf-cpu-bfloat16", "--log-path", folder]
