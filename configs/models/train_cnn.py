@@ -41,7 +41,7 @@ def make_step() -> Any:
     # Every process begins with the same weights.
     tf.keras.utils.set_random_seed(SEED)
     model = network()
-    optimizer = tf.keras.optimizers.SGD(learning_rate=0.01, momentum=0.9)
+    optimizer = tf.keras.optimizers.SGD(learning_rate=0.02, momentum=0.9)
     optimizer.build(model.trainable_variables)
 
     @tf.function(input_signature=[IMAGES, LABELS, LOSS_SCALE])

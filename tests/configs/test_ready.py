@@ -87,10 +87,10 @@ def test_a_training_step_is_tuned_with_its_gradients(tmp_path: Path) -> None:
     run("configs/models/fashion_mnist.py")
     ready = ROOT / "configs" / "train_cnn.yaml"
     overrides = {
-        "training.steps": 20,
-        "training.curves": 3,
+        "training.steps": 10,
+        "training.curves": 2,
         "accuracy.goal": "80%",
-        "measure.max_seconds": 2,
+        "measure.max_seconds": 1,
         "output": str(tmp_path / "run"),
     }
     path = tmp_path / "study.yaml"
