@@ -126,4 +126,5 @@ def test_a_study_finds_the_moves(study: str, tmp_path: Path) -> None:
     assert front.best is not None
     best = read_point(tmp_path / "run" / "pareto" / f"{front.best:03d}.yaml")
     assert best.modelled_for is not None
-    assert best.setting.moves["Mean"] == "allow"
+    # One graph, whichever of the three it is.
+    assert best.setting.moves["Mean"] in ("allow", "infer", "clear")
