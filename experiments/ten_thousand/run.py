@@ -102,13 +102,14 @@ class SimulatedBench:
     Attributes:
         switch, baseline_state: as the bench has them.
         device_s: seconds that drawing figures took, which are no tuner's.
+        away_s: of trials elsewhere: none.
         device_cpu_s: the same in seconds of the CPU.
     """
 
     def __init__(self) -> None:
         self.switch = ONEDNN
         self.baseline_state = True
-        self.device_s = 0.0
+        self.device_s = self.away_s = 0.0
         self.device_cpu_s = 0.0
 
     def float32(self) -> dict[bool, Measurement]:
