@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from amp_tuner.measure.hardware import hardware_facts
 from tests.environments import interpreter
+from tests.instructions import HAS_AVX512
 
 #: Its BF16 kernels end the process on other CPUs; what only rewrites graphs runs everywhere.
 runs_bfloat16 = pytest.mark.skipif(
-    "avx512bw" not in str(hardware_facts()["cpu_flags"]),
+    not HAS_AVX512,
     reason="NOT TESTED: ITEX's BF16 kernels need AVX-512",
 )
 

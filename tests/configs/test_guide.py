@@ -15,6 +15,7 @@ import yaml
 from amp_tuner.results.points import read_front, read_point
 from tests.configs.ready import ROOT, run, smaller
 from tests.environments import interpreter
+from tests.instructions import convolves_in_16_bits
 from tests.itex import runs_bfloat16
 from tests.packaged import script
 from tests.rewrite.painted import painted
@@ -109,6 +110,7 @@ def test_what_itex_logs_of_a_served_model_is_what_is_predicted(tmp_path: Path) -
 
 @pytest.mark.all_only
 @pytest.mark.timeout(900)
+@convolves_in_16_bits
 @pytest.mark.parametrize("study", ["mobilenet", "mobilenet_itex"])
 def test_a_study_finds_the_moves(study: str, tmp_path: Path) -> None:
     run("configs/models/mobilenet.py")

@@ -11,9 +11,16 @@ from amp_tuner.measure.hardware import hardware_facts
 from tests.docs.conftest import put, run
 from tests.docs.pages import PAGES, Block, blocks, name
 from tests.environments import interpreter
+from tests.instructions import convolves_in_16_bits
 
 pytestmark = [pytest.mark.all_only, pytest.mark.timeout(900)]
-RUNNING = [page for page in PAGES if any(block.runs for block in blocks(page))]
+#: It measures MobileNet in both 16-bit types.
+GUIDE = "docs/guide-replayed.md"
+RUNNING = [
+    pytest.param(page, marks=convolves_in_16_bits if name(page) == GUIDE else (), id=name(page))
+    for page in PAGES
+    if any(block.runs for block in blocks(page))
+]
 
 
 def environment(marker: tuple[str, str]) -> Path | None:
@@ -34,7 +41,7 @@ def command(block: Block) -> tuple[str, ...]:
     return ("bash", "-euo", "pipefail", "-c", block.text)
 
 
-@pytest.mark.parametrize("page", RUNNING, ids=name)
+@pytest.mark.parametrize("page", RUNNING)
 def test_the_commands_of_a_page_run(page: Path, checkout: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(checkout, tmp_path / "checkout", symlinks=True)
     for block in blocks(page):
