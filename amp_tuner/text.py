@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterable
+from types import ModuleType
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
@@ -45,3 +46,9 @@ def duration(seconds: float) -> str:
     if minutes:
         return f"{minutes} min {rest:02d} s"
     return f"{rest} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def public_functions(module: ModuleType) -> str:
+    """What may be called in a module, in words: sorted names, or ``no functions``."""
+    names = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
+    return ", ".join(sorted(names)) or "no functions"

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amp_tuner.data.arrays import write_arrays
+from amp_tuner.text import public_functions
 
 Array = NDArray[Any]
 Function = Callable[..., Any]
@@ -57,11 +58,8 @@ def _find(name: str) -> Function:
     module = _call("cannot be imported", importlib.import_module, module_name)
     function: Any = getattr(module, attribute, None)
     if function is None:
-        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise FunctionError(
-            f"does not exist: {module_name} has no {attribute!r}; it has "
-            f"{', '.join(sorted(public)) or 'no functions'}"
-        )
+        has = public_functions(module)
+        raise FunctionError(f"does not exist: {module_name} has no {attribute!r}; it has {has}")
     if not callable(function):
         raise FunctionError(f"is not a function but {type(function).__name__}")
     return cast("Function", function)

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from amp_tuner.errors import InputError
 from amp_tuner.runtime.loader_graph import first_line
+from amp_tuner.text import public_functions
 from amp_tuner.worker.protocol import ModelSource
 
 
@@ -86,8 +87,7 @@ def _function(path: str, name: str) -> Any:
         raise InputError.one(path, f"it cannot be imported: {first_line(error)}") from error
     function = getattr(module, name, None)
     if not callable(function):
-        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        has = ", ".join(sorted(public)) or "no functions"
+        has = public_functions(module)
         raise InputError.one(path, f"it has no function {name!r}; it has {has}")
     return function
 
