@@ -21,13 +21,21 @@ class History:
         self._newest: deque[FrozenTrial] = deque()
         self._best: list[FrozenTrial] = []
 
-    def add(self, trial: FrozenTrial) -> None:
-        """Adds the trial that was told last."""
+    def add(self, trial: FrozenTrial) -> list[FrozenTrial]:
+        """Adds the trial that was told last.
+
+        Returns:
+            The trials that are not shown any more from now on.
+        """
         self._newest.append(trial)
-        if len(self._newest) > NEWEST:
-            old = self._newest.popleft()
-            if not any(_beats(one, old) for one in self._best):
-                self._best = [one for one in self._best if not _beats(old, one)] + [old]
+        if len(self._newest) <= NEWEST:
+            return []
+        old = self._newest.popleft()
+        if any(_beats(one, old) for one in self._best):
+            return [old]
+        beaten = [one for one in self._best if _beats(old, one)]
+        self._best = [one for one in self._best if not _beats(old, one)] + [old]
+        return beaten
 
     def trials(self) -> list[FrozenTrial]:
         """What the sampler is shown, oldest first."""

@@ -127,6 +127,8 @@ SAMPLERS: dict[str, Callable[[int, Ground], BaseSampler]] = {
     "random": _random,
     "gp": _gp,
 }
+#: Those that look at no trials but the ones that :class:`Ground` shows.
+SEE_WHAT_IS_SHOWN = ("tpe", "random")
 
 
 def make_sampler(name: str, seed: int, finished: int, ground: Ground) -> BaseSampler:

@@ -28,7 +28,7 @@ from amp_tuner.search.evidence import Prediction
 from amp_tuner.search.history import History
 from amp_tuner.search.journal import Journal
 from amp_tuner.search.looks import Viewer
-from amp_tuner.search.samplers import Ground, make_sampler
+from amp_tuner.search.samplers import SEE_WHAT_IS_SHOWN, Ground, make_sampler
 from amp_tuner.search.space import SearchSpace
 
 #: The objective of a trial that the accuracy check ended before it was timed: FP32's own, neutral
@@ -287,8 +287,14 @@ class TuningStudy:
         trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
         if INTERRUPTED not in trial.user_attrs:
             self._finished += 1
-        if trial.state == TrialState.COMPLETE:
-            self._history.add(trial)
+        hidden = self._history.add(trial) if trial.state == TrialState.COMPLETE else [trial]
+        if self._sampler in SEE_WHAT_IS_SHOWN:
+            # Optuna keeps every trial in the memory: of these, its two values are enough.
+            for one in hidden:
+                one.params = {}
+                one.user_attrs = {
+                    key: one.user_attrs[key] for key in (_ANCHOR,) if key in one.user_attrs
+                }
 
     def importances(self) -> dict[str, float]:
         """Each parameter's importance for reaching the front, by PED-ANOVA; they sum up to 1.

@@ -44,7 +44,7 @@ class Budget:
         trials = self._config.search.trials
         if self._ended.outcomes[MEASURED] >= trials:
             return f"all {trials} trials are measured"
-        proposals = len(self._ended.by_number)
+        proposals = self._ended.count
         if proposals >= self._config.max_proposals:
             return f"{proposals} proposals made (limits.max_proposals)"
         return None

@@ -1,6 +1,7 @@
 """The trials that ended, and what each step of a study asks of all of them together.
 
-Every answer is kept up trial by trial: the ten-thousandth step costs what the first did.
+Every answer is kept up trial by trial: the ten-thousandth step costs what the first did. The trials
+themselves stay in their files until the search is over.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import bisect
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from amp_tuner.judge.dominated import SpeedToBeat
@@ -24,8 +25,12 @@ from amp_tuner.study.session import Session
 class EndedTrials:
     """What is known so far.
 
+    Args:
+        session: the study.
+        folder: where a trial's file stands when :meth:`add` is told of it.
+
     Attributes:
-        by_number: every trial that ended, without its raw block times.
+        count: how many trials ended.
         anchors: names of the anchors among them.
         outcomes: number of proposals by :attr:`Trial.outcome`; minimal settings are none.
         known_in_a_row: the last so many proposals were settings whose end was known.
@@ -35,8 +40,10 @@ class EndedTrials:
         to_beat: what a candidate must beat to be timed for long.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.by_number: dict[int, Trial] = {}
+    def __init__(self, session: Session, folder: RunFolder) -> None:
+        self._folder = folder
+        self._by_number: dict[int, Trial] | None = None
+        self.count = 0
         self.anchors: set[str] = set()
         self.outcomes: Counter[str] = Counter()
         self.known_in_a_row = 0
@@ -44,14 +51,15 @@ class EndedTrials:
         self.hopes: list[float] = []
         self.standing = Standing(session)
         self.to_beat = SpeedToBeat()
-        self._by_graph: dict[Key, Trial] = {}
+        self._by_graph: dict[Key, int] = {}
         self._measured_s: list[float] = []
         self._timed_s: list[float] = []
 
     def add(self, trial: Trial) -> None:
-        """Takes in a trial that ended; a night of raw figures would fill the memory."""
-        trial = without_blocks(trial)
-        self.by_number[trial.number] = trial
+        """Takes in a trial that ended and that is in its file."""
+        self.count += 1
+        if self._by_number is not None:
+            self._by_number[trial.number] = without_blocks(trial)
         if not is_minimal(trial):
             self.outcomes[trial.outcome] += 1
         known = trial.outcome in (CACHED, QUARANTINED)
@@ -66,7 +74,7 @@ class EndedTrials:
             self.hopes.append(trial.predicted["hope"])
         if trial.effective is not None:
             self.graphs.add(trial.effective.graph_id)
-            self._by_graph[Key.of(trial.effective, trial.setting)] = trial
+            self._by_graph[Key.of(trial.effective, trial.setting)] = trial.number
         if trial.outcome == MEASURED:
             assert trial.measurement is not None
             self.standing.add(trial)
@@ -79,7 +87,16 @@ class EndedTrials:
 
     def of_graph(self, key: Key) -> Trial | None:
         """The trial that has run the same effective graph under the same switches."""
-        return self._by_graph.get(key)
+        number = self._by_graph.get(key)
+        return None if number is None else read_trial(self._folder, number)
+
+    @property
+    def by_number(self) -> Mapping[int, Trial]:
+        """Every trial that ended, without its raw block times; read when first asked for."""
+        if self._by_number is None:
+            read = map(without_blocks, read_trials(self._folder))
+            self._by_number = {trial.number: trial for trial in read}
+        return self._by_number
 
     @property
     def timed(self) -> int:
@@ -93,6 +110,11 @@ class EndedTrials:
     def typical_timed_s(self) -> float:
         """Median seconds of a 16-bit setting that was timed; 0 before there is one."""
         return statistics.median(self._timed_s) if self._timed_s else 0.0
+
+
+def read_trial(folder: RunFolder, number: int) -> Trial:
+    """A trial that ended, from its own file, without its raw block times."""
+    return without_blocks(read_stored(folder.trial(number), StoredTrial).trial)
 
 
 def read_trials(folder: RunFolder) -> Iterator[Trial]:

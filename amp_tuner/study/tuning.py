@@ -7,7 +7,7 @@ the table. A trial whose file exists has ended, whatever Optuna knows of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from amp_tuner.search.anchors import Anchor, anchors
 from amp_tuner.search.study import Proposal, TuningStudy
 from amp_tuner.study.baseline import measured_baseline
 from amp_tuner.study.budget import Budget
-from amp_tuner.study.ended import EndedTrials, read_trials
+from amp_tuner.study.ended import EndedTrials, read_trial, read_trials, without_blocks
 from amp_tuner.study.looking import StudyViewer
 from amp_tuner.study.minimal_settings import read_minimal
 from amp_tuner.study.objectives import objectives_of
@@ -77,13 +77,13 @@ class Tuning:
         session.bench.tell = self.phases.step
         self.lock = lock
         self.clock = clock
-        self._ended = EndedTrials(session)
+        self._ended = EndedTrials(session, folder)
         self.disk = DiskUse(folder, config.limits.disk_bytes)
         self.budget = Budget(session, self._ended, clock, self.disk)
         self._quarantine = Quarantine(folder.quarantine)
         self._float32: Mapping[bool, Measurement] = {}
-        for trial in read_trials(folder):
-            self._ended.add(trial)
+        # A kill may have come between a trial's own file and the table.
+        self._table = TrialsTable(folder.trials_csv, self._taken_in(read_trials(folder)))
         begun = (minimal for minimal in read_minimal(folder).values() if not minimal.ended)
         first = anchors(session.space, session.rules(), session.switch)
         every = (*first, *(one.anchor() for one in begun))
@@ -99,12 +99,15 @@ class Tuning:
         self._prospects = Prospects(session, self.viewer, self._ended)
         if self._study.cut_bytes:
             log.write("repaired", {"bytes_cut": self._study.cut_bytes})
-        # A kill may have come between a trial's own file and the table.
-        self._table = TrialsTable(folder.trials_csv, self.trials.values())
+
+    def _taken_in(self, trials: Iterator[Trial]) -> Iterator[Trial]:
+        for trial in trials:
+            self._ended.add(trial)
+            yield without_blocks(trial)
 
     @property
     def trials(self) -> Mapping[int, Trial]:
-        """Every trial that ended, by number."""
+        """Every trial that ended, by number; while the search goes on, it is cheaper not to ask."""
         return self._ended.by_number
 
     def close(self) -> None:
@@ -197,14 +200,15 @@ class Tuning:
     def _recover(self, held: Container[int]) -> None:
         """Ends what an earlier tuner left running: by its own file, or by repeating it."""
         for number, left in self._study.running().items():
-            if number in held and number not in self.trials:
+            ended = self._folder.trial(number).exists()
+            if number in held and not ended:
                 continue
             owner = lease.holder(left.lease)
             if owner is not None:
                 message = f"trial {number} is being run by another tuner ({owner})"
                 raise InputError.one(str(self._folder.root), message)
-            if number in self.trials:
-                self._tell(self.trials[number])
+            if ended:
+                self._tell(read_trial(self._folder, number))
                 continue
             if left.begun is not None:
                 self._quarantine.died_with_the_tuner(number, left.begun)

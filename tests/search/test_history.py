@@ -24,7 +24,7 @@ def test_of_old_trials_only_those_stay_that_no_other_old_one_beats() -> None:
     history = History()
     old = [told(1.0, 0.1), told(2.0, 0.2), told(1.5, 0.3), told(2.0, 0.05)]
     new = [told(0.5, 0.5) for _ in range(NEWEST)]
-    for trial in [*old, *new]:
-        history.add(trial)
+    hidden = [one for trial in [*old, *new] for one in history.add(trial)]
     assert history.trials() == [old[3], *new]
+    assert sorted(map(id, hidden)) == sorted(map(id, old[:3]))
     assert all(one is not other for one, other in pairwise(history.trials()))

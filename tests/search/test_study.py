@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from amp_tuner.amp.lists import DESTINATIONS, AmpLists
 from amp_tuner.errors import InputError
+from amp_tuner.search.history import NEWEST
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import Objectives, TuningStudy
@@ -171,6 +172,19 @@ def test_tpe_proposes_what_optunas_own_does_while_it_is_shown_every_trial(tmp_pa
         study.tell(trial, [told.speedup, told.drop])
         theirs.append(trial.params)
     assert ours == theirs
+
+
+def test_old_trials_keep_their_parameters_only_for_samplers_that_look_at_all(
+    tmp_path: Path,
+) -> None:
+    for sampler, kept in (("tpe", NEWEST + 3), ("nsga2", NEWEST + 10)):
+        (tmp_path / sampler).mkdir()
+        study = opened(tmp_path / sampler, sampler)
+        run(study, NEWEST + 10)
+        stored = study._study.get_trials(deepcopy=False)
+        assert len(stored) == NEWEST + 10
+        # TPE is shown the newest, and three older ones that are on a front of their own.
+        assert sum(bool(one.params) for one in stored) == kept
 
 
 def test_gp_without_pytorch_is_refused_before_anything_runs(

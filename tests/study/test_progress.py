@@ -11,6 +11,7 @@ import pytest
 
 from amp_tuner.output.clock import Clock
 from amp_tuner.output.disk import DiskUse
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import Interval, Setting, Trial
 from amp_tuner.study.budget import Budget
 from amp_tuner.study.confirming import PATIENCE
@@ -24,7 +25,7 @@ SPENT_S = 50.0
 def progress_after(folder: Path, *trials: Trial, **search: Any) -> Progress:
     """Of a study of ten trials after these."""
     opened = session(folder, search=search)
-    ended = EndedTrials(opened)
+    ended = EndedTrials(opened, RunFolder(folder))
     clock = cast("Clock", SimpleNamespace(spent_s=lambda: SPENT_S))
     budget = Budget(opened, ended, clock, cast("DiskUse", None))
     for trial in trials:

@@ -1,0 +1,60 @@
+"""The trials that ended stay in their files until somebody asks for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from amp_tuner.files import write_json
+from amp_tuner.output.folder import RunFolder
+from amp_tuner.records import Block, EffectiveGraph, Trial
+from amp_tuner.study.ended import EndedTrials
+from amp_tuner.study.quarantine import Key
+from tests.study.test_publishing import CRASHED, session
+from tests.study.test_publishing import FAST as PUBLISHED
+
+FAST = replace(PUBLISHED, effective=EffectiveGraph("fast", 1, 2))
+KEY = Key("fast", FAST.setting.onednn)
+
+
+def with_blocks(trial: Trial) -> Trial:
+    """The trial with the raw times that its file has."""
+    assert trial.measurement is not None
+    assert trial.measurement.timing is not None
+    timing = replace(trial.measurement.timing, blocks=(Block("baseline", "timed", 0.0, (0.1,)),))
+    return replace(trial, measurement=replace(trial.measurement, timing=timing))
+
+
+def ended(folder: Path, *trials: Trial) -> EndedTrials:
+    """What is known after these, each written before it is told of, as in a study."""
+    run = RunFolder(folder / "run")
+    run.trials.mkdir(parents=True)
+    found = EndedTrials(session(folder), run)
+    for trial in trials:
+        write_json(run.trial(trial.number), {"format": 1, "trial": trial.to_json()})
+        found.add(trial)
+    return found
+
+
+def test_a_graph_that_ran_is_answered_from_its_trials_file(tmp_path: Path) -> None:
+    known = ended(tmp_path, with_blocks(FAST))
+    again = known.of_graph(KEY)
+    assert again == FAST
+    assert again is not known.of_graph(KEY)
+    assert known.of_graph(Key("another", None)) is None
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_all_trials_are_there_by_number_whenever_they_are_asked_for(
+    asked_before: bool, tmp_path: Path
+) -> None:
+    known = ended(tmp_path, with_blocks(FAST))
+    if asked_before:
+        assert known.by_number == {FAST.number: FAST}
+    path = RunFolder(tmp_path / "run").trial(CRASHED.number)
+    write_json(path, {"format": 1, "trial": CRASHED.to_json()})
+    known.add(CRASHED)
+    assert known.by_number == {FAST.number: FAST, CRASHED.number: CRASHED}
+    assert known.count == 2
