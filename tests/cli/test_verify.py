@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
+from amp_tuner.records import Measurement
+from amp_tuner.target.bench import Bench
 from tests.cli.conftest import Command, Ended
 from tests.conftest import Files
 from tests.environments import interpreter
@@ -122,12 +124,44 @@ def test_other_data_are_stale(verified: Callable[..., Any], small: Files, tmp_pa
     assert (ended.code, wrong(verdict)) == (1, {"data"})
 
 
-def test_a_certain_loss_of_speed_is_stale(verified: Callable[..., Any]) -> None:
-    def edit(plain: dict[str, Any]) -> None:
-        plain["speedup"].update(value=60.0, low=50.0, high=70.0)
+def faster_than_it_can_be(plain: dict[str, Any]) -> None:
+    plain["speedup"].update(value=60.0, low=50.0, high=70.0)
 
-    ended, verdict = verified(edit=edit)
+
+def test_a_certain_loss_of_speed_is_stale(verified: Callable[..., Any]) -> None:
+    ended, verdict = verified(edit=faster_than_it_can_be)
     assert (ended.code, wrong(verdict)) == (1, {"speed-up"})
+
+
+def test_a_loss_of_speed_is_certain_only_if_another_process_shows_it_too(
+    verified: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    measure, close = Bench.measure, Bench.close
+
+    def measured(self: Bench, *words: Any, **more: Any) -> Measurement:
+        done.append("measure")
+        return measure(self, *words, **more)
+
+    def closed(self: Bench) -> None:
+        done.append("end the processes")
+        close(self)
+
+    monkeypatch.setattr(Bench, "measure", measured)
+    monkeypatch.setattr(Bench, "close", closed)
+    verified(edit=faster_than_it_can_be)
+    assert done[:3] == ["measure", "end the processes", "measure"]
+
+
+@pytest.mark.parametrize(("load", "told"), [(7.1, True), (1.0, False)])
+def test_a_loss_of_speed_is_told_with_the_load_of_other_programs(
+    load: float, told: bool, verified: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    _, verdict = verified(edit=faster_than_it_can_be)
+    (speed,) = (check for check in verdict["checks"] if check["name"] == "speed-up")
+    assert ("while other programs ran (load average 7.1, 2 threads)" in speed["here"]) == told
 
 
 def test_a_certain_loss_of_accuracy_is_stale(verified: Callable[..., Any]) -> None:
