@@ -169,7 +169,7 @@ def _measured(
 def _busy(machine: Mapping[str, Any]) -> str:
     """What else may have cost the speed: other programs, which do not slow all settings alike."""
     load, threads = machine.get("load_average"), hardware_facts()["usable_threads"]
-    if load is None or threads is None or load < _BUSY * threads:
+    if not isinstance(load, float) or not isinstance(threads, int) or load < _BUSY * threads:
         return ""
     return f", while other programs ran (load average {load:.1f}, {threads} threads)"
 
