@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     fold = form == "saved_model" if options.fold_weights is None else options.fold_weights
     with working(make_console(), "rewriting"), model_worker(options) as worker:
         graph = worker.describe([rules.identifier])[rules.identifier]
-        check_op_types(options, frozenset(node.op for node in graph.nodes))
+        check_op_types(options, graph)
         prepared = prepare(graph, rules)
         effective = effective_graph(prepared, paint(prepared, lists, level))
         worker.build(_KEY, Candidate(rules.data_type, rules.identifier, lists, level))
