@@ -7,9 +7,11 @@ others do (errors of rounding are independent, so their squares add up; Gaudi mi
     figure = sum over nodes (work x (a + b[op type]) + sqrt(work) x c[node]) + sum over Casts d
 
 with normal priors on all coefficients: until a node is told apart from others, it counts by its
-work, like those of its op type. There are more nodes than graphs, so it is worked out in the space
-of the graphs (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section 2.2);
-a draw from the posterior is one from the prior, corrected (Matheron's rule).
+work, like those of its op type. A few nodes do most of the harm, so the scales of the c are random
+themselves, with long tails: many sets of scales are drawn, and those count that make the figures
+likely. There are more nodes than graphs, so it is worked out in the space of the graphs (Rasmussen
+and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.2 and 5.4); a draw from the
+posterior is one from the prior, corrected (Matheron's rule).
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 Array = NDArray[np.float64]
 
 #: Of the scale of the figures: what keeps the system of equations well-posed.
 _JITTER = 1e-10
+#: So many sets of scales are drawn; the logarithms of the scales have this deviation.
+_SETS, _TAIL = 64, 2.0
 
 
 @dataclass(frozen=True)
@@ -75,43 +80,48 @@ class Additive:
         figures: Array,
         deviations: Array,
     ) -> None:
-        self._work = work
-        self._by_group = np.eye(int(group.max(initial=0)) + 1)[group]
-        self._graphs = graphs
+        self._work, self._group = work, group
         self._scale = max(float(np.sqrt(np.mean(figures**2))), 1e-12)
         self._figures = figures / self._scale
         self._deviations = deviations / self._scale
-        self._terms = self._terms_of(graphs)
+        weighed = graphs.painted * work
+        by_group = weighed @ np.eye(int(group.max(initial=0)) + 1)[group]
+        #: What the coefficients are multiplied by that all sets of scales share.
+        self._shared = np.hstack((weighed.sum(axis=1, keepdims=True), by_group, graphs.casts))
+        self._own = graphs.painted * np.sqrt(work)
+
+    def draws(self, count: int, random: np.random.Generator) -> list[Weights]:
+        """Sets of weights, any of which may well be the true one."""
+        normal = random.standard_normal((_SETS, len(self._work)))
+        # The mean of the squares of such scales is 1.
+        scales = np.exp(_TAIL * normal - _TAIL**2)
+        evidence = np.array([self._evidence(one) for one in scales])
+        chances = np.exp(evidence - evidence.max())
+        chosen = random.choice(_SETS, count, p=chances / chances.sum())
+        return [self._draw(scales[one], random) for one in chosen.tolist()]
+
+    def _terms(self, scales: Array) -> Array:
+        return np.hstack((self._shared, self._own * scales))
+
+    def _factor(self, terms: Array) -> tuple[Array, bool]:
         noise = self._deviations**2 + _JITTER
-        self._covariance = self._terms @ self._terms.T + np.diag(noise)
+        factor: tuple[Array, bool] = cho_factor(terms @ terms.T + np.diag(noise), lower=True)
+        return factor
 
-    def mean(self) -> Weights:
-        """The weights that are expected."""
-        return self._corrected(np.zeros(self._terms.shape[1]), np.zeros(len(self._figures)))
+    def _evidence(self, scales: Array) -> float:
+        """The logarithm of how likely the figures are, but for a constant."""
+        factor = self._factor(self._terms(scales))
+        spread = float(np.log(np.diag(factor[0])).sum())
+        return -0.5 * float(self._figures @ cho_solve(factor, self._figures)) - spread
 
-    def draw(self, random: np.random.Generator) -> Weights:
-        """Weights that may well be the true ones."""
-        prior = random.standard_normal(self._terms.shape[1:])
-        noise: Array = random.standard_normal(self._figures.shape) * self._deviations
-        return self._corrected(prior, noise)
-
-    def _corrected(self, prior: Array, noise: Array) -> Weights:
-        missed = self._figures - self._terms @ prior - noise
-        found = self._scale * (prior + self._terms.T @ np.linalg.solve(self._covariance, missed))
-        groups, nodes = self._by_group.shape[1], len(self._work)
-        every, by_group = found[0], found[1 : 1 + groups]
-        own, casts = found[1 + groups : 1 + groups + nodes], found[1 + groups + nodes :]
-        of_nodes = self._work * (every + by_group[self._by_group.argmax(axis=1)])
-        return Weights(of_nodes + np.sqrt(self._work) * own, casts)
-
-    def _terms_of(self, graphs: Graphs) -> Array:
-        """What each coefficient is multiplied by; shape (graphs, coefficients)."""
-        weighed = graphs.painted * self._work
-        return np.hstack(
-            (
-                weighed.sum(axis=1, keepdims=True),
-                weighed @ self._by_group,
-                graphs.painted * np.sqrt(self._work),
-                graphs.casts,
-            )
-        )
+    def _draw(self, scales: Array, random: np.random.Generator) -> Weights:
+        terms = self._terms(scales)
+        prior = random.standard_normal(terms.shape[1:])
+        noise = random.standard_normal(self._figures.shape) * self._deviations
+        missed = self._figures - terms @ prior - noise
+        found = self._scale * (prior + terms.T @ cho_solve(self._factor(terms), missed))
+        shared = self._shared.shape[1]
+        groups = int(self._group.max(initial=0)) + 1
+        every, by_group, casts = found[0], found[1 : 1 + groups], found[1 + groups : shared]
+        own = np.sqrt(self._work) * scales * found[shared:]
+        return Weights(self._work * (every + by_group[self._group]) + own, casts)

@@ -26,10 +26,12 @@ from amp_tuner.study.session import Session
 
 Array = NDArray[np.float64]
 
-#: So many list settings are looked at for one proposal.
-_BASES = 3
+#: So many list settings are looked at for one proposal, with so many draws from the models.
+_BASES, _DRAWS = 3, 6
 #: A setting this much slower than FP32 (as a logarithm) gains nothing.
 _SLOWEST = 0.05
+#: An error of this share of what is allowed is as good as none.
+_FINEST = 1e-3
 #: A 95 % interval is so many standard deviations to each side.
 _SIDES = 1.96
 #: How far sums may be off: of the relative time, and as a share of the squared error.
@@ -97,7 +99,7 @@ class NodeSearch:
         random = np.random.default_rng((self._seed, count))
         bases = self._bases()
         chosen = [bases[place] for place in random.permutation(len(bases))[:_BASES]]
-        found = [self._best(base, random, draws=count % 2 == 1) for base in chosen]
+        found = [self._best(base, random) for base in chosen]
         best = max((one for one in found if one), key=lambda one: one[0], default=None)
         return None if best is None else best[1]
 
@@ -138,25 +140,31 @@ class NodeSearch:
                 found[key] = replace(known, members=(*known.members, seen.row.painted > 0))
         return list(found.values())
 
-    def _best(
-        self, base: Base, random: np.random.Generator, *, draws: bool
-    ) -> tuple[float, Setting] | None:
+    def _best(self, base: Base, random: np.random.Generator) -> tuple[float, Setting] | None:
         """How much the best candidate is expected to gain, and which it is."""
         graph = self._graphs[base.setting.data_type]
         models = self._models(base.setting.data_type)
-        time, error = [model.draw(random) if draws else model.mean() for model in models]
+        drawn = list(zip(*(model.draws(_DRAWS, random) for model in models), strict=True))
         pool: dict[str, tuple[Setting, Row]] = {}
-        for kept in kept_nodes(base, graph, -time.nodes, error.nodes, random)[: self._paintings]:
-            candidate = setting_of(base, graph, kept)
-            row = None if candidate is None else graph.row(candidate)
-            if candidate is not None and row is not None and row.graph_id not in self._ended.graphs:
-                pool.setdefault(row.graph_id, (candidate, row))
+        for time, error in drawn:
+            sets = kept_nodes(base, graph, -time.nodes, error.nodes, random)
+            for kept in sets[: self._paintings // _DRAWS]:
+                self._add(pool, graph, setting_of(base, graph, kept))
         if not pool:
             return None
         rows = _graphs([row for _, row in pool.values()])
-        gains = self._gains(time.figures(rows), error.figures(rows))
+        gains = np.mean(
+            [self._gains(time.figures(rows), error.figures(rows)) for time, error in drawn], axis=0
+        )
         first = int(np.argmax(gains))
         return float(gains[first]), list(pool.values())[first][0]
+
+    def _add(
+        self, pool: dict[str, tuple[Setting, Row]], graph: NodeGraph, setting: Setting | None
+    ) -> None:
+        row = None if setting is None else graph.row(setting)
+        if setting is not None and row is not None and row.graph_id not in self._ended.graphs:
+            pool.setdefault(row.graph_id, (setting, row))
 
     def _models(self, data_type: str) -> tuple[Additive, Additive]:
         """Of the relative time, and of the squared error."""
@@ -170,20 +178,25 @@ class NodeSearch:
         )
 
     def _gains(self, times: Array, squares: Array) -> Array:
-        """By how much each candidate would let the front's hypervolume grow; shape (candidates,).
+        """By how much each candidate lets the front's hypervolume grow; shape (candidates,).
 
-        Errors count up to the smallest one that is known to miss the goal.
+        Both axes are logarithms. Errors count up to the smallest that is known to miss the goal,
+        and a thousandth of that is as good as none.
         """
         known = [(one, one.error) for one in self._seen.values() if one.error is not None]
         meeting = max((error for one, error in known if not one.misses), default=0.0)
         missing = [error for one, error in known if one.misses and error > meeting]
-        reference = np.array([_SLOWEST, min(missing, default=max(1.05 * meeting, 1e-12))])
-        reached = [(0.0, 0.0)]
-        reached += [(math.log1p(one.time[0]), error) for one, error in known if one.time]
-        points = np.array(reached)
+        most = min(missing, default=max(1.05 * meeting, 1e-12))
+        reference = np.array([_SLOWEST, math.log(1 / _FINEST)])
+
+        def place(times: Array, errors: Array) -> Array:
+            logs = np.log1p(np.maximum(times, -0.95)), np.log(np.maximum(errors / most, _FINEST))
+            return np.column_stack((logs[0], logs[1] - math.log(_FINEST)))
+
+        timed = [(one.time[0], error) for one, error in known if one.time is not None]
+        points = place(*np.array([(0.0, 0.0), *timed]).T)
         before = hypervolume(points, reference)
-        logs, errors = np.log1p(np.maximum(times, -0.95)), np.sqrt(np.maximum(squares, 0.0))
-        candidates = np.column_stack((logs, errors))
+        candidates = place(times, np.sqrt(np.maximum(squares, 0.0)))
         after = [hypervolume(np.vstack((points, one)), reference) for one in candidates]
         return np.array(after) - before
 

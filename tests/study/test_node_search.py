@@ -90,12 +90,12 @@ def study(tmp_path: Path) -> Study:
     return Study(tmp_path)
 
 
-def test_one_bad_node_among_forty_is_set_apart_alone_within_sixteen_trials(study: Study) -> None:
+def test_one_bad_node_among_forty_is_found_within_sixteen_trials(study: Study) -> None:
     asked = study.run(16)
-    alone = [one for one in asked if f"node:{BAD}" in one.moves]
-    assert alone
-    assert min(len(moves_of_nodes(one.moves)) for one in alone) == 1
-    assert min(study.errors) < 0.01
+    good = [one for one, error in zip(asked, study.errors[1:], strict=True) if error < MUCH / 10]
+    apart = [moves_of_nodes(one.moves) for one in good]
+    assert min(map(len, apart)) <= 2
+    assert {f"node:{BAD}", f"node:{BAD.partition('/')[0]}/*"} & min(apart, key=len).keys()
 
 
 def test_every_proposal_is_a_new_graph_made_of_a_list_setting(study: Study) -> None:
