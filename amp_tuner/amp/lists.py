@@ -58,7 +58,7 @@ class AmpLists:
     deny: frozenset[str] = field(default_factory=frozenset)
     infer: frozenset[str] = field(default_factory=frozenset)
     clear: frozenset[str] = field(default_factory=frozenset)
-    nodes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    nodes: Mapping[str, str] = field(default_factory=dict)
 
     def list_of(self, op_type: str) -> str:
         """The list that holds ``op_type``: one of DESTINATIONS, ``none`` if it is in no list."""
