@@ -88,14 +88,16 @@ class Additive:
         by_group = weighed @ np.eye(int(group.max(initial=0)) + 1)[group]
         #: What the coefficients are multiplied by that all sets of scales share.
         self._shared = np.hstack((weighed.sum(axis=1, keepdims=True), by_group, graphs.casts))
-        self._own = graphs.painted * np.sqrt(work)
+        #: Nodes of which a graph tells something; others are as they were expected to be.
+        self._told = graphs.painted.any(axis=0)
+        self._own = (graphs.painted * np.sqrt(work))[:, self._told]
 
     def draws(self, count: int, random: np.random.Generator) -> list[Weights]:
         """Sets of weights, any of which may well be the true one."""
         normal = random.standard_normal((_SETS, len(self._work)))
         # The mean of the squares of such scales is 1.
         scales = np.exp(_TAIL * normal - _TAIL**2)
-        evidence = np.array([self._evidence(one) for one in scales])
+        evidence = np.array([self._evidence(one[self._told]) for one in scales])
         chances = np.exp(evidence - evidence.max())
         chosen = random.choice(_SETS, count, p=chances / chances.sum())
         return [self._draw(scales[one], random) for one in chosen.tolist()]
@@ -115,7 +117,7 @@ class Additive:
         return -0.5 * float(self._figures @ cho_solve(factor, self._figures)) - spread
 
     def _draw(self, scales: Array, random: np.random.Generator) -> Weights:
-        terms = self._terms(scales)
+        terms = self._terms(scales[self._told])
         prior = random.standard_normal(terms.shape[1:])
         noise = random.standard_normal(self._figures.shape) * self._deviations
         missed = self._figures - terms @ prior - noise
@@ -123,5 +125,7 @@ class Additive:
         shared = self._shared.shape[1]
         groups = int(self._group.max(initial=0)) + 1
         every, by_group, casts = found[0], found[1 : 1 + groups], found[1 + groups : shared]
-        own = np.sqrt(self._work) * scales * found[shared:]
+        own = random.standard_normal(self._work.shape) * self._scale
+        own[self._told] = found[shared:]
+        own *= np.sqrt(self._work) * scales
         return Weights(self._work * (every + by_group[self._group]) + own, casts)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.records import FLOAT32, Setting, Trial
 from amp_tuner.search.acquisition import hypervolume
-from amp_tuner.search.additive import Additive, Graphs
+from amp_tuner.search.additive import Additive, Graphs, Weights
 from amp_tuner.study.ended import EndedTrials
 from amp_tuner.study.node_candidates import Base, kept_nodes, setting_of
 from amp_tuner.study.node_graphs import NodeGraph, Row
@@ -99,7 +99,9 @@ class NodeSearch:
         random = np.random.default_rng((self._seed, count))
         bases = self._bases()
         chosen = [bases[place] for place in random.permutation(len(bases))[:_BASES]]
-        found = [self._best(base, random) for base in chosen]
+        data_types = dict.fromkeys(base.setting.data_type for base in chosen)
+        drawn = {name: self._draws(name, random) for name in data_types}
+        found = [self._best(base, drawn[base.setting.data_type], random) for base in chosen]
         best = max((one for one in found if one), key=lambda one: one[0], default=None)
         return None if best is None else best[1]
 
@@ -140,11 +142,11 @@ class NodeSearch:
                 found[key] = replace(known, members=(*known.members, seen.row.painted > 0))
         return list(found.values())
 
-    def _best(self, base: Base, random: np.random.Generator) -> tuple[float, Setting] | None:
+    def _best(
+        self, base: Base, drawn: Sequence[tuple[Weights, Weights]], random: np.random.Generator
+    ) -> tuple[float, Setting] | None:
         """How much the best candidate is expected to gain, and which it is."""
         graph = self._graphs[base.setting.data_type]
-        models = self._models(base.setting.data_type)
-        drawn = list(zip(*(model.draws(_DRAWS, random) for model in models), strict=True))
         pool: dict[str, tuple[Setting, Row]] = {}
         for time, error in drawn:
             sets = kept_nodes(base, graph, -time.nodes, error.nodes, random)
@@ -166,16 +168,15 @@ class NodeSearch:
         if setting is not None and row is not None and row.graph_id not in self._ended.graphs:
             pool.setdefault(row.graph_id, (setting, row))
 
-    def _models(self, data_type: str) -> tuple[Additive, Additive]:
-        """Of the relative time, and of the squared error."""
+    def _draws(self, data_type: str, random: np.random.Generator) -> list[tuple[Weights, Weights]]:
+        """Of what each node adds to the relative time, and to the squared error."""
         seen = [one for one in self._seen.values() if one.data_type == data_type]
         timed = [(one.row, *one.time) for one in seen if one.time is not None]
-        judged = [(one.row, one.error**2) for one in seen if one.error is not None]
+        squares = [(one.row, one.error**2) for one in seen if one.error is not None]
+        judged = [(row, square, _ERROR_OFF * square) for row, square in squares]
         graph = self._graphs[data_type]
-        return (
-            _model(graph, timed),
-            _model(graph, [(row, square, _ERROR_OFF * square) for row, square in judged]),
-        )
+        time, error = (_model(graph, known).draws(_DRAWS, random) for known in (timed, judged))
+        return list(zip(time, error, strict=True))
 
     def _gains(self, times: Array, squares: Array) -> Array:
         """By how much each candidate lets the front's hypervolume grow; shape (candidates,).

@@ -28,12 +28,17 @@ def colours(prepared, lists):
     return painting.allow.tolist(), painting.deny.tolist()
 
 
+def drawn(data, rules):
+    """A random graph, prepared, and random lists."""
+    graph_def, fetches = data.draw(random_graphs.graphs())
+    lists = rules.lists.moved(data.draw(random_graphs.moves(graph_def)))
+    return prepared_graph(graph_def, rules, tuple(fetches)), lists
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.sampled_from([BF16, FP16]), place=st.sampled_from(DESTINATIONS))
 def test_moving_every_node_of_an_op_type_is_moving_the_op_type(data, rules, place):
-    graph_def, fetches = data.draw(random_graphs.graphs())
-    prepared = prepared_graph(graph_def, rules, tuple(fetches))
-    lists = rules.lists.moved(data.draw(random_graphs.moves(graph_def)))
+    prepared, lists = drawn(data, rules)
     op_type = data.draw(st.sampled_from(prepared.op_types))
     names = [node.name for node in prepared.graph.nodes if node.op == op_type]
     by_node = lists.moved({NODE + name: place for name in names})
@@ -43,9 +48,7 @@ def test_moving_every_node_of_an_op_type_is_moving_the_op_type(data, rules, plac
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.sampled_from([BF16, FP16]))
 def test_a_node_in_its_op_types_own_list_changes_nothing(data, rules):
-    graph_def, fetches = data.draw(random_graphs.graphs())
-    prepared = prepared_graph(graph_def, rules, tuple(fetches))
-    lists = rules.lists.moved(data.draw(random_graphs.moves(graph_def)))
+    prepared, lists = drawn(data, rules)
     node = data.draw(st.sampled_from(prepared.graph.nodes))
     same = lists.moved({NODE + node.name: lists.list_of(node.op)})
     assert colours(prepared, same) == colours(prepared, lists)
@@ -54,9 +57,7 @@ def test_a_node_in_its_op_types_own_list_changes_nothing(data, rules):
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.sampled_from([BF16, FP16]))
 def test_a_node_in_no_list_stays_fp32_unless_it_shares_a_list_or_a_loop(data, rules):
-    graph_def, fetches = data.draw(random_graphs.graphs())
-    prepared = prepared_graph(graph_def, rules, tuple(fetches))
-    lists = rules.lists.moved(data.draw(random_graphs.moves(graph_def)))
+    prepared, lists = drawn(data, rules)
     bound = ("TensorList", "NextIteration", "Merge", "Cast")
     free = [n.name for n in prepared.graph.nodes if not any(one in n.op for one in bound)]
     if not free:
