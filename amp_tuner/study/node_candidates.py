@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from amp_tuner.amp.lists import is_node
 from amp_tuner.records import Setting
-from amp_tuner.search.setting_apart import kept_within, partitions, subjects
+from amp_tuner.search.setting_apart import kept_within, subjects
 from amp_tuner.study.node_graphs import NodeGraph
 
 Array = NDArray[np.float64]
@@ -52,26 +51,19 @@ def kept_nodes(
         error: that each adds, squared; shape (nodes,).
         random: the only source of chance.
     """
-    nodes = np.flatnonzero(base.painted)
     seeds: list[Mask] = []
     probes: list[Mask] = []
-    for of_nodes in partitions([graph.names[node] for node in nodes.tolist()]):
-        # All other nodes are one more unit, which is never looked at.
-        units = np.full(len(base.painted), of_nodes.max(initial=0) + 1)
-        units[nodes] = of_nodes
-        savings, errors = (_summed(values[nodes], of_nodes) for values in (saving, error))
-        seeds += _knapsacks(savings, errors, units)
+    for units in graph.partitions:
+        # What is not 16-bit anyway neither saves nor costs anything.
+        savings, errors = (_summed(values * base.painted, units) for values in (saving, error))
+        total = float(np.maximum(errors, 0.0).sum())
+        knapsacks = (kept_within(savings, errors, level * total) for level in _LEVELS)
+        seeds += [kept[units] & base.painted for kept in knapsacks]
         worst = np.argsort(-errors, kind="stable")[:_PROBES].tolist()
-        probes += [_other(member, units == unit) for unit in worst for member in base.members]
+        masks = [(units == unit) & base.painted for unit in worst]
+        probes += [_other(member, mask) for mask in masks for member in base.members]
     shuffled = [[those[n] for n in random.permutation(len(those))] for those in (seeds, probes)]
     return [kept for pair in zip_longest(*shuffled) for kept in pair if kept is not None]
-
-
-def _knapsacks(savings: Array, errors: Array, units: NDArray[np.int64]) -> Iterator[Mask]:
-    total = float(np.maximum(errors, 0.0).sum())
-    for level in _LEVELS:
-        kept = kept_within(savings, errors, level * total)
-        yield np.append(kept, values=False)[units]
 
 
 def _summed(values: Array, units: NDArray[np.int64]) -> Array:

@@ -12,6 +12,7 @@ from amp_tuner.records import Setting
 from amp_tuner.rewrite.effective import effective_graph
 from amp_tuner.rewrite.tunable import paint_legally
 from amp_tuner.rewrite.work import WorkTable
+from amp_tuner.search.setting_apart import partitions
 from amp_tuner.study.planning import Painter
 
 Array = NDArray[np.float64]
@@ -39,6 +40,7 @@ class NodeGraph:
         names: of the nodes.
         work: of each node its share of all, half by elements and half by number; shape (nodes,).
         group: of each node the number of its op type; shape (nodes,).
+        partitions: ways of cutting the graph into units, see :func:`partitions`.
     """
 
     def __init__(self, painter: Painter) -> None:
@@ -51,6 +53,7 @@ class NodeGraph:
         np.maximum.at(elements, prepared.node_of, self._table.vertex_work)
         counted = (elements > 0).astype(np.float64)
         self.work = _share(elements) / 2 + _share(counted) / 2
+        self.partitions = partitions(self.names)
         numbers = {op_type: number for number, op_type in enumerate(prepared.op_types)}
         self.group = np.array([numbers[node.op] for node in prepared.graph.nodes], np.int64)
 

@@ -65,7 +65,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, lent: Callable[[], Any]) -> 
     with lent():
         first = main(["--config", str(written(trials=6)), "--quiet"])
         by_lists = best(run)
-        file = written(trials=11, granularity="node")
+        file = written(trials=10, granularity="node")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("amp_tuner.target.bench.Bench.measure", _interrupt)
             second = main(["--config", str(file), "--quiet"])
