@@ -192,6 +192,18 @@ def test_wrong_nodes_in_a_file_are_told_at_once(
     assert not output.exists()
 
 
+def test_a_passs_log_of_moved_nodes_is_refused(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = best(study.run)
+    model = yaml.safe_load(study.file.read_text(encoding="utf-8"))["model"]["path"]
+    path = study.run / "pareto" / f"{found.number:03d}.yaml"
+    places = ["--output", str(tmp_path / "baked"), "--log-path", str(tmp_path / "log")]
+    assert main(["rewrite", model, "--rules", found.rules, "--lists", str(path), *places]) == 2
+    assert "--log-path: a pass's log knows op types only" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_verify_takes_the_point(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(study.run)]) in (0, 1)
     told = capsys.readouterr().out
