@@ -33,7 +33,7 @@ class Setting:
 
     Attributes:
         data_type: ``float32``, ``bfloat16`` or ``float16``.
-        moves: op type to destination list, sorted by op type; empty is the default lists.
+        moves: op type, or ``node:NAME``, to destination list; empty is the default lists.
         level: one of LEVELS.
         onednn: TensorFlow's process-wide oneDNN switch; None where the runtime has none.
         tf32: whether float32 products may be rounded as TF32 does (runtime ``xla``); None where

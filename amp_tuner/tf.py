@@ -40,7 +40,8 @@ def rewrite(
             ``itex-cpu-bfloat16``, ``itex-gpu-bfloat16``, ``itex-gpu-float16``; with a version where
             lists changed: ``tf-cpu-bfloat16@2.15``.
         moves: op type to ``allow``, ``infer``, ``clear``, ``deny`` or ``none``: it leaves the list
-            that it is in by default and joins that one. None: the default lists.
+            that it is in by default and joins that one; ``node:NAME`` moves single nodes, in which
+            ``*`` stands for any characters. None: the default lists.
         fetches: nodes (or tensors) whose type must not change. None: nodes that nobody consumes.
             Placeholders are always kept.
         default_device: ``CPU`` or ``GPU``: where nodes are that name no device. None: where the
@@ -53,7 +54,7 @@ def rewrite(
         A new graph. Nodes keep their names; Casts are appended.
 
     Raises:
-        InputError: no such rule set or list; a fetch that is not in the graph.
+        InputError: no such rule set or list; a fetch or a moved node that is not in the graph.
         RewriteError: the real pass fails on this graph with these lists.
     """
     chosen = rule_set(rules)

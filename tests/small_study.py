@@ -142,6 +142,34 @@ class Counting(tf.Module):
 model = Counting()
 tf.saved_model.save(model, sys.argv[1], signatures={"serving_default": model.serve})
 """
+#: Of two products of the same op type, one decides how long the model runs (256 + 1 is 256 in
+#: BF16, so that it counts less far), the other is the difference of two large numbers, which BF16
+#: loses. Four more do no harm. So no list makes the model fast and right; a node's own does.
+_TWO_PRODUCTS_MODEL = """
+import sys
+import tensorflow as tf
+
+
+class TwoProducts(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="x")])
+    def serve(self, x):
+        one = tf.cast(tf.minimum(tf.shape(x)[0], 1), tf.float32)
+        with tf.name_scope("heavy"):
+            more = tf.cast(tf.multiply(one, 257.0), tf.int32) - 256
+        counted = tf.while_loop(lambda step: step < 100 + 900 * more, lambda step: step + 1, [0])[0]
+        nothing = tf.cast(tf.minimum(counted, 0), tf.float32)
+        total = tf.reduce_sum(x, axis=1)
+        with tf.name_scope("cancelling"):
+            difference = tf.multiply(total + 256.0, one) - 258.0
+        for place in range(4):
+            with tf.name_scope(f"harmless_{place}"):
+                nothing = tf.multiply(nothing, one)
+        return {"score": tf.sigmoid(difference) + nothing}
+
+
+model = TwoProducts()
+tf.saved_model.save(model, sys.argv[1], signatures={"serving_default": model.serve})
+"""
 #: A training step, which the function of a Python file returns.
 STEP = """
 import tensorflow as tf
@@ -193,6 +221,11 @@ def make_night_model(folder: Path) -> Path:
 def make_counting_model(folder: Path) -> Path:
     """Saves a model that is several times faster with Sum in BF16."""
     return _saved(_COUNTING_MODEL, folder / "counting")
+
+
+def make_two_products_model(folder: Path) -> Path:
+    """Saves a model that is fast with one of its Mul nodes in BF16, and wrong with another."""
+    return _saved(_TWO_PRODUCTS_MODEL, folder / "two-products")
 
 
 def counting_study(model: Path, data: Path, /, **changes: dict[str, Any]) -> dict[str, Any]:

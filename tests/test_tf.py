@@ -39,6 +39,14 @@ def test_moves_change_lists():
     assert _types(rewrite(graph_def, "tf-cpu-float16", {"Exp": "allow"}))["Exp2"] == 19
 
 
+def test_a_moved_node_is_converted_alone_and_must_be_there():
+    graph_def = graphs.chain("MatMul", "Exp", "Exp", source="x")
+    found = _types(rewrite(graph_def, "tf-cpu-float16", {"node:Exp2": "allow"}))
+    assert (found["Exp2"], found["Exp3"]) == (19, 1)
+    with pytest.raises(InputError, match=r"the graph has no node:Exp4 \(did you mean Exp"):
+        rewrite(graph_def, "tf-cpu-float16", {"node:Exp4": "allow"})
+
+
 def test_without_fetches_what_nobody_reads_is_kept():
     after = rewrite(graphs.chain("MatMul", "Relu", source="x"), "tf-cpu-float16")
     assert (_types(after)["Relu2"], _types(after)["out"]) == (19, 1)
@@ -80,5 +88,5 @@ def test_it_loads_nothing_of_the_tuner():
     )
     assert found.stdout.split() == [
         *("amp", "errors", "graph", "records"),
-        *("rewrite", "runtime", "tf"),
+        *("rewrite", "runtime", "text", "tf"),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from amp_tuner.amp.levels import FORCE_ALL, effective_lists
 from amp_tuner.amp.lists import LIST_NAMES, AmpLists
@@ -47,10 +48,13 @@ def to_environment(rules: RuleSet, lists: AmpLists, level: str = "default") -> d
     leaves the one that it was in, so the pass never meets a conflict.
 
     Raises:
-        RewriteError: the pass would fail with these lists or this level, or an op type cannot
-            stand in a variable (only letters, digits and ``_`` can).
+        RewriteError: the pass would fail with these lists or this level, nodes are moved, or an op
+            type cannot stand in a variable (only letters, digits and ``_`` can).
     """
     effective_lists(rules, lists, level)
+    if lists.nodes:
+        subject = min(lists.nodes)
+        raise RewriteError(f"{subject} moves a node, which no variable can; a baked model can")
     if level != "default" and rules.family == ITEX:
         raise RewriteError(f"{rules.name} has no levels; found {level!r}")
     environment = {}
@@ -86,7 +90,7 @@ def from_environment(rules: RuleSet, environ: Mapping[str, str]) -> tuple[AmpLis
     """
     _check_switches(rules, environ)
     prefix = _PREFIX[rules.family]
-    edited = {}
+    edited: dict[str, Any] = {}
     for name in LIST_NAMES:
         members = set(getattr(rules.lists, name))
         for variable in _LIST_NAMES[rules.family][name]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.rules import RuleSet
 from amp_tuner.errors import RewriteError
@@ -24,11 +26,18 @@ def effective_lists(rules: RuleSet, lists: AmpLists, level: str) -> AmpLists:
     if level == FORCE_ALL and FORCE_ALL not in rules.levels:
         raise RewriteError(f"{rules.name} fails with level {FORCE_ALL}")
     if level == "treat_infer_as_deny" and level in rules.levels:
-        lists = AmpLists(allow=lists.allow, deny=lists.deny | lists.infer, clear=lists.clear)
+        nodes = _nodes(lists, {"infer": "deny"})
+        lists = AmpLists(lists.allow, lists.deny | lists.infer, clear=lists.clear, nodes=nodes)
     if level == "tensor_cores_only" and level in rules.levels:
-        lists = AmpLists(allow=lists.allow)
+        nodes = _nodes(lists, {"infer": "none", "clear": "none", "deny": "none"})
+        lists = AmpLists(allow=lists.allow, nodes=nodes)
     conflicts = lists.conflicts()
     if conflicts:
         named = ", ".join(repr(op_type) for op_type in conflicts)
         raise RewriteError(f"op types in two or more lists: {named}; each may be in one only")
     return lists
+
+
+def _nodes(lists: AmpLists, places: Mapping[str, str]) -> dict[str, str]:
+    """The moves of nodes, with another place for some."""
+    return {subject: places.get(place, place) for subject, place in lists.nodes.items()}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.rules import ITEX, TENSORFLOW
@@ -96,7 +97,8 @@ def lists_from_text(text: str, where: str) -> AmpLists:
     missing = [head for head, name in _HEADS.items() if name not in found]
     if missing:
         raise InputError.one(where, f"has no {', '.join(missing)}: not lists that a pass printed")
-    return AmpLists(**{name: frozenset(members) for name, members in found.items()})
+    lists: dict[str, Any] = {name: frozenset(members) for name, members in found.items()}
+    return AmpLists(**lists)
 
 
 def lists_to_text(lists: AmpLists) -> str:

@@ -38,7 +38,7 @@ class StudyPoint(Point):
 
     @property
     def moves(self) -> Mapping[str, str]:
-        """Op type to list: what differs from the default lists."""
+        """Op type or node (``node:NAME``) to list: what differs from the default lists."""
         return self.setting.moves
 
     @property

@@ -58,6 +58,9 @@ def _check(config: StudyConfig, output: Path | None) -> None:
     if config.target.runtime != "xla":
         message = f"found {config.target.runtime}; a bundle needs xla"
         problems.append(Problem("$.target.runtime", message))
+    if config.search.granularity != "op_type":
+        message = f"found {config.search.granularity}; a bundle needs op_type"
+        problems.append(Problem("$.search.granularity", message))
     if output is not None and output.exists():
         problems.append(Problem("--output", _taken(output)))
     folder = RunFolder(config.output)

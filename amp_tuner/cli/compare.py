@@ -13,11 +13,11 @@ from amp_tuner.cli.rows import compared_row, relative_figures, relative_title
 from amp_tuner.cli.terminal import comparison, make_console, relative_table, working
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.errors import InputError
+from amp_tuner.errors import InputError, Problem
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.results.points import Lists, read_lists
 from amp_tuner.study.comparing import Compared, compare
-from amp_tuner.study.planning import check_moves
+from amp_tuner.study.planning import move_problems
 from amp_tuner.study.session import Session, open_session
 
 
@@ -50,8 +50,7 @@ def _compared(
         with working(console, "starting a worker, loading the model"):
             session = open_session(config, Path(work))
         try:
-            moves = {str(path): lists.moves for path, lists in given.items()}
-            check_moves(moves, session.planner.op_types())
+            _check(session, given)
             settings = _settings(session, given)
             with working(console, "measuring"):
                 compared = list(compare(session, settings))
@@ -63,6 +62,19 @@ def _compared(
         console.print(f"note: {notice}", markup=False)
     console.print()
     return session.data.batch_size, compared
+
+
+def _check(session: Session, given: Mapping[Path, Lists]) -> None:
+    """Refuses moves of what the model does not have, of all files at once."""
+    planner = session.planner
+    problems: list[Problem] = []
+    for path, lists in given.items():
+        own = planner.painters.get(lists.data_type or "")
+        painters = list(planner.painters.values()) if own is None else [own]
+        graphs = [painter.graph.graph for painter in painters]
+        problems += move_problems(str(path), lists.moves, graphs, served=planner.served)
+    if problems:
+        raise InputError(problems)
 
 
 def _settings(session: Session, given: Mapping[Path, Lists]) -> dict[str, Setting]:

@@ -12,6 +12,7 @@ from amp_tuner.cli.terminal import make_console, working
 from amp_tuner.errors import InputError
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32, Point
+from amp_tuner.results.activation import NODES_ARE_BAKED
 from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.study.planning import Painter
 
@@ -31,9 +32,12 @@ def predicted(folder: RunFolder, point: Point, runtime: str) -> Point:
     """The point for another runtime: painted again with that runtime's rules, not measured.
 
     Raises:
-        InputError: the model changed, or that runtime does not have the point's data type.
+        InputError: the model changed, that runtime does not have the data type, or no pass can have
+            the moves.
         TargetError: no TensorFlow that can load it.
     """
+    if point.lists.nodes:
+        raise InputError.one(f"moves.{min(point.lists.nodes)}", NODES_ARE_BAKED)
     how = "measured" if point.modelled_for is None else "modelled"
     notice = f"{how} with runtime {point.runtime}; for {runtime} it is predicted, not measured"
     plain = replace(point, family=runtime, notices=(*point.notices, notice))

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         with working(console, "loading the model"), model_worker(options) as worker:
             found = worker.describe([rules.identifier], options.batch_size)
             graph = found[rules.identifier]
-    check_op_types(options, frozenset(node.op for node in graph.nodes))
+    check_op_types(options, graph)
     prepared = prepare(graph, rules)
     explanation = explain(prepared, lists, level)
     moves = single_moves(prepared, lists, level) if options.moves else None

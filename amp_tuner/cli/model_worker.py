@@ -12,9 +12,10 @@ from amp_tuner.amp.environment_traps import explain_environment
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.rules import RuleSet, rule_set
 from amp_tuner.errors import InputError, Problem
+from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.results.environment_reader import read_environment
 from amp_tuner.results.points import read_lists
-from amp_tuner.study.planning import check_moves
+from amp_tuner.study.planning import move_problems
 from amp_tuner.target.loaded import loaded_worker
 from amp_tuner.text import one_line
 from amp_tuner.worker.client import WorkerClient
@@ -69,8 +70,8 @@ def _is_environment(options: argparse.Namespace) -> bool:
     return options.lists is not None and options.lists.suffix == ".env"
 
 
-def check_op_types(options: argparse.Namespace, present: frozenset[str]) -> None:
-    """Refuses moves of op types that the graph does not have; tells the traps of variables.
+def check_op_types(options: argparse.Namespace, graph: TypedGraph) -> None:
+    """Refuses moves of what the graph does not have; tells the traps of variables.
 
     The pass takes variables that name op types which do not exist, so those are only told.
 
@@ -79,7 +80,10 @@ def check_op_types(options: argparse.Namespace, present: frozenset[str]) -> None
     """
     if _is_environment(options):
         rules = rule_set(options.rules or DEFAULT_RULES)
+        present = {node.op for node in graph.nodes}
         for warning in explain_environment(rules, read_environment(options.lists), present):
             print(one_line(f"{options.lists}: {warning}"), file=sys.stderr)
     elif options.lists is not None:
-        check_moves({str(options.lists): read_lists(options.lists).moves}, present)
+        problems = move_problems(str(options.lists), read_lists(options.lists).moves, [graph])
+        if problems:
+            raise InputError(problems)

@@ -28,11 +28,16 @@ def run(options: argparse.Namespace) -> int:
     if output.exists():
         raise InputError.one("--output", f"{output} exists; name a new path")
     rules, lists, level = rules_and_lists(options)
+    if lists.nodes and options.log_path is not None:
+        message = (
+            f"a pass's log knows op types only, and {min(lists.nodes)} moves a node; leave it out"
+        )
+        raise InputError.one("--log-path", message)
     form = "pb" if output.suffix == ".pb" else "saved_model"
     fold = form == "saved_model" if options.fold_weights is None else options.fold_weights
     with working(make_console(), "rewriting"), model_worker(options) as worker:
         graph = worker.describe([rules.identifier])[rules.identifier]
-        check_op_types(options, frozenset(node.op for node in graph.nodes))
+        check_op_types(options, graph)
         prepared = prepare(graph, rules)
         effective = effective_graph(prepared, paint(prepared, lists, level))
         worker.build(_KEY, Candidate(rules.data_type, rules.identifier, lists, level))

@@ -23,6 +23,7 @@ from amp_tuner.config.model import (
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.judge.goal import goal_problem
 from amp_tuner.judge.metrics import DECIDING, Metric, find_metric
+from amp_tuner.records import BAKED
 from amp_tuner.roofline.device import load_profile
 
 ROOFLINE = "roofline"
@@ -191,6 +192,19 @@ def _data(sections: Sections) -> Iterator[Problem]:
         yield Problem("$.data", f"found {found} of path and function; allowed: exactly one")
 
 
+def _granularity(sections: Sections) -> Iterator[Problem]:
+    search, target = sections.search, sections.target
+    if search is None or target is None or search.granularity != "node":
+        return
+    where, keep = "$.search.granularity", "allowed: op_type"
+    if target.runtime not in BAKED:
+        message = f"node needs a runtime that rewrites the graph itself ({', '.join(BAKED)})"
+        yield Problem(where, f"{message}: the pass of {target.runtime} knows op types only; {keep}")
+    elif sections.training is not None:
+        message = "a training step is not baked, and variables know op types only"
+        yield Problem(where, f"{message}; {keep}")
+
+
 def _goal(sections: Sections) -> Iterator[Problem]:
     accuracy = sections.accuracy
     if accuracy is None:
@@ -270,6 +284,7 @@ CHECKS: tuple[Callable[[Sections], Iterator[Problem]], ...] = (
     _profile,
     _baseline,
     _data,
+    _granularity,
     _goal,
     _also,
     _threshold,

@@ -184,6 +184,9 @@ class SearchConfig(Section):
     """Of everything that is drawn."""
     op_types: OpTypes = Field(default="auto", examples=[["AvgPool", "Softmax"]])
     """The op types that are moved; auto: all of the graph whose list matters."""
+    granularity: Literal["op_type", "node"] = "op_type"
+    """node: half of the search goes on from the front and sets single nodes and name scopes apart
+    (runtimes engine, xla and roofline, which bake the model)."""
     stop: Literal["auto", "never"] = "auto"
     """auto: the search ends when another measurement would gain little."""
     lists: Annotated[

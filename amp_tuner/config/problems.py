@@ -17,7 +17,6 @@ from amp_tuner.text import did_you_mean
 PLANNED_KEYS = (
     "$.execution",
     "$.search.data",
-    "$.search.granularity",
 )
 #: Values of capabilities that are planned: never proposed; ``checks.py`` refuses them by name.
 PLANNED_VALUES = ("tpu",)

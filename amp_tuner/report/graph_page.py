@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,8 @@ def page_data(
         ],
         "stayed": _stayed(explanation, position),
         "op_types": _op_types(explanation),
-        "lists": lists.to_json(),
+        # Each node tells the list of its own, where it has one.
+        "lists": replace(lists, nodes={}).to_json(),
     }
 
 

@@ -160,6 +160,8 @@ def _variables(study: StudyFolder, trial: Trial, point: Point | None) -> str | N
     """The file ``best.env`` of a point; of another measured setting the list variables alone."""
     if point is not None:
         measured, compiled = point.runtime == point.family, point.runtime == "xla"
+        if point.lists.nodes and not compiled:
+            return None
         return environment_text(point, measured=measured, baked=compiled)
     graph = study.graphs.get(trial.setting.data_type)
     if graph is None or trial.outcome != MEASURED:
@@ -168,7 +170,7 @@ def _variables(study: StudyFolder, trial: Trial, point: Point | None) -> str | N
     try:
         variables = to_environment(graph.rules, lists, trial.setting.level)
     except RewriteError:
-        # An op type that no variable can hold: there are none to show.
+        # An op type or a node that no variable can hold: there are none to show.
         return None
     return "".join(f"export {name}={value}\n" for name, value in variables.items())
 

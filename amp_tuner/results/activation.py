@@ -11,11 +11,17 @@ from dataclasses import dataclass
 
 from amp_tuner.amp.environment import family_variables, itex_switches
 from amp_tuner.amp.rules import ITEX, rule_set
+from amp_tuner.errors import InputError
 from amp_tuner.judge.metrics import TRAINING_LOSS
 from amp_tuner.records import BAKED, FLOAT32, Point
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 XLA_VARIABLES = {"XLA_FLAGS": "--xla_allow_excess_precision=false"}
+#: Why no variables can have what a point's moves of nodes have.
+NODES_ARE_BAKED = (
+    "this point moves single nodes, which no pass's variables can; allowed: --format savedmodel "
+    "(python, docker, kubernetes and tf-serving go with it), and yaml, which amp-tune rewrite reads"
+)
 _TF_PREFIX = "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_"
 _ITEX_PREFIX = "ITEX_AUTO_MIXED_PRECISION"
 
@@ -52,8 +58,14 @@ def activation(point: Point) -> Activation:
     """How ``point`` is switched on where its family's own pass does the rewriting.
 
     Raises:
-        InputError: the point names a rule set that is not known.
+        InputError: the point names a rule set that is not known, or moves single nodes.
     """
+    if point.lists.nodes:
+        raise InputError.one(f"moves.{min(point.lists.nodes)}", NODES_ARE_BAKED)
+    return _switched_on(point)
+
+
+def _switched_on(point: Point) -> Activation:
     unset = family_variables(point.family)
     variables = onednn_switch(point)
     if point.setting.data_type == FLOAT32:
@@ -84,7 +96,7 @@ def baked_activation(point: Point) -> Activation:
         InputError: the point names a rule set that is not known.
     """
     variables = XLA_VARIABLES if point.runtime == "xla" else onednn_switch(point)
-    return Activation(activation(point).unset, variables, None)
+    return Activation(_switched_on(point).unset, variables, None)
 
 
 def onednn_switch(point: Point) -> dict[str, str]:

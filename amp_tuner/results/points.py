@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from amp_tuner.amp.environment import FAMILIES, level_variable, list_variables
-from amp_tuner.amp.lists import DESTINATIONS, LIST_NAMES, is_op_type
+from amp_tuner.amp.lists import DESTINATIONS, LIST_NAMES, is_node, is_op_type
 from amp_tuner.config.problems import shown
 from amp_tuner.config.yaml12 import read_yaml
 from amp_tuner.errors import InputError, Problem
@@ -197,8 +197,8 @@ def _lists_of(path: Path, content: Mapping[str, Any]) -> Lists:
         problems.append(Problem(f"{where}: moves", f"expected {allowed}, found {moves!r}"))
         moves = {}
     for op_type, place in moves.items():
-        if not isinstance(op_type, str) or not is_op_type(op_type):
-            message = f"found {shown(op_type)}; allowed: op types, such as AvgPool"
+        if not isinstance(op_type, str) or not (is_op_type(op_type) or is_node(op_type)):
+            message = f"found {shown(op_type)}; allowed: op types, such as AvgPool, and node:NAME"
             problems.append(Problem(f"{where}: moves", message))
         elif place not in DESTINATIONS:
             hint = did_you_mean(str(place), DESTINATIONS)
@@ -300,6 +300,9 @@ def _what_a_pass_refuses(point: Point) -> Iterator[str]:
         for op_type in getattr(point.lists, name):
             if not is_op_type(op_type):
                 yield f"lists.{name}: found {shown(op_type)}; allowed: op types, such as AvgPool"
+    for subject, place in point.lists.nodes.items():
+        if not is_node(subject) or place not in DESTINATIONS:
+            yield f"lists.nodes: found {shown(subject)}: {shown(place)}; allowed: node:NAME, a list"
     allowed = {name for name, _, _ in list_variables(point.family)}
     for name, value in point.environment.items():
         if name not in allowed | {level_variable(point.family)}:

@@ -61,7 +61,8 @@ class NodeExplanation:
 
     Attributes:
         name, op: the node.
-        list: the list of its op type: ``allow``, ``infer``, ``clear``, ``deny`` or ``none``.
+        list: the list of its op type, or its own: ``allow``, ``infer``, ``clear``, ``deny``,
+            ``none``.
         colour: ``16-bit``, ``float32``, ``mixed`` (some type attributes of each), or ``other``
             where nothing in it is float32.
         attributes_16bit: its 16-bit type attributes: ``T``, ``T[2]``.
@@ -199,7 +200,7 @@ class _Explainer:
         return NodeExplanation(
             name=node.name,
             op=node.op,
-            list=self.reasons.list_of(node.op),
+            list=self.reasons.place_of(index),
             colour="mixed" if len(colours) > 1 else colour,
             attributes_16bit=tuple(map(self._attribute, in_16bit)),
             causes=causes,

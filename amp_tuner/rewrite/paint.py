@@ -121,5 +121,9 @@ def _by_vertex(prepared: PreparedGraph, lists: AmpLists, level: str) -> VertexLi
         dtype=np.uint8,
     )
     codes = of_op[prepared.op_of] if prepared.vertices else of_op[:0]
+    if lists.nodes:
+        codes = codes.copy()
+        for subject, place in sorted(lists.nodes.items()):
+            codes[prepared.named[subject]] = _CODES.get(place, 0)
     masks = {name: codes == code for name, code in _CODES.items()}
     return VertexLists(**masks, force_all=level == FORCE_ALL)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from amp_tuner.errors import InputError
+from amp_tuner.rewrite.moved_nodes import NamedVertices
 from amp_tuner.rewrite.neighbours import Neighbours, Rows, distinct_pairs, neighbours_of
 from amp_tuner.rewrite.tensor_lists import TensorLists, find_tensor_lists
 
@@ -43,7 +44,9 @@ class PreparedGraph:
         graph: what it was made of.
         rules: the rule set.
         op_types: the distinct op types, sorted.
-        op_of: index into ``op_types`` of each vertex's node; int64, shape (vertices,).
+        node_of, op_of: of each vertex the index of its node, of its op type in ``op_types``; int64,
+            shape (vertices,).
+        named: the vertices of the nodes that a move names.
         fanin, fanout: of each vertex: distinct sources, targets; the artificial edges of
             TensorLists included.
         neighbours: both.
@@ -68,6 +71,8 @@ class PreparedGraph:
     graph: TypedGraph
     rules: RuleSet
     op_types: tuple[str, ...]
+    node_of: NDArray[np.int64] = field(repr=False)
+    named: NamedVertices = field(repr=False)
     op_of: NDArray[np.int64]
     fanin: Neighbours = field(repr=False)
     fanout: Neighbours = field(repr=False)
@@ -138,6 +143,8 @@ def prepare(graph: TypedGraph, rules: RuleSet) -> PreparedGraph:
         graph=graph,
         rules=rules,
         op_types=op_types,
+        node_of=node_of,
+        named=NamedVertices(graph, node_of),
         op_of=op_of,
         fanin=fanin,
         fanout=fanout,

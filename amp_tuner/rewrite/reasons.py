@@ -87,7 +87,7 @@ class Reasons:
 
     Attributes:
         painting: the colours.
-        places: the list of each vertex's op type under the level.
+        places: the list of each vertex's op type, or of its node's own, under the level.
 
     Raises:
         RewriteError: the real pass fails on these lists.
@@ -102,10 +102,20 @@ class Reasons:
         self._lists = effective_lists(prepared.rules, lists, level)
         of_op = [self._lists.list_of(op_type) for op_type in prepared.op_types]
         self.places = [of_op[op] for op in prepared.op_of]
+        #: Nodes that are in another list than their op type.
+        self._moved: dict[int, str] = {}
+        for subject, place in sorted(self._lists.nodes.items()):
+            for vertex in prepared.named[subject].tolist():
+                self.places[vertex] = place
+                self._moved[prepared.graph.vertices[vertex].node] = place
 
     def list_of(self, op_type: str) -> str:
         """The list that holds ``op_type`` under the level."""
         return self._lists.list_of(op_type)
+
+    def place_of(self, node: int) -> str:
+        """The list of a node: its own, or its op type's."""
+        return self._moved.get(node) or self.list_of(self._prepared.graph.nodes[node].op)
 
     def of(self, vertex: int) -> Reason:
         """Why ``vertex`` is 16-bit or not."""

@@ -50,6 +50,8 @@ class WorkTable:
     Attributes:
         weight: of each op type its share of all work, in elements; shape (op types,).
         nodes: of each op type its share of all float32 vertices that run; shape (op types,).
+        vertex_work: of each vertex its work, in elements; 0 where it does not run or is not
+            float32; shape (vertices,).
     """
 
     def __init__(self, prepared: PreparedGraph, op_types: Sequence[str]) -> None:
@@ -66,12 +68,12 @@ class WorkTable:
         self._port_number = running.astype(np.float64)
         _, first_edges = np.unique(prepared.edge_port, return_index=True)
         self._port_source = prepared.edge_source[first_edges]
-        self._vertex_work = self._works()
-        self._all_work = self._by_op(self._op_of, self._vertex_work)
+        self.vertex_work = self._works()
+        self._all_work = self._by_op(self._op_of, self.vertex_work)
         of_ports = self._op_of[self._port_source]
         self._all_results = self._by_op(of_ports, self._port_elements)
         self.weight = self._all_work / max(1.0, float(self._all_work.sum()))
-        counts = self._by_op(self._op_of, (self._vertex_work > 0).astype(np.float64))
+        counts = self._by_op(self._op_of, (self.vertex_work > 0).astype(np.float64))
         self.nodes = counts / max(1.0, float(counts.sum()))
 
     def _works(self) -> NDArray[np.float64]:
@@ -90,7 +92,7 @@ class WorkTable:
 
     def work(self, painting: Painting) -> Work:
         """The painting in numbers; linear in vertices and edges."""
-        painted = self._by_op(self._op_of, np.where(painting.painted, self._vertex_work, 0.0))
+        painted = self._by_op(self._op_of, np.where(painting.painted, self.vertex_work, 0.0))
         ports = np.unique(self._prepared.edge_port[mismatched_edges(self._prepared, painting)])
         source = self._port_source[ports]
         elements, number = self._port_elements[ports], self._port_number[ports]

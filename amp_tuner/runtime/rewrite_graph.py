@@ -12,8 +12,10 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
 
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.amp.rules import RuleSet
+from amp_tuner.errors import InputError, Problem
 from amp_tuner.graph.typed_graph import Vertex
 from amp_tuner.rewrite.effective import mismatched_edges
+from amp_tuner.rewrite.moved_nodes import problems_of
 from amp_tuner.rewrite.paint import Painting, paint
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
 from amp_tuner.runtime.describe import DATA_TYPES, convert_batch_norm, describe
@@ -51,9 +53,13 @@ def rewrite_graph(
         A new graph with the same names; Casts are appended.
 
     Raises:
+        InputError: a node that is moved is not there, is named twice, or cannot be 16-bit.
         RewriteError: the real pass fails on this graph with these lists.
     """
     graph = describe(graph_def, rules, preserved, default_device, kernels)
+    wrong = [Problem("moves", problem) for problem in problems_of(graph, lists.nodes)]
+    if wrong:
+        raise InputError(wrong)
     prepared = prepare(graph, rules)
     painting = paint(prepared, lists, level)
     return apply_painting(graph_def, prepared, painting, preserved if fold_weights else None)

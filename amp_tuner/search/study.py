@@ -44,6 +44,7 @@ _FEWEST_COMPARED = 10
 _ANCHOR = "anchor"
 _BEGUN = "begun"
 _LEASE = "lease"
+_MOVES = "moves"
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,14 @@ class Proposal:
         parameters: as :class:`SearchSpace` encodes them.
         anchor: the anchor's name, where it is one.
         predicted: what the sampler expects of it, where it expects anything.
+        moves: all of them, where nodes are among them, of which the parameters know nothing.
     """
 
     number: int
     parameters: Mapping[str, str]
     anchor: str | None
     predicted: Prediction | None = None
+    moves: Mapping[str, str] | None = None
 
     def expected(self) -> dict[str, Any] | None:
         """The prediction as JSON."""
@@ -175,6 +178,11 @@ class TuningStudy:
         self._enqueue(parameters, {_ANCHOR: anchor})
         self._journal.flush()
 
+    def enqueue_nodes(self, parameters: Mapping[str, str], moves: Mapping[str, str]) -> None:
+        """Puts up a setting with moves of nodes; samplers do not learn from it."""
+        self._enqueue(parameters, {_MOVES: dict(moves)})
+        self._journal.flush()
+
     def _enqueue(self, parameters: Mapping[str, str], attributes: dict[str, Any]) -> None:
         self._study.enqueue_trial(dict(parameters), user_attrs=attributes)
         self._waiting += 1
@@ -226,7 +234,8 @@ class TuningStudy:
         self._running_ids[trial.number] = trial._trial_id  # noqa: SLF001
         predicted = prediction_of(self._stored(trial._trial_id))  # noqa: SLF001
         anchor = trial.user_attrs.get(_ANCHOR)
-        return Proposal(trial.number, dict(trial.params), anchor, predicted)
+        moves = trial.user_attrs.get(_MOVES)
+        return Proposal(trial.number, dict(trial.params), anchor, predicted, moves)
 
     def keep(self) -> None:
         """Writes proposals down; before anything else is written about them."""
@@ -283,11 +292,12 @@ class TuningStudy:
         # The journal makes objects of its own for each trial's space: 40 KiB with thirty op types.
         trial.distributions = self._space
         trial.params = {name: sys.intern(value) for name, value in trial.params.items()}
-        kept = (_ANCHOR, INTERRUPTED, PREDICTED, TOLD)
+        kept = (_ANCHOR, INTERRUPTED, PREDICTED, TOLD, _MOVES)
         trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
         if INTERRUPTED not in trial.user_attrs:
             self._finished += 1
-        hidden = self._history.add(trial) if trial.state == TrialState.COMPLETE else [trial]
+        learns = trial.state == TrialState.COMPLETE and _MOVES not in trial.user_attrs
+        hidden = self._history.add(trial) if learns else [trial]
         if self._sampler in SEE_WHAT_IS_SHOWN:
             # Optuna keeps every trial in the memory: of these, its two values are enough.
             for one in hidden:
@@ -314,7 +324,12 @@ class TuningStudy:
         """Trials without an end, by number."""
         return {
             trial.number: Running(
-                Proposal(trial.number, dict(trial.params), trial.user_attrs.get(_ANCHOR)),
+                Proposal(
+                    trial.number,
+                    dict(trial.params),
+                    trial.user_attrs.get(_ANCHOR),
+                    moves=trial.user_attrs.get(_MOVES),
+                ),
                 trial.user_attrs.get(_LEASE, {}),
                 trial.user_attrs.get(_BEGUN),
             )
@@ -337,7 +352,8 @@ class TuningStudy:
         whole = parameters.keys() == self._space.keys()
         if whole:
             kept = {**trial.system_attrs, **trial.user_attrs}
-            attributes = {key: kept[key] for key in (_ANCHOR, PREDICTED) if key in kept}
+            carried = (_ANCHOR, PREDICTED, _MOVES)
+            attributes = {key: kept[key] for key in carried if key in kept}
             self._enqueue(parameters, attributes)
         self._trial(number).set_user_attr(INTERRUPTED, value=True)
         self.tell_failed(number, "interrupted")

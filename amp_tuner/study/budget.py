@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from amp_tuner.output.clock import Clock
 from amp_tuner.output.disk import DiskUse
 from amp_tuner.records import MEASURED
@@ -39,26 +41,38 @@ class Budget:
         limit = self._config.limits.disk
         return f"the output folder has no room for another trial in {limit} (limits.disk)"
 
-    def no_trials(self) -> str | None:
-        """Why no further setting may be proposed; None if one may."""
+    def no_trials(self, share: float = 1.0) -> str | None:
+        """Why no further setting may be proposed; None if one may.
+
+        Args:
+            share: of the trials and proposals, for what they are asked.
+        """
         trials = self._config.search.trials
-        if self._ended.outcomes[MEASURED] >= trials:
-            return f"all {trials} trials are measured"
+        if self.trials_left(share) == 0:
+            measured = self._ended.outcomes[MEASURED]
+            whole = f"all {trials} trials" if share == 1 else f"{measured} of {trials} trials"
+            return f"{whole} are measured"
         proposals = self._ended.count
-        if proposals >= self._config.max_proposals:
+        if proposals >= share * self._config.max_proposals:
             return f"{proposals} proposals made (limits.max_proposals)"
         return None
 
-    def no_time(self) -> str | None:
-        """Why there is no time for a further trial; None if there is."""
+    def no_time(self, share: float = 1.0) -> str | None:
+        """Why there is no time for a further trial; None if there is.
+
+        Args:
+            share: of what is left beside confirmation, for what it is asked.
+        """
         search = self._config.search
         if search.time_budget_s is None or not self._float32_anchors <= self._ended.anchors:
             # FP32 was measured before the first trial; telling it costs nothing.
             return None
         spent_s = self._clock.spent_s()
         reserved_s = self.confirmation_s() + _MINIMISING * search.time_budget_s
-        if spent_s + reserved_s < search.time_budget_s:
+        if spent_s < share * (search.time_budget_s - reserved_s):
             return None
+        if share < 1:
+            return f"{100 * share:.0f} % of the time budget ({search.time_budget}) are used up"
         used_up = f"the time budget ({search.time_budget}) is used up"
         if not self._ended.timed:
             return f"{used_up} before a 16-bit setting was timed: {spent_s:.0f} s went by until now"
@@ -78,9 +92,10 @@ class Budget:
             return left_s
         return min(left_s, max(0.0, search.time_budget_s - self._clock.spent_s()))
 
-    def trials_left(self) -> int:
-        """How many more settings may be measured."""
-        return max(0, self._config.search.trials - self._ended.outcomes[MEASURED])
+    def trials_left(self, share: float = 1.0) -> int:
+        """How many more settings may be measured, of a share of the trials."""
+        allowed = math.ceil(share * self._config.search.trials)
+        return max(0, allowed - self._ended.outcomes[MEASURED])
 
     def confirmation_s(self, members: int | None = None) -> float:
         """Seconds to keep for measuring the front again: a typical timing for each member.

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.judge.dominated import SpeedToBeat
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.output.stored import StoredTrial, numbered, read_stored
@@ -35,6 +36,7 @@ class EndedTrials:
         outcomes: number of proposals by :attr:`Trial.outcome`; minimal settings are none.
         known_in_a_row: the last so many proposals were settings whose end was known.
         graphs: effective graphs that were tried.
+        nodes_moved: whether one of them moved single nodes.
         hopes: of each measured proposal, what the sampler hoped for (``Prediction.hope``).
         standing: the best and the front.
         to_beat: what a candidate must beat to be timed for long.
@@ -48,6 +50,7 @@ class EndedTrials:
         self.outcomes: Counter[str] = Counter()
         self.known_in_a_row = 0
         self.graphs: set[str] = set()
+        self.nodes_moved = False
         self.hopes: list[float] = []
         self.standing = Standing(session)
         self.to_beat = SpeedToBeat()
@@ -62,6 +65,7 @@ class EndedTrials:
             self._by_number[trial.number] = without_blocks(trial)
         if not is_minimal(trial):
             self.outcomes[trial.outcome] += 1
+        self.nodes_moved = self.nodes_moved or bool(moves_of_nodes(trial.setting.moves))
         known = trial.outcome in (CACHED, QUARANTINED)
         self.known_in_a_row = self.known_in_a_row + 1 if known else 0
         if trial.anchor is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import Trial
 from amp_tuner.results.effects_csv import write_effects
@@ -45,12 +46,14 @@ def write_down(
 
 
 def told_of(trials: Iterable[Trial], viewer: Viewer, space: SearchSpace) -> list[Told]:
-    """The trials as the sampler's model sees them; those of unusual levels left out."""
+    """The trials as the sampler's model sees them; not those that parameters cannot tell."""
     found = []
     for trial in trials:
-        if trial.cached_from is not None or trial.setting.level != "default":
+        setting = trial.setting
+        told = setting.level == "default" and not moves_of_nodes(setting.moves)
+        if trial.cached_from is not None or not told:
             continue
-        parameters = space.parameters(trial.setting)
+        parameters = space.parameters(setting)
         look = viewer.look(parameters)
         if look is not None:
             found.append(_told(trial, parameters, look))

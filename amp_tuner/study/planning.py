@@ -5,17 +5,18 @@ The only place where the tuner paints. A plan costs milliseconds and no device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from amp_tuner.amp.environment import to_environment
-from amp_tuner.amp.lists import AmpLists
+from amp_tuner.amp.lists import AmpLists, moves_of_nodes
 from amp_tuner.amp.rules import RuleSet, rule_set
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, EffectiveGraph, Setting
 from amp_tuner.rewrite.effective import effective_graph
 from amp_tuner.rewrite.minimal import fewest_moves, least_changing_first
+from amp_tuner.rewrite.moved_nodes import problems_of
 from amp_tuner.rewrite.prepare import PreparedGraph, prepare
 from amp_tuner.rewrite.tunable import paint_legally, tunable_op_types
 from amp_tuner.search.space import SearchSpace
@@ -69,6 +70,12 @@ class Painter:
             expects_16bit=effective.nodes_16bit,
         )
         return Plan(legal, lists, effective, candidate)
+
+    def variables(self, plan: Plan) -> dict[str, str]:
+        """The family's variables for a plan; none where it moves nodes, which no pass can."""
+        if plan.lists.nodes:
+            return {}
+        return to_environment(self.rules, plan.lists, plan.setting.level)
 
     def why_nothing(self) -> str:
         """Why no op type can be 16-bit, where none can."""
@@ -214,21 +221,35 @@ def unpredicted(differences: Sequence[str]) -> str:
     return f"{UNPREDICTED}: {'; '.join(differences)}"
 
 
-def check_moves(given: Mapping[str, Mapping[str, str]], present: frozenset[str]) -> None:
-    """Refuses moves of op types that a graph does not have.
+def move_problems(
+    where: str, moves: Mapping[str, str], graphs: Sequence[TypedGraph], *, served: bool = False
+) -> list[Problem]:
+    """Moves of what graphs do not have or cannot convert, with what was probably meant.
 
     Args:
-        given: moves by where they were read (a file).
-        present: the graph's op types.
-
-    Raises:
-        InputError: every such move, with what was probably meant.
+        where: where they were read: a file.
+        moves: of op types and nodes.
+        graphs: those that they are for.
+        served: a pass reads variables, which know op types only.
     """
-    problems = [
-        Problem(f"{where}: moves", f"the graph has no op type {op!r}{did_you_mean(op, present)}")
-        for where, moves in given.items()
-        for op in moves
-        if op not in present
+    return [
+        Problem(f"{where}: moves", problem)
+        for problem in _wrong_moves(moves, graphs, served=served)
     ]
-    if problems:
-        raise InputError(problems)
+
+
+def _wrong_moves(
+    moves: Mapping[str, str], graphs: Sequence[TypedGraph], *, served: bool
+) -> Iterator[str]:
+    present = {node.op for graph in graphs for node in graph.nodes}
+    of_nodes = moves_of_nodes(moves)
+    for subject in moves:
+        if subject not in of_nodes and subject not in present:
+            yield f"the graph has no op type {subject!r}{did_you_mean(subject, present)}"
+    if of_nodes and served:
+        yield (
+            f"{min(of_nodes)} moves a node, and this runtime's pass knows op types only; allowed: "
+            "runtimes that rewrite the graph themselves, such as engine"
+        )
+        return
+    yield from dict.fromkeys(wrong for graph in graphs for wrong in problems_of(graph, moves))

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from amp_tuner.amp.environment import to_environment
 from amp_tuner.files import write_text
 from amp_tuner.judge.front import Front
 from amp_tuner.measure.hardware import hardware_facts
@@ -83,7 +82,11 @@ def publish(folder: RunFolder, study: str, answer: Answer) -> None:
         return
     measured = answer.best.runtime == answer.best.family
     compiled = answer.best.runtime == "xla"
-    write_text(environment, environment_text(answer.best, measured=measured, baked=compiled))
+    if answer.best.lists.nodes and not compiled:
+        # No variables have what it is; best.py loads the baked model.
+        environment.unlink(missing_ok=True)
+    else:
+        write_text(environment, environment_text(answer.best, measured=measured, baked=compiled))
     write_text(snippet, python_text(answer.best, baked=is_baked(answer.best)))
 
 
@@ -109,9 +112,6 @@ def _point(
     timing = one.measurement.timing
     plan = session.planner.plan(setting)
     painter = session.planner.painters.get(setting.data_type)
-    environment: dict[str, str] = {}
-    if painter is not None:
-        environment = to_environment(painter.rules, plan.lists, setting.level)
     return Point(
         study=config.name,
         number=one.trial.number,
@@ -121,7 +121,7 @@ def _point(
         family=session.rules()[0].family,
         rules="" if painter is None else painter.rules.identifier,
         lists=plan.lists,
-        environment=environment,
+        environment={} if painter is None else painter.variables(plan),
         speedup=None if timing is None else timing.speedup,
         search_speedup=None if searched.timing is None else searched.timing.speedup.value,
         accuracy=one.measurement.accuracy,

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, RewriteError, WorkerFailure
 from amp_tuner.files import write_json
@@ -36,6 +37,7 @@ from amp_tuner.study.budget import Budget
 from amp_tuner.study.ended import EndedTrials, read_trial, read_trials, without_blocks
 from amp_tuner.study.looking import StudyViewer
 from amp_tuner.study.minimal_settings import read_minimal
+from amp_tuner.study.node_search import NodeSearch
 from amp_tuner.study.objectives import objectives_of
 from amp_tuner.study.phases import Phases
 from amp_tuner.study.planning import Plan
@@ -44,6 +46,9 @@ from amp_tuner.study.prospects import Prospects
 from amp_tuner.study.quarantine import Key, Quarantine
 from amp_tuner.study.session import Session
 from amp_tuner.text import now
+
+#: With search.granularity node: the share of the trials and of the time that goes to lists.
+LISTS_SHARE = 0.5
 
 
 class Tuning:
@@ -131,11 +136,16 @@ class Tuning:
         self.prepare()
         self.tell_progress()
         self.phases.enter("counting")
-        counted = self._prospects.count(self.budget.trials_left())
+        by_node = self._config.search.granularity == "node"
+        share = LISTS_SHARE if by_node else 1.0
+        counted = self._prospects.count(self.budget.trials_left(share))
         if counted is not None:
             self._log.write("distinct_graphs", {"found": counted})
-        while (ended := self._why_ended()) is None:
+        while (ended := self._why_ended(share)) is None:
             self._one_trial()
+        if by_node and self.viewer is not None:
+            search = NodeSearch(self._session, self._ended, self.viewer.paintings)
+            ended = search.run(self._measure_nodes, self._why_no_more)
         self._log.write("search_ended", {"why": ended})
         return ended
 
@@ -182,12 +192,26 @@ class Tuning:
         """Of each parameter, for reaching the front; by Optuna, and empty before it can tell."""
         return self._study.importances()
 
-    def _why_ended(self) -> str | None:
+    def _measure_nodes(self, setting: Setting) -> None:
+        """Runs a setting with moves of nodes as a trial."""
+        self._study.enqueue_nodes(self._session.space.parameters(setting), setting.moves)
+        self._one_trial()
+
+    def _why_ended(self, share: float) -> str | None:
         full = self.budget.no_room()
         if full is not None or self._study.waiting():
             # Anchors and interrupted trials are run whatever the number of trials says.
             return full or self.budget.no_time()
-        return self.budget.no_trials() or self._prospects.none_left() or self.budget.no_time()
+        if share < 1 and self._ended.nodes_moved:
+            return "single nodes are being set apart"
+        return (
+            self.budget.no_trials(share)
+            or self._prospects.none_left()
+            or self.budget.no_time(share)
+        )
+
+    def _why_no_more(self) -> str | None:
+        return self.budget.no_room() or self.budget.no_trials() or self.budget.no_time()
 
     def keep(self) -> None:
         """Writes proposals down that have no end yet."""
@@ -344,6 +368,8 @@ class Tuning:
         if anchor is not None and self._session.switch.of(anchor.setting) is not None:
             return anchor.setting
         drawn = self._session.space.setting(proposal.parameters)
+        if proposal.moves is not None:
+            drawn = replace(drawn, moves=proposal.moves)
         return self._session.switched(drawn if anchor is None else anchor.setting)
 
     def known(self, plan: Plan) -> Trial | None:
@@ -367,7 +393,7 @@ class Tuning:
             self._study.tell_failed(trial.number, trial.cause or "failed")
             return
         objectives = objectives_of(trial.measurement, self._config.accuracy.parsed_goal)
-        if trial.setting.level != "default":
+        if trial.setting.level != "default" or moves_of_nodes(trial.setting.moves):
             objectives = replace(objectives, usual=False)
         facts = {
             "graph_id": trial.measurement.effective.graph_id,

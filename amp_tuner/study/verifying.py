@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amp_tuner.amp.environment import to_environment
 from amp_tuner.errors import RewriteError, WorkerFailure
 from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.measure.hardware import hardware_facts
@@ -127,13 +126,14 @@ def _prediction(session: Session, point: Point, plan: Plan) -> Iterator[Check]:
     """What painting says here, against what was published; free."""
     if point.setting.data_type == FLOAT32:
         return
-    rules = session.planner.painters[point.setting.data_type].rules
+    painter = session.planner.painters[point.setting.data_type]
+    rules = painter.rules
     if rules.identifier != point.rules:
         # Another pass than the measured one: its own lists, its own graph.
         yield Check("rules", point.rules, f"{rules.identifier}, painted again", VALID)
         return
     yield _same("lists", _text(point.lists.to_json()), _text(plan.lists.to_json()))
-    variables = to_environment(rules, plan.lists, plan.setting.level)
+    variables = painter.variables(plan)
     yield _same("variables", _text(dict(point.environment)), _text(variables))
     yield _same("predicted graph", point.effective.graph_id, plan.effective.graph_id)
 

@@ -44,3 +44,12 @@ def test_infer_and_deny_may_overlap_when_infer_is_treated_as_deny():
 def test_an_unknown_level_is_named_with_the_allowed_ones():
     with pytest.raises(RewriteError, match="allowed: default, treat_infer_as_deny"):
         effective_lists(BF16, BF16.lists, "fast")
+
+
+def test_a_level_moves_nodes_as_it_moves_op_types():
+    nodes = {"node:a": "allow", "node:d": "deny", "node:i": "infer", "node:c": "clear"}
+    lists = FP16.lists.moved(nodes)
+    denied = effective_lists(FP16, lists, "treat_infer_as_deny").nodes
+    assert denied == {**nodes, "node:i": "deny"}
+    allowed = effective_lists(FP16, lists, "tensor_cores_only").nodes
+    assert allowed == {**dict.fromkeys(nodes, "none"), "node:a": "allow"}

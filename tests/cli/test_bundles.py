@@ -461,10 +461,12 @@ def test_options_that_make_no_sense_are_refused(
 def test_another_runtime_and_a_folder_that_exists_are_told_at_once(
     amp_tune: Command, small: Files, tmp_path: Path
 ) -> None:
-    path = small_study.write_study(tmp_path, small_study.study(small.model, small.data))
+    plain = small_study.study(small.model, small.data, search={"granularity": "node"})
+    path = small_study.write_study(tmp_path, plain)
     ended = amp_tune("bundle", "--config", path, "--trials", 1, "--output", tmp_path)
     assert ended.code == 2
     assert "$.target.runtime: found engine; a bundle needs xla" in ended.err
+    assert "$.search.granularity: found node; a bundle needs op_type" in ended.err
     assert f"--output: {tmp_path} exists already; allowed: a new folder" in ended.err
     assert not (tmp_path / "run").exists()
 

@@ -76,7 +76,7 @@ def point(
         setting = Setting(known.data_type, moves, "default", onednn=True)
         family, rules = known.family, known.identifier
         lists = known.lists.moved(moves)
-        environment = to_environment(known, lists)
+        environment = {} if lists.nodes else to_environment(known, lists)
     values: dict[str, Any] = {
         "study": "flights",
         "number": 7,

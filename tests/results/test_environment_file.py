@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from amp_tuner.amp.environment import family_variables, from_environment
 from amp_tuner.amp.rules import rule_set
+from amp_tuner.errors import InputError
 from amp_tuner.records import Point, Setting
 from amp_tuner.results.environment_file import environment_text
 from amp_tuner.results.variables import PREDICTED
@@ -178,3 +179,12 @@ def test_a_modelled_point_says_so_first_whatever_its_device_is_called() -> None:
     assert all(line.startswith(("# ", "unset ", "export ")) for line in others)
     assert any(line.startswith("# modelled speed-up over FP32: ") for line in others)
     assert not any("measured with" in line for line in others)
+
+
+def test_what_moves_single_nodes_is_refused_and_told_what_holds_it() -> None:
+    baked = replace(point(moves={"Mul": "allow", "node:tower/*": "none"}), runtime="engine")
+    with pytest.raises(InputError, match=r"moves.node:tower/\*: .*allowed: --format savedmodel"):
+        environment_text(baked, measured=False)
+    # Around the baked model there are no lists, so there is nothing to refuse.
+    around = environment_text(baked, measured=False, baked=True)
+    assert not [line for line in around.splitlines() if line.startswith("export TF_AUTO")]

@@ -29,6 +29,7 @@ POINTS = {
     "itex": point("itex-cpu-bfloat16", {"Mean": "infer"}),
     "never timed": point(speedup=None, search_speedup=None),
     "hostile names": point(study=HOSTILE, notices=(HOSTILE, "")),
+    "single nodes": point(moves={"Mul": "allow", "node:a/mul_3": "none", "node:b/*": "deny"}),
     "without idle moves": point(minimised_from=Origin(7, {"Sum": "allow"}, "12e45")),
     "minimal": point(
         minimised_from=Origin(3, {"Sum": "allow"}, "a1b2", Interval(1.0, 0.995, 1.005), 0.4),

@@ -88,6 +88,35 @@ def test_a_swept_trial_is_repeated_with_the_same_parameters(tmp_path: Path) -> N
         assert (again.parameters, again.anchor) == (ANCHOR, "FP32")
 
 
+def test_moves_of_nodes_come_with_the_proposal_and_are_repeated_after_a_kill(
+    tmp_path: Path,
+) -> None:
+    moves = {"Mul": "allow", "node:tower/*": "none"}
+    parameters = {**ANCHOR, "data_type": "bfloat16"}
+    study = opened(tmp_path)
+    study.enqueue_nodes(parameters, moves)
+    asked = study.ask(LEASE)
+    study.keep()
+    assert (asked.parameters, asked.moves) == (parameters, moves)
+    resumed = opened(tmp_path)
+    assert resumed.running()[asked.number].proposal.moves == moves
+    assert resumed.sweep(asked.number)
+    again = resumed.ask(LEASE)
+    assert (again.parameters, again.moves) == (parameters, moves)
+
+
+def test_the_sampler_does_not_learn_from_settings_with_nodes(tmp_path: Path) -> None:
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    studies = [opened(tmp_path / name) for name in ("with", "without")]
+    for study in studies:
+        run(study, 11)
+    studies[0].enqueue_nodes({**ANCHOR, "data_type": "bfloat16"}, {"node:a": "none"})
+    number = studies[0].ask(LEASE).number
+    studies[0].tell(number, Objectives(9.0, 0.0, -1.0), {})
+    assert studies[0].importances() == studies[1].importances() != {}
+
+
 def test_what_was_about_to_run_is_known_after_a_kill(tmp_path: Path) -> None:
     study = opened(tmp_path)
     number = study.ask(LEASE).number

@@ -10,8 +10,8 @@ from typing import TypeAlias
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 LISTS_HELP = (
-    "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type goes to that "
-    "list and leaves the one it was in); a point of a front (pareto/NNN.yaml) is one"
+    "a YAML file with `moves: {OpType: allow|infer|clear|deny|none}` (each op type, or node:NAME, "
+    "goes to that list and leaves the one it was in); a point of a front (pareto/NNN.yaml) is one"
 )
 MODEL_HELP = "a SavedModel folder, a .keras or .h5 file, or a frozen GraphDef .pb"
 
