@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from amp_tuner.output.clock import Clock
 from amp_tuner.output.disk import DiskUse
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.study.budget import Budget
 from amp_tuner.study.ended import EndedTrials
 from tests.study.test_publishing import DEFAULT, FAST, FASTER, float32_trials, session
@@ -16,7 +17,7 @@ from tests.study.test_publishing import DEFAULT, FAST, FASTER, float32_trials, s
 def budget_after(folder: Path, spent_s: float, **search: Any) -> Budget:
     """Of a study in which five trials were measured."""
     opened = session(folder, search=search)
-    ended = EndedTrials(opened)
+    ended = EndedTrials(opened, RunFolder(folder))
     clock = cast("Clock", SimpleNamespace(spent_s=lambda: spent_s))
     for trial in (*float32_trials().values(), DEFAULT, FAST, FASTER):
         ended.add(trial)

@@ -12,6 +12,7 @@ import pytest
 from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
+from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import Interval, Measurement, Setting
 from amp_tuner.study.ended import EndedTrials
 from amp_tuner.study.node_graphs import NodeGraph
@@ -42,7 +43,7 @@ class Study:
     def __init__(self, folder: Path) -> None:
         planner = Planner.of({"bfloat16": (RULES, graph())}, served=False)
         self.session: Session = replace(session(folder), planner=planner)
-        self.ended = EndedTrials(self.session)
+        self.ended = EndedTrials(self.session, RunFolder(folder / "run"))
         self.search = NodeSearch(self.session, self.ended, 160)
         self.graph = NodeGraph(planner.painters["bfloat16"])
         self.errors: list[float] = []
@@ -118,10 +119,9 @@ def test_proposals_depend_on_the_trials_and_the_seed_alone(tmp_path: Path) -> No
     assert resumed.next() == one.search.next()
 
 
-def test_it_ends_where_nothing_can_be_set_apart(study: Study) -> None:
-    study.ended.by_number.clear()
-    study.ended.standing.front = ()
-    fresh = NodeSearch(study.session, study.ended, 160)
+def test_it_ends_where_nothing_can_be_set_apart(study: Study, tmp_path: Path) -> None:
+    nothing = EndedTrials(study.session, RunFolder(tmp_path / "none"))
+    fresh = NodeSearch(study.session, nothing, 160)
     asked: list[Setting] = []
     why = fresh.run(asked.append, lambda: None)
     assert (why, asked) == ("no other nodes of the front's settings can be set apart", [])
