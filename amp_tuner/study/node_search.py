@@ -151,7 +151,7 @@ class NodeSearch:
         for time, error in drawn:
             sets = kept_nodes(base, graph, -time.nodes, error.nodes, random)
             for kept in sets[: self._paintings // _DRAWS]:
-                self._add(pool, graph, setting_of(base, graph, kept))
+                self._add(pool, base, graph, setting_of(base, graph, kept))
         if not pool:
             return None
         rows = _graphs([row for _, row in pool.values()])
@@ -162,10 +162,17 @@ class NodeSearch:
         return float(gains[first]), list(pool.values())[first][0]
 
     def _add(
-        self, pool: dict[str, tuple[Setting, Row]], graph: NodeGraph, setting: Setting | None
+        self,
+        pool: dict[str, tuple[Setting, Row]],
+        base: Base,
+        graph: NodeGraph,
+        setting: Setting | None,
     ) -> None:
+        """Adds a new graph, unless a scope took a node out of DENY and so made others 16-bit."""
         row = None if setting is None else graph.row(setting)
-        if setting is not None and row is not None and row.graph_id not in self._ended.graphs:
+        if setting is None or row is None or (row.painted[~base.painted] > 0).any():
+            return
+        if row.graph_id not in self._ended.graphs:
             pool.setdefault(row.graph_id, (setting, row))
 
     def _draws(self, data_type: str, random: np.random.Generator) -> list[tuple[Weights, Weights]]:

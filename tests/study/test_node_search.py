@@ -11,7 +11,7 @@ import pytest
 
 from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.amp.rules import rule_set
-from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
+from amp_tuner.graph.typed_graph import Edge, TypedGraph, TypedNode, Vertex
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import Interval, Measurement, Setting
 from amp_tuner.study.ended import EndedTrials
@@ -32,9 +32,21 @@ BAD = "layer_13/a"
 
 
 def graph() -> TypedGraph:
-    nodes = tuple(TypedNode(n, "Asin", True, True, False, False, False, True) for n in NAMES)
+    """The layers. In each a DENY op keeps a Mul in FP32 that lies between nodes of the next one."""
+    ops = dict.fromkeys(NAMES, "Asin")
+    ops |= {f"layer_{layer}/exp": "Exp" for layer in range(LAYERS)}
+    ops |= {f"product_{layer}": "Mul" for layer in range(LAYERS)}
+    nodes = tuple(
+        TypedNode(name, op, True, True, False, False, False, True) for name, op in ops.items()
+    )
     vertices = tuple(Vertex(n, "T", -1, "float32", True, True) for n in range(len(nodes)))
-    return TypedGraph(RULES.identifier, "a test", None, nodes, vertices, ())
+    edges: list[Edge] = []
+    for layer in range(LAYERS):
+        following = 2 * ((layer + 1) % LAYERS)
+        exp, product = len(NAMES) + layer, len(NAMES) + LAYERS + layer
+        edges += (Edge(following, 0, product, 0), Edge(exp, 0, product, 1))
+        edges.append(Edge(product, 0, following + 1, 0))
+    return TypedGraph(RULES.identifier, "a test", None, nodes, vertices, tuple(edges))
 
 
 class Study:
@@ -110,6 +122,19 @@ def test_every_proposal_is_a_new_graph_made_of_a_list_setting(study: Study) -> N
         assert setting.moves == {"Asin": "allow", **nodes}
 
 
+def test_nothing_becomes_16_bit_that_the_list_setting_left_alone(study: Study) -> None:
+    bare = study.session.planner.plan(Setting("bfloat16", {"Asin": "allow"}))
+    assert bare.effective.nodes_16bit == len(NAMES)
+    freed = Setting("bfloat16", {"Asin": "allow", "node:layer_0/*": "none"})
+    row = study.graph.row(freed)
+    assert row is not None
+    assert row.painted[len(NAMES) :].any()  # what would happen
+    for setting in study.run(12):
+        row = study.graph.row(setting)
+        assert row is not None
+        assert not row.painted[len(NAMES) :].any()
+
+
 def test_proposals_depend_on_the_trials_and_the_seed_alone(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
@@ -133,6 +158,6 @@ def test_it_ends_when_it_is_told_to(study: Study) -> None:
     assert len(study.errors) == 3
 
 
-def test_nodes_that_never_run_count_for_nothing(study: Study) -> None:
-    assert study.graph.work.shape == (len(NAMES),)
-    np.testing.assert_allclose(study.graph.work, 1 / len(NAMES))
+def test_nodes_count_by_their_share_of_the_work(study: Study) -> None:
+    assert study.graph.work.sum() == pytest.approx(1)
+    np.testing.assert_allclose(study.graph.work[: len(NAMES)], study.graph.work[0])
