@@ -64,6 +64,12 @@ class Design:
     def __len__(self) -> int:
         return len(self.data_type)
 
+    @property
+    def extent(self) -> Array:
+        """What is 16-bit, as far as it may behave unexpectedly; shape (looks,)."""
+        found: Array = np.sqrt((self.painted**2).sum(axis=1))
+        return found
+
 
 def distances(one: Design, other: Design) -> Array:
     left, right = (np.hstack((side.painted, side.borders)) for side in (one, other))
@@ -75,7 +81,7 @@ def kernels(one: Design, other: Design, length: float) -> Array:
     """The six parts' kernels for amplitudes of 1; shape (6, rows of one, rows of other)."""
     same = one.data_type[:, None] == other.data_type[None, :]
     work = one.painted @ other.painted.T
-    remainder = np.exp(-distances(one, other) / length)
+    remainder = np.exp(-distances(one, other) / length) * np.outer(one.extent, other.extent)
     return np.array(
         [
             np.ones_like(work),
@@ -101,6 +107,6 @@ def diagonal(one: Design, other: Design, length: float) -> Array:
             work * same,
             (one.casts * other.casts).sum(axis=1),
             (one.borders * other.borders).sum(axis=1),
-            np.exp(-apart / length) * np.where(same, 1.0, _ACROSS_TYPES),
+            np.exp(-apart / length) * np.where(same, 1.0, _ACROSS_TYPES) * one.extent * other.extent,
         ]
     )

@@ -91,12 +91,20 @@ class Surrogate:
         covariance[np.diag_indices_from(covariance)] += noise + self._squares[-1] + _TINY
         self._factor = cho_factor(covariance, lower=True)
         self._weights = cho_solve(self._factor, scaled)
-        #: The logarithm of how likely the fitted observations are, their logarithms as variables.
-        self.log_density = float(-fitted.fun)
-        observed = rows[rows < values.size]
-        self.log_density += float(np.log(slopes[observed] / self._spread).sum())
-        if self._knows_float32:
-            self.log_density += 0.5 * float(np.log(covariance[-1, -1]))
+        self._logs, self._scaled, self._usual = logs, scaled, usual
+
+    def surprise(self) -> float:
+        """How far each observation is from what all others foretell of it, on average.
+
+        In units of the target, where what is beyond twice the usual is all the same. What is left
+        out needs no new fit (Rasmussen and Williams, section 5.4.2).
+        """
+        inverse = np.diag(cho_solve(self._factor, np.eye(len(self._design))))
+        count, most = self._logs.size, self._usual[0] + np.log(2.0)
+        mean = self._centre + self._spread * (self._scaled - self._weights / inverse)[:count]
+        foretold, _ = self.scale.back(mean, self._spread / np.sqrt(inverse[:count]))
+        found, came = (np.exp(np.minimum(one, most)) for one in (foretold, self._logs))
+        return float(np.abs(found - came).mean())
 
     def _locate(self, values: Array, usual: tuple[float, float]) -> None:
         """The constant part's centre, and the spread that amplitudes are shares of."""
@@ -162,9 +170,9 @@ def likeliest(
     usual: tuple[float, float],
     scales: Sequence[Scale],
 ) -> Surrogate:
-    """The model on the scale that makes the observations likeliest; the first of equals."""
+    """The model on the scale that observations surprise least; the first of equals."""
     models = (Surrogate(design, logs, variances, usual, scale) for scale in scales)
-    return max(models, key=lambda model: model.log_density)
+    return min(models, key=Surrogate.surprise)
 
 
 def _spread_evenly(count: int) -> NDArray[np.int64]:
