@@ -16,7 +16,7 @@ from amp_tuner.search.kernels import WORK, Design
 from amp_tuner.search.looks import Look, Viewer, lone_looks
 from amp_tuner.search.scales import LOGARITHM, Scale
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.search.surrogate import Surrogate, likeliest
+from amp_tuner.search.surrogate import Surrogate, least_surprised
 from amp_tuner.search.trust import Trust, errors_of_error, errors_of_time
 
 Array = NDArray[np.float64]
@@ -25,6 +25,9 @@ Array = NDArray[np.float64]
 _TIME_SPREAD, _ERROR_SPREAD = 0.3, 1.0
 #: Times add up.
 _TIME_SCALE = Scale(power=1, float32=0.0)
+#: How much more the time of op types on a default ALLOW list matters: it holds what was made fast
+#: in 16 bits.
+_MADE_FAST = 4.0
 #: A hypervolume below 1 % of the time is as good as none.
 _LEAST_VOLUME = 0.01
 #: A failure teaches little and costs a worker: the chance to run counts with this power.
@@ -96,12 +99,15 @@ class Judge:
         self._reference = self._reference_point([value for value, _ in errors])
         #: 16 bits change no time, and cost as much accuracy as is allowed, give or take.
         self._usual = ((0.0, _TIME_SPREAD), (float(np.log(self._reference[1])), _ERROR_SPREAD))
+        self._emphasis = (_made_fast(space, viewer), np.ones(len(viewer.op_types)))
         floor = float(np.log(evidence.floor))
         # Squares of errors add up, or errors multiply: the observations say which.
         error_scales = (Scale(power=2, float32=floor, least=floor), LOGARITHM)
         times = [evidence.log_time(one) for one in timed]
-        self._time = self._fitted(timed, times, self._usual[0], (_TIME_SCALE,))
-        self._error = self._fitted(judged, errors, self._usual[1], error_scales)
+        self._models = (
+            self._fitted(0, timed, times, (_TIME_SCALE,)),
+            self._fitted(1, judged, errors, error_scales),
+        )
         trusts = [Trust.of(found(evidence.told)[2]) for found in (errors_of_time, errors_of_error)]
         self._widened = np.array([trust.widened for trust in trusts])
         #: Whether the newest predictions were too bad to go by.
@@ -110,25 +116,33 @@ class Judge:
         self._front = front_of(self._points, self._reference)
         least = _LEAST_VOLUME * float(self._reference[1])
         self._volume = max(hypervolume(self._points, self._reference), least)
-        is_16bit = np.array([one.look.painted > 0 for one in evidence.told], np.bool_)
         failed = np.array([one.drop is None for one in evidence.told], np.bool_)
-        self._chances = chances_of_failure(is_16bit.reshape(-1, len(viewer.op_types)), failed)
+        suspects = self._suspects([one.look for one in evidence.told])
+        self._chances = chances_of_failure(suspects, failed)
+
+    def _suspects(self, looks: Sequence[Look]) -> NDArray[np.bool_]:
+        """What may make each setting fail: an op type in 16 bits, or in one data type only."""
+        size = len(self._viewer.op_types)
+        is_16bit = np.array([look.painted > 0 for look in looks], np.bool_).reshape(-1, size)
+        of_type = [np.array([one.data_type == name for one in looks]) for name in self._types]
+        parts = [is_16bit, *(is_16bit & mine.reshape(-1, 1).astype(np.bool_) for mine in of_type)]
+        return np.hstack(parts)
 
     def _fitted(
         self,
+        target: int,
         told: Sequence[Told],
         pairs: Sequence[tuple[float, float]],
-        usual: tuple[float, float],
         scales: Sequence[Scale],
     ) -> Surrogate | None:
         if not told:
             return None
         logs, variances = np.array(pairs).T
-        design = self._design([one.look for one in told])
-        return likeliest(design, logs, variances, usual, scales)
+        design = self._design([one.look for one in told], target)
+        return least_surprised(design, logs, variances, self._usual[target], scales)
 
-    def _design(self, looks: Sequence[Look]) -> Design:
-        return Design.of(looks, self._viewer, self._types)
+    def _design(self, looks: Sequence[Look], target: int) -> Design:
+        return Design.of(looks, self._viewer, self._types, self._emphasis[target])
 
     def _reference_point(self, errors: Sequence[float]) -> Array:
         """FP32's log time; the error that the goal allows, or a bit more than the largest so far.
@@ -145,15 +159,15 @@ class Judge:
         timed = self._evidence.timed()
         if not timed:
             return np.zeros((0, 2))
-        mean, _ = self._predicted(self._design([one.look for one in timed]))
+        mean, _ = self._predicted([one.look for one in timed])
         return np.column_stack((mean[:, 0], np.exp(mean[:, 1])))
 
-    def _predicted(self, design: Design) -> tuple[Array, Array]:
+    def _predicted(self, looks: Sequence[Look]) -> tuple[Array, Array]:
         pairs = [
-            (np.full(len(design), usual[0]), np.full(len(design), usual[1]))
+            (np.full(len(looks), self._usual[target][0]), np.full(len(looks), self._usual[target][1]))
             if model is None
-            else model.predict(design)
-            for model, usual in zip((self._time, self._error), self._usual, strict=True)
+            else model.predict(self._design(looks, target))
+            for target, model in enumerate(self._models)
         ]
         mean = np.column_stack([pair[0] for pair in pairs])
         return mean, np.column_stack([pair[1] for pair in pairs]) * self._widened
@@ -169,13 +183,16 @@ class Judge:
         ]
 
     def additions(self, data_type: str) -> Sums | None:
-        """What each of the viewer's op types adds to time and error; None before anything is known."""
-        if self._time is None or self._error is None:
-            return None
+        """What each of the viewer's op types adds to time and error; None while nothing is known."""
         if data_type not in self._sums:
-            alone, none = (self._design(looks) for looks in lone_looks(self._viewer, data_type))
-            models = (self._time, self._error)
-            pairs = [model.effect(alone, none, WORK) for model in models]
+            pairs = []
+            for target, model in enumerate(self._models):
+                if model is None:
+                    return None
+                alone, none = (
+                    self._design(looks, target) for looks in lone_looks(self._viewer, data_type)
+                )
+                pairs.append(model.effect(alone, none, WORK))
             self._sums[data_type] = Sums(*np.array(pairs).swapaxes(0, 1))
         return self._sums[data_type]
 
@@ -189,7 +206,7 @@ class Judge:
         Returns:
             Shape (n,).
         """
-        scales = [LOGARITHM if one is None else one.scale for one in (self._time, self._error)]
+        scales = [LOGARITHM if one is None else one.scale for one in self._models]
         sums = zip(scales, scores.mean[place], added, strict=True)
         logs = np.column_stack([scale.plus(start, change) for scale, start, change in sums])
         deviation = np.broadcast_to(scores.deviation[place], logs.shape)
@@ -197,9 +214,8 @@ class Judge:
 
     def scores(self, looks: Sequence[Look]) -> Scores:
         """What each candidate is worth."""
-        mean, deviation = self._predicted(self._design(looks))
-        is_16bit = np.array([look.painted > 0 for look in looks], np.bool_)
-        runs = runs_well(is_16bit.reshape(-1, len(self._viewer.op_types)), self._chances) ** _DREAD
+        mean, deviation = self._predicted(looks)
+        runs = runs_well(self._suspects(looks), self._chances) ** _DREAD
         chance = runs
         if self._evidence.limit is not None:
             chance = runs * ndtr((np.log(self._reference[1]) - mean[:, 1]) / deviation[:, 1])
@@ -220,3 +236,10 @@ class Judge:
             hope=float(scores.hoped.max(initial=0.0)) / self._volume,
             explores=explores,
         )
+
+
+def _made_fast(space: SearchSpace, viewer: Viewer) -> Array:
+    """By what the priors of op types' times are multiplied; shape (op types of the viewer,)."""
+    lists = space.defaults.values()
+    fast = [any(one.list_of(op) == "allow" for one in lists) for op in viewer.op_types]
+    return np.where(fast, _MADE_FAST, 1.0)

@@ -39,9 +39,22 @@ class Design:
     data_type: NDArray[np.int64] = field(repr=False)
 
     @classmethod
-    def of(cls, looks: Sequence[Look], viewer: Viewer, data_types: Sequence[str]) -> Design:
-        """The rows of ``looks``."""
-        scale = _LEAST + np.sqrt((viewer.weight + viewer.nodes) / 2)
+    def of(
+        cls,
+        looks: Sequence[Look],
+        viewer: Viewer,
+        data_types: Sequence[str],
+        emphasis: Array | float = 1.0,
+    ) -> Design:
+        """The rows of ``looks``.
+
+        Args:
+            looks: the graphs.
+            viewer: what they are looks of.
+            data_types: those that have a number, in its order.
+            emphasis: of each op type, by what its weights' priors are multiplied.
+        """
+        scale = emphasis * (_LEAST + np.sqrt((viewer.weight + viewer.nodes) / 2))
         size = len(viewer.op_types)
         number = {name: place for place, name in enumerate(data_types)}
         return cls(

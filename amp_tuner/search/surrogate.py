@@ -163,7 +163,7 @@ class Surrogate:
         return mean, self._spread * np.sqrt(variance)
 
 
-def likeliest(
+def least_surprised(
     design: Design,
     logs: Array,
     variances: Array,

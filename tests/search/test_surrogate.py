@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from amp_tuner.search.kernels import WORK, Design
 from amp_tuner.search.looks import Look
 from amp_tuner.search.scales import LOGARITHM, Scale
-from amp_tuner.search.surrogate import Surrogate, likeliest
+from amp_tuner.search.surrogate import Surrogate, least_surprised
 
 OP_TYPES = tuple("ABCDEFGH")
 WEIGHTS = np.array([-0.5, -0.3, 0.4, 0.0, 0.0, 0.1, 0.0, -0.1])
@@ -102,16 +102,16 @@ def test_a_constant_target_is_predicted_as_constant() -> None:
 ERROR_SCALES = (Scale(power=2, float32=-6.0, least=-6.0), LOGARITHM)
 
 
-def likeliest_power(logs: NDArray[np.float64], of: list[Look]) -> float:
-    model = likeliest(design(of), logs, np.full(len(of), 1e-4), (0.0, 1.0), ERROR_SCALES)
+def least_surprised_power(logs: NDArray[np.float64], of: list[Look]) -> float:
+    model = least_surprised(design(of), logs, np.full(len(of), 1e-4), (0.0, 1.0), ERROR_SCALES)
     return model.scale.power
 
 
 def test_whether_squares_or_logarithms_add_up_is_seen_from_the_observations() -> None:
     of, harm = looks(20, seed=0), np.array([4.0, 2.0, 1.0, 1.0, 0.5, 0.3, 0.2, 0.1])
     sums_of_harm = np.array([look.painted for look in of]) @ harm
-    assert likeliest_power(0.5 * np.log(sums_of_harm + 1e-5), of) == 2
-    assert likeliest_power(sums_of_harm / 2, of) == 0
+    assert least_surprised_power(0.5 * np.log(sums_of_harm + 1e-5), of) == 2
+    assert least_surprised_power(sums_of_harm / 2, of) == 0
 
 
 def test_times_that_add_up_are_learnt_from_few_observations() -> None:
