@@ -101,8 +101,8 @@ class Judge:
         self._usual = ((0.0, _TIME_SPREAD), (float(np.log(self._reference[1])), _ERROR_SPREAD))
         self._emphasis = (_made_fast(space, viewer), np.ones(len(viewer.op_types)))
         floor = float(np.log(evidence.floor))
-        # Squares of errors add up, or errors multiply: the observations say which.
-        error_scales = (Scale(power=2, float32=floor, least=floor), LOGARITHM)
+        # Errors multiply, or their squares add up: the observations say which.
+        error_scales = (LOGARITHM, Scale(power=2, float32=floor, least=floor))
         times = [evidence.log_time(one) for one in timed]
         self._models = (
             self._fitted(0, timed, times, (_TIME_SCALE,)),

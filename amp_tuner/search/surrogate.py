@@ -8,7 +8,8 @@ sums over what is 16-bit. So the model is a sum of
 3. the same once more for each data type of its own,
 4. weights of the casts: elements and numbers, down and up,
 5. a weight for the casts behind each op type's results,
-6. a remainder that is alike for graphs that are alike: what no sum explains (fusion, caches).
+6. a remainder that is alike for graphs that are alike, and nothing where nothing is 16-bit: what no
+   sum explains (fusion, caches).
 
 All weights have normal priors, so it is a Gaussian process with known kernels; the six amplitudes
 and the noise beyond the measured one are those of the highest posterior density. Worked out in the
@@ -32,13 +33,15 @@ Array = NDArray[np.float64]
 
 #: Amplitudes before anything is known, as shares of the spread of what is observed: those of the
 #: six parts, and of the noise beyond what is known of each observation.
-_PRIOR = np.log([1.0, 1.0, 0.3, 0.5, 0.3, 0.2, 0.05])
-_PRIOR_SPREAD = 1.0
+_PRIOR = np.log([1.0, 1.0, 1.0, 0.5, 0.3, 0.2, 0.05])
+_PRIOR_SPREAD = 0.5
 #: What is usual weighs as much as so many observations.
 _BELIEVED = 4
 #: Amplitudes are fitted on so many observations at most, spread evenly.
 _FITTED_ON = 120
 _ITERATIONS = 25
+#: Fewer observations do not tell scales apart.
+_TELLING = 8
 _TINY = 1e-9
 
 
@@ -170,7 +173,9 @@ def least_surprised(
     usual: tuple[float, float],
     scales: Sequence[Scale],
 ) -> Surrogate:
-    """The model on the scale that observations surprise least; the first of equals."""
+    """The model on the scale that observations surprise least; on the first while they are few."""
+    if logs.size < _TELLING:
+        scales = scales[:1]
     models = (Surrogate(design, logs, variances, usual, scale) for scale in scales)
     return min(models, key=Surrogate.surprise)
 

@@ -61,3 +61,19 @@ def test_what_misses_the_goal_gains_nothing(painted: PaintedSpace) -> None:
     assert scores.chance[0] > 0.9
     assert scores.chance[1] < 0.1
     assert scores.gain[1] < 0.05 * max(scores.gain[0], 0.01)
+
+
+def test_what_fails_in_one_data_type_is_not_dreaded_in_the_other() -> None:
+    both = PaintedSpace(rules=("tf-cpu-bfloat16", "tf-cpu-float16"))
+    draw = Candidates(both.space, np.random.default_rng(0))
+    found = []
+    for _ in range(16):
+        parameters = draw.at_random()
+        look = both.look(parameters)
+        fails = look.data_type == "float16" and both.share(look, "Relu") > 0
+        found.append(Told(parameters, look, None if fails else 1.2, None if fails else 0.1, LIMIT))
+    assert {one.drop is None for one in found} == {False, True}
+    relu = [both.look(draw.just(name, {"Conv2D", "Relu"})) for name in ("bfloat16", "float16")]
+    chance = Judge(both.space, both.viewer, Evidence.of(found)).scores(relu).chance
+    assert chance[0] > 0.8
+    assert chance[1] < 0.2
