@@ -85,7 +85,7 @@ class Candidates:
         return self.turned(start, {one: one in op_types for one in self.movable})
 
     def turned(self, parent: Parameters, is_16bit: Mapping[str, bool]) -> dict[str, str]:
-        """The parent with all of some op types in 16 bits or nothing, as far as lists can say it."""
+        """The parent with some op types wholly in or out of 16 bits, as far as lists can say it."""
         child = dict(parent)
         for op_type, inside in is_16bit.items():
             name, place = f"list:{op_type}", "allow" if inside else "deny"

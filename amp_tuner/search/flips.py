@@ -1,4 +1,4 @@
-"""Which op types of a candidate to turn over, as far as sums can tell before anything is painted."""
+"""Which op types of a candidate to turn over, as sums have it, before anything is painted."""
 
 from __future__ import annotations
 

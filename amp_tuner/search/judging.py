@@ -164,7 +164,10 @@ class Judge:
 
     def _predicted(self, looks: Sequence[Look]) -> tuple[Array, Array]:
         pairs = [
-            (np.full(len(looks), self._usual[target][0]), np.full(len(looks), self._usual[target][1]))
+            (
+                np.full(len(looks), self._usual[target][0]),
+                np.full(len(looks), self._usual[target][1]),
+            )
             if model is None
             else model.predict(self._design(looks, target))
             for target, model in enumerate(self._models)
@@ -183,7 +186,7 @@ class Judge:
         ]
 
     def additions(self, data_type: str) -> Sums | None:
-        """What each of the viewer's op types adds to time and error; None while nothing is known."""
+        """What each of the viewer's op types adds; None while nothing is known."""
         if data_type not in self._sums:
             pairs = []
             for target, model in enumerate(self._models):
@@ -200,7 +203,8 @@ class Judge:
         """What a candidate would gain if something were added to its time and error.
 
         Args:
-            scores, place: the candidate's.
+            scores: judged candidates.
+            place: the candidate's.
             added: on the scales; shape (2, n).
 
         Returns:

@@ -85,6 +85,7 @@ class Design:
 
 
 def distances(one: Design, other: Design) -> Array:
+    """Between 16-bit work and places of casts; shape (rows of one, rows of other)."""
     left, right = (np.hstack((side.painted, side.borders)) for side in (one, other))
     found: Array = cdist(left, right, "cityblock")
     return found
@@ -120,6 +121,9 @@ def diagonal(one: Design, other: Design, length: float) -> Array:
             work * same,
             (one.casts * other.casts).sum(axis=1),
             (one.borders * other.borders).sum(axis=1),
-            np.exp(-apart / length) * np.where(same, 1.0, _ACROSS_TYPES) * one.extent * other.extent,
+            np.exp(-apart / length)
+            * np.where(same, 1.0, _ACROSS_TYPES)
+            * one.extent
+            * other.extent,
         ]
     )

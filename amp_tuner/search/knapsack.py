@@ -18,7 +18,8 @@ def best_sets(time: Array, error: Array) -> Iterator[NDArray[np.bool_]]:
     rule for the knapsack problem).
 
     Args:
-        time, error: what each op type in 16 bits adds; shape (op types,).
+        time: what each op type in 16 bits adds to it; shape (op types,).
+        error: the same.
 
     Yields:
         Which are in the set; shape (op types,).

@@ -89,7 +89,7 @@ def transformer(folder: Path) -> Path:
 
 
 def mini_lm(folder: Path) -> Path:
-    """A sentence encoder, as ``configs/models/minilm.py`` makes it; what it classifies by is random."""
+    """A sentence encoder, as ``configs/models/minilm.py`` makes it, with a random classifier."""
     random = np.random.default_rng(0)
     probe = LogisticRegression().fit(random.normal(size=(40, minilm.WIDTH)), np.arange(40) % 4)
     minilm.save(folder / "model", minilm.encoder(), probe)

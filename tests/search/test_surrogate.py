@@ -117,7 +117,9 @@ def test_whether_squares_or_logarithms_add_up_is_seen_from_the_observations() ->
 def test_times_that_add_up_are_learnt_from_few_observations() -> None:
     of, new = looks(14, seed=0), looks(50, seed=1)
     saved = np.array([0.3, 0.2, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05])
-    logs, truth = (np.log(1 - np.array([one.painted for one in group]) @ saved) for group in (of, new))
+    logs, truth = (
+        np.log(1 - np.array([one.painted for one in group]) @ saved) for group in (of, new)
+    )
     usual, noise = (0.0, 0.3), np.full(14, 1e-6)
     adding = Surrogate(design(of), logs, noise, usual, Scale(power=1, float32=0.0))
     multiplying = Surrogate(design(of), logs, noise, usual)
