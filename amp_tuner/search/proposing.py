@@ -144,7 +144,7 @@ class Proposer:
 
     def _knapsacks(self) -> list[Parameters]:
         """The best sets of op types, if the model were right, and if chance has its say."""
-        found = []
+        found: list[Parameters] = []
         for data_type in self._space.data_types:
             sums = self._judge.additions(data_type)
             if sums is not None:
