@@ -178,7 +178,7 @@ class SearchConfig(Section):
     """Measured settings in all."""
     time_budget: Duration | None = Field(default=None, examples=["8h"])
     """Wall-clock time of all runs together."""
-    sampler: Literal["amp", "tpe", "nsga2", "gp", "random"] = "tpe"
+    sampler: Literal["amp", "tpe", "nsga2", "gp", "random"] = "amp"
     """Who proposes settings: amp (ours), or tpe, nsga2, gp (needs PyTorch), random (Optuna's)."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Of everything that is drawn."""

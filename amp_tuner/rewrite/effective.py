@@ -19,16 +19,25 @@ if TYPE_CHECKING:
 def effective_graph(prepared: PreparedGraph, painting: Painting) -> EffectiveGraph:
     """What ``painting`` makes of the graph: equal ids mean equal rewritten graphs.
 
-    The id is a digest of the painted vertices and the data type: Casts follow from them. Where
-    nothing is painted it is that of the FP32 model.
+    Where nothing is painted it is the FP32 model.
     """
     if not painting.painted.any():
         return FLOAT32_GRAPH
+    nodes = {prepared.graph.vertices[vertex].node for vertex in np.flatnonzero(painting.painted)}
+    return EffectiveGraph(graph_id(prepared, painting), len(nodes), count_casts(prepared, painting))
+
+
+def graph_id(prepared: PreparedGraph, painting: Painting) -> str:
+    """The effective graph's id alone: a digest of the painted vertices and the data type.
+
+    Casts follow from them. Where nothing is painted it is FP32's.
+    """
+    if not painting.painted.any():
+        return FLOAT32_GRAPH.graph_id
     digest = hashlib.blake2b(digest_size=12)
     digest.update(prepared.rules.data_type.encode())
     digest.update(np.packbits(painting.painted).tobytes())
-    nodes = {prepared.graph.vertices[vertex].node for vertex in np.flatnonzero(painting.painted)}
-    return EffectiveGraph(digest.hexdigest(), len(nodes), count_casts(prepared, painting))
+    return digest.hexdigest()
 
 
 def count_casts(prepared: PreparedGraph, painting: Painting) -> int:

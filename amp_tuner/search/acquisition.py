@@ -1,6 +1,7 @@
 """What another measurement is worth: expected gain of hypervolume, in two dimensions.
 
-Both axes are to be minimised: the logarithm of the time, and the error.
+Points are the logarithm of the time over FP32's, and the error; both are to be minimised. The
+volume is what a study's objectives make it: speed-up times error.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
-_ROOT_OF_2_PI = float(np.sqrt(2 * np.pi))
+#: exp() of more would overflow in a product.
+_LARGEST = 300.0
 
 
 def front_of(points: Array, reference: Array) -> Array:
@@ -25,21 +27,21 @@ def front_of(points: Array, reference: Array) -> Array:
 
 
 def hypervolume(points: Array, reference: Array) -> float:
-    """The area that ``points`` (k, 2) beat, up to ``reference``."""
+    """The area of speed-up times error that ``points`` (k, 2) beat, up to ``reference``."""
     front = front_of(points, reference)
     if not len(front):
         return 0.0
-    widths = np.diff(front[:, 0], append=reference[0])
-    return float((widths * (reference[1] - front[:, 1])).sum())
+    speedups = np.exp(-np.append(front[:, 0], reference[0]))
+    return float((-np.diff(speedups) * (reference[1] - front[:, 1])).sum())
 
 
 def expected_gain(front: Array, reference: Array, mean: Array, deviation: Array) -> Array:
     """Expected growth of the hypervolume by one point.
 
-    The logarithm of its time is normal, its error lognormal, and they are independent. The area
-    that is not beaten yet is cut into strips between neighbouring members; over each, the
-    expectation is a product of two integrals of a distribution function (Emmerich, Deutz and
-    Klinkenberg, Hypervolume-based expected improvement, CEC 2011).
+    Its speed-up and its error are lognormal and independent. The area that is not beaten yet is
+    cut into strips between neighbouring members; over each, the expectation is a product of two
+    integrals of a distribution function (Emmerich, Deutz and Klinkenberg, Hypervolume-based
+    expected improvement, CEC 2011).
 
     Args:
         front: as :func:`front_of` gives it; shape (k, 2).
@@ -52,25 +54,24 @@ def expected_gain(front: Array, reference: Array, mean: Array, deviation: Array)
     """
     edges = np.concatenate((front[:, 0], [reference[0]]))
     heights = np.concatenate(([reference[1]], front[:, 1]))
-    below = _below_normal(edges, mean[:, :1], deviation[:, :1])
-    widths = np.diff(below, axis=1, prepend=0.0)
-    depths = _below_lognormal(heights, mean[:, 1:], deviation[:, 1:])
+    faster = _faster(edges, mean[:, :1], deviation[:, :1])
+    widths = np.diff(faster, axis=1, prepend=0.0)
+    depths = _more_accurate(heights, mean[:, 1:], deviation[:, 1:])
     gain: Array = (widths * depths).sum(axis=1)
     return gain
 
 
-def _below_normal(limit: Array, mean: Array, deviation: Array) -> Array:
-    """The integral of the normal distribution function up to ``limit``."""
-    away = (limit - mean) / deviation
-    density = np.exp(-0.5 * away**2) / _ROOT_OF_2_PI
-    found: Array = deviation * (away * ndtr(away) + density)
+def _faster(edge: Array, mean: Array, deviation: Array) -> Array:
+    """By how much the speed-up is expected to exceed that of the log time ``edge``."""
+    away = (edge - mean) / deviation
+    beyond = np.exp(np.minimum(-mean + 0.5 * deviation**2, _LARGEST)) * ndtr(away + deviation)
+    found: Array = np.maximum(beyond - np.exp(-edge) * ndtr(away), 0.0)
     return found
 
 
-def _below_lognormal(limit: Array, mean: Array, deviation: Array) -> Array:
-    """The integral of the lognormal distribution function from 0 up to ``limit``, above 0."""
-    away = (np.log(limit) - mean) / deviation
-    # E(max(limit - error, 0)); exp() of what is far above the limit would overflow.
-    within = np.exp(np.minimum(mean + 0.5 * deviation**2, 300.0)) * ndtr(away - deviation)
-    found: Array = np.maximum(limit * ndtr(away) - within, 0.0)
+def _more_accurate(height: Array, mean: Array, deviation: Array) -> Array:
+    """By how much the error is expected to stay below ``height``, which is above 0."""
+    away = (np.log(height) - mean) / deviation
+    within = np.exp(np.minimum(mean + 0.5 * deviation**2, _LARGEST)) * ndtr(away - deviation)
+    found: Array = np.maximum(height * ndtr(away) - within, 0.0)
     return found

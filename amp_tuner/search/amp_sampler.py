@@ -83,10 +83,9 @@ class AmpSampler(BaseSampler):
         choice = proposer.choose()
         if choice is None:
             return {}
-        if choice.predicted is not None:
-            # As Optuna's own samplers keep what belongs to a trial.
-            number, storage = trial._trial_id, study._storage  # noqa: SLF001
-            storage.set_trial_system_attr(number, PREDICTED, asdict(choice.predicted))
+        # As Optuna's own samplers keep what belongs to a trial.
+        number, storage = trial._trial_id, study._storage  # noqa: SLF001
+        storage.set_trial_system_attr(number, PREDICTED, asdict(choice.predicted))
         return dict(choice.parameters)
 
     def sample_independent(

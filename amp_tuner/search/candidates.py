@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class Candidates:
         self._space = space
         self._random = random
         self._op_types = {f"list:{op_type}": op_type for op_type in space.op_types}
-        self._movable = [name for name in self._op_types if len(self.places(name)) > 1]
+        self._places = {name: self._legal_places(one) for name, one in self._op_types.items()}
+        self._movable = [name for name, places in self._places.items() if len(places) > 1]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,7 +50,7 @@ class Candidates:
     def single_moves(self, parent: Parameters) -> Iterator[dict[str, str]]:
         """Every setting that is one move away, in a fixed order."""
         for name in self._movable:
-            for place in self.places(name):
+            for place in self._places[name]:
                 if place != parent[name]:
                     yield {**parent, name: place}
 
@@ -73,6 +74,25 @@ class Candidates:
                 child[name] = other[name]
         return child
 
+    @property
+    def movable(self) -> tuple[str, ...]:
+        """Op types that more than one list may hold."""
+        return tuple(self._op_types[name] for name in self._movable)
+
+    def just(self, data_type: str, op_types: Collection[str]) -> dict[str, str]:
+        """All of some op types in 16 bits and nothing of the others, as far as lists can say it."""
+        start = self._space.parameters(Setting(data_type))
+        return self.turned(start, {one: one in op_types for one in self.movable})
+
+    def turned(self, parent: Parameters, is_16bit: Mapping[str, bool]) -> dict[str, str]:
+        """The parent with some op types wholly in or out of 16 bits, as far as lists can say it."""
+        child = dict(parent)
+        for op_type, inside in is_16bit.items():
+            name, place = f"list:{op_type}", "allow" if inside else "deny"
+            if place in self._places[name]:
+                child[name] = place
+        return child
+
     def at_random(self) -> dict[str, str]:
         """A random data type's defaults after moves of a random share of the op types."""
         types = self._space.data_types
@@ -90,7 +110,7 @@ class Candidates:
         return parents[place]
 
     def _move(self, child: dict[str, str], name: str) -> None:
-        others = [place for place in self.places(name) if place != child[name]]
+        others = [place for place in self._places[name] if place != child[name]]
         if others:
             child[name] = others[int(self._random.integers(len(others)))]
 
@@ -103,7 +123,9 @@ class Candidates:
 
     def places(self, name: str) -> list[str]:
         """Lists that may be proposed, and the op type's default ones."""
-        op_type = self._op_types[name]
+        return self._places[name]
+
+    def _legal_places(self, op_type: str) -> list[str]:
         defaults = {lists.list_of(op_type) for lists in self._space.defaults.values()}
         allowed = defaults | set(self._space.proposed)
         return [place for place in DESTINATIONS if place in allowed]

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from amp_tuner.records import Interval, Setting
 from amp_tuner.search.candidates import Candidates
 from amp_tuner.search.evidence import Evidence, Told
-from amp_tuner.search.looks import Look, Viewer
+from amp_tuner.search.kernels import PARTS, WORK, Design
+from amp_tuner.search.looks import Look, Viewer, lone_looks
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.search.surrogate import PARTS, WORK, Design, Surrogate
+from amp_tuner.search.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
@@ -117,19 +118,15 @@ class _Change:
 
 
 def _changes(space: SearchSpace, viewer: Viewer, data_type: str) -> Iterator[_Change]:
-    nothing = np.zeros(len(viewer.op_types))
-    none = Look("", data_type, nothing, nothing, np.zeros(4))
+    alone, none = lone_looks(viewer, data_type)
     start = space.parameters(Setting(data_type))
     default = viewer.look(start)
     draw = Candidates(space, np.random.default_rng(0))
     for name, op_type in zip(draw.names, space.op_types, strict=True):
         if op_type not in viewer.op_types:
             continue
-        alone = nothing.copy()
-        alone[viewer.op_types.index(op_type)] = 1.0
-        yield _Change(
-            op_type, OWN_WORK, Look("", data_type, alone, nothing, np.zeros(4)), none, WORK
-        )
+        place = viewer.op_types.index(op_type)
+        yield _Change(op_type, OWN_WORK, alone[place], none[place], WORK)
         for lists, look in _moved(viewer, draw.places(name), start, name):
             if default is not None and look.graph_id != default.graph_id:
                 yield _Change(op_type, lists, look, default, PARTS)
@@ -191,9 +188,7 @@ class _Fitted:
         if chosen.sum() < 2 or np.ptp(values) == 0:
             return np.zeros(size)
         painted = np.array([look.painted for look in self.looks])[chosen]
-        nothing = np.zeros(size)
-        alone = [Look("", data_type, row, nothing, np.zeros(4)) for row in np.eye(size)]
-        none = [Look("", data_type, nothing, nothing, np.zeros(4))] * size
+        alone, none = lone_looks(self.viewer, data_type)
         weights, _ = self.model.effect(self.design(alone), self.design(none), WORK)
         away = values - values.mean()
         together = ((painted - painted.mean(axis=0)) * weights * away[:, None]).mean(axis=0)

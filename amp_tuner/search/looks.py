@@ -60,3 +60,15 @@ class Viewer(Protocol):
             lists: those that could be proposed when it ran; None: those of now.
         """
         ...
+
+
+def lone_looks(viewer: Viewer, data_type: str) -> tuple[list[Look], list[Look]]:
+    """All work of one op type alone in 16 bits, and none of it, Casts left out.
+
+    Returns:
+        Both for each of the viewer's op types, in its order.
+    """
+    size = len(viewer.op_types)
+    nothing, casts = np.zeros(size), np.zeros(4)
+    alone = [Look("", data_type, row, nothing, casts) for row in np.eye(size)]
+    return alone, [Look("", data_type, nothing, nothing, casts)] * size

@@ -1,14 +1,15 @@
 """A small Bayesian linear model of a painted graph, with a remainder.
 
-The logarithms of a setting's time and of its error are close to sums over what is 16-bit (Gaudi
-mixed precision, arXiv 2505.13060). So the model is a sum of
+On the right scale (:mod:`amp_tuner.search.scales`) a setting's time and its error are close to
+sums over what is 16-bit. So the model is a sum of
 
 1. a constant,
 2. a weight for each op type's share of 16-bit work,
 3. the same once more for each data type of its own,
 4. weights of the casts: elements and numbers, down and up,
 5. a weight for the casts behind each op type's results,
-6. a remainder that is alike for graphs that are alike: what no sum explains (fusion, caches).
+6. a remainder that is alike for graphs that are alike, and nothing where nothing is 16-bit: what no
+   sum explains (fusion, caches).
 
 All weights have normal priors, so it is a Gaussian process with known kernels; the six amplitudes
 and the noise beyond the measured one are those of the highest posterior density. Worked out in the
@@ -19,133 +20,108 @@ sections 2.2 and 5.4): a few hundred observations of hundreds of weights take mi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
 
-from amp_tuner.search.looks import Look, Viewer
+from amp_tuner.search.kernels import Design, diagonal, distances, kernels
+from amp_tuner.search.scales import LOGARITHM, Scale
 
 Array = NDArray[np.float64]
 
 #: Amplitudes before anything is known, as shares of the spread of what is observed: those of the
 #: six parts, and of the noise beyond what is known of each observation.
-_PRIOR = np.log([1.0, 1.0, 0.3, 0.5, 0.3, 0.2, 0.05])
-_PRIOR_SPREAD = 1.0
-PARTS = tuple(range(6))
-#: Parts 2 and 3: what an op type's own work does.
-WORK = (1, 2)
-#: How alike the remainders of two data types are.
-_ACROSS_TYPES = 0.5
-#: An op type that does hardly any of the work may still matter: the smallest prior of a weight,
-#: against the largest possible one.
-_LEAST = 0.1
+_PRIOR = np.log([1.0, 1.0, 1.0, 0.5, 0.3, 0.2, 0.05])
+_PRIOR_SPREAD = 0.5
 #: What is usual weighs as much as so many observations.
 _BELIEVED = 4
 #: Amplitudes are fitted on so many observations at most, spread evenly.
 _FITTED_ON = 120
 _ITERATIONS = 25
-
-
-@dataclass(frozen=True)
-class Design:
-    """Looks as rows of numbers, scaled so that a weight's prior is the same for every column.
-
-    Attributes:
-        painted, borders: shape (looks, op types).
-        casts: shape (looks, 4).
-        data_type: its number; shape (looks,).
-    """
-
-    painted: Array = field(repr=False)
-    borders: Array = field(repr=False)
-    casts: Array = field(repr=False)
-    data_type: NDArray[np.int64] = field(repr=False)
-
-    @classmethod
-    def of(cls, looks: Sequence[Look], viewer: Viewer, data_types: Sequence[str]) -> Design:
-        """The rows of ``looks``."""
-        scale = _LEAST + np.sqrt((viewer.weight + viewer.nodes) / 2)
-        size = len(viewer.op_types)
-        number = {name: place for place, name in enumerate(data_types)}
-        return cls(
-            np.array([look.painted for look in looks]).reshape(-1, size) * scale,
-            np.array([look.borders for look in looks]).reshape(-1, size) * scale,
-            np.array([look.casts for look in looks]).reshape(-1, 4),
-            np.array([number.get(look.data_type, -1) for look in looks], np.int64),
-        )
-
-    def __len__(self) -> int:
-        return len(self.data_type)
-
-
-def _distances(one: Design, other: Design) -> Array:
-    left, right = (np.hstack((side.painted, side.borders)) for side in (one, other))
-    found: Array = cdist(left, right, "cityblock")
-    return found
-
-
-def _kernels(one: Design, other: Design, length: float) -> Array:
-    """The six parts' kernels for amplitudes of 1; shape (6, rows of one, rows of other)."""
-    same = one.data_type[:, None] == other.data_type[None, :]
-    work = one.painted @ other.painted.T
-    remainder = np.exp(-_distances(one, other) / length)
-    return np.array(
-        [
-            np.ones_like(work),
-            work,
-            work * same,
-            one.casts @ other.casts.T,
-            one.borders @ other.borders.T,
-            remainder * np.where(same, 1.0, _ACROSS_TYPES),
-        ]
-    )
+#: Fewer observations do not tell scales apart.
+_TELLING = 8
+_TINY = 1e-9
 
 
 class Surrogate:
-    """One target (log time, or log error) as a function of the painted graph.
+    """One target (time, or error) as a function of the painted graph.
 
     Args:
         design: what was observed; at least one row.
-        values: shape (rows,).
+        logs: logarithms of the target; shape (rows,).
         variances: of the measurements, known; shape (rows,).
-        usual: the mean and the spread of such targets, before any is known.
+        usual: the mean and the spread of such logarithms, before any is known.
+        scale: on which the target is a sum. Where FP32's value is known on a power's scale, it is
+            one observation more, without noise.
     """
 
     def __init__(
-        self, design: Design, values: Array, variances: Array, usual: tuple[float, float]
+        self,
+        design: Design,
+        logs: Array,
+        variances: Array,
+        usual: tuple[float, float],
+        scale: Scale = LOGARITHM,
     ) -> None:
-        self._design = design
-        count = values.size
-        self._centre = float((values.sum() + usual[0]) / (count + 1))
-        away = float(((values - self._centre) ** 2).sum())
-        self._spread = float(np.sqrt((away + _BELIEVED * usual[1] ** 2) / (count + _BELIEVED)))
-        distances = _distances(design, design)
-        apart = distances[distances > 0]
-        self._length = float(np.median(apart)) if apart.size else 1.0
-        kernels = _kernels(design, design, self._length)
+        #: On which it is a sum.
+        self.scale = scale
+        values, slopes = scale.there(logs), scale.slope(logs)
+        self._locate(values, usual)
         scaled = (values - self._centre) / self._spread
-        noise = variances / self._spread**2
-        rows = np.arange(len(design))
-        if rows.size > _FITTED_ON:
-            rows = np.unique(np.linspace(0, rows.size - 1, _FITTED_ON).astype(np.int64))
+        noise = variances * (slopes / self._spread) ** 2
+        rows = _spread_evenly(values.size)
+        if self._knows_float32:
+            design = design.with_float32()
+            scaled, noise = np.append(scaled, 0.0), np.append(noise, 0.0)
+            rows = np.append(rows, values.size)
+        self._design = design
+        apart = distances(design, design)
+        self._length = float(np.median(apart[apart > 0])) if (apart > 0).any() else 1.0
+        alike = kernels(design, design, self._length)
         fitted = minimize(
             _cost,
             _PRIOR,
-            args=(kernels[:, rows[:, None], rows], scaled[rows], noise[rows]),
+            args=(alike[:, rows[:, None], rows], scaled[rows], noise[rows]),
             jac=True,
             method="L-BFGS-B",
             bounds=[(low - 4.0, low + 3.0) for low in _PRIOR],
             options={"maxiter": _ITERATIONS},
         )
         self._squares = np.exp(2 * fitted.x)
-        covariance = np.tensordot(self._squares[:-1], kernels, 1)
-        covariance[np.diag_indices_from(covariance)] += noise + self._squares[-1] + 1e-9
+        covariance = np.tensordot(self._squares[:-1], alike, 1)
+        covariance[np.diag_indices_from(covariance)] += noise + self._squares[-1] + _TINY
         self._factor = cho_factor(covariance, lower=True)
         self._weights = cho_solve(self._factor, scaled)
+        self._logs, self._scaled, self._usual = logs, scaled, usual
+
+    def surprise(self) -> float:
+        """How far each observation is from what all others foretell of it, on average.
+
+        In units of the target, where what is beyond twice the usual is all the same. What is left
+        out needs no new fit (Rasmussen and Williams, section 5.4.2).
+        """
+        inverse = np.diag(cho_solve(self._factor, np.eye(len(self._design))))
+        count, most = self._logs.size, self._usual[0] + np.log(2.0)
+        mean = self._centre + self._spread * (self._scaled - self._weights / inverse)[:count]
+        foretold, _ = self.scale.back(mean, self._spread / np.sqrt(inverse[:count]))
+        found, came = (np.exp(np.minimum(one, most)) for one in (foretold, self._logs))
+        return float(np.abs(found - came).mean())
+
+    def _locate(self, values: Array, usual: tuple[float, float]) -> None:
+        """The constant part's centre, and the spread that amplitudes are shares of."""
+        scale, count = self.scale, values.size
+        self._knows_float32 = bool(scale.power) and scale.float32 is not None
+        here = np.array([usual[0] if scale.float32 is None else scale.float32])
+        if self._knows_float32:
+            self._centre = float(scale.there(here)[0])
+        else:
+            middle = float(scale.there(np.array([usual[0]]))[0])
+            self._centre = (float(values.sum()) + middle) / (count + 1)
+        spread = usual[1] * float(scale.slope(np.array([usual[0]]))[0])
+        away = float(((values - self._centre) ** 2).sum())
+        self._spread = float(np.sqrt((away + _BELIEVED * spread**2) / (count + _BELIEVED)))
 
     @property
     def noise(self) -> float:
@@ -153,39 +129,35 @@ class Surrogate:
         return float(self._spread * np.sqrt(self._squares[-1]))
 
     def predict(self, design: Design) -> tuple[Array, Array]:
-        """Mean and standard deviation of the target, without the noise of a measurement.
+        """Mean and standard deviation of the logarithm, without the noise of a measurement.
 
         Returns:
             Two arrays of shape (rows of ``design``,).
         """
-        cross = _kernels(design, self._design, self._length)
+        cross = kernels(design, self._design, self._length)
         covariance = np.tensordot(self._squares[:-1], cross, 1)
-        prior = self._prior(design)
-        return self._posterior(covariance, prior)
+        prior: Array = self._squares[:-1] @ diagonal(design, design, self._length)
+        return self.scale.back(*self._posterior(covariance, prior))
 
     def effect(self, of: Design, against: Design, parts: Sequence[int]) -> tuple[Array, Array]:
         """How much some parts of the sum differ between rows, one by one.
 
         Returns:
-            Mean and standard deviation of the difference; shape (rows,) each.
+            Mean and standard deviation of the difference, on the scale; shape (rows,) each.
         """
         chosen = list(parts)
         squares = self._squares[chosen]
-        cross = [_kernels(side, self._design, self._length)[chosen] for side in (of, against)]
+        cross = [kernels(side, self._design, self._length)[chosen] for side in (of, against)]
         difference = np.tensordot(squares, cross[0] - cross[1], 1)
         own = np.array(
             [
-                _diagonal(one, other, self._length)[chosen]
+                diagonal(one, other, self._length)[chosen]
                 for one, other in ((of, of), (against, against), (of, against))
             ]
         )
         prior = squares @ (own[0] + own[1] - 2 * own[2])
         mean, deviation = self._posterior(difference, prior)
         return mean - self._centre, deviation
-
-    def _prior(self, design: Design) -> Array:
-        prior: Array = self._squares[:-1] @ _diagonal(design, design, self._length)
-        return prior
 
     def _posterior(self, covariance: Array, prior: Array) -> tuple[Array, Array]:
         mean = self._centre + self._spread * (covariance @ self._weights)
@@ -194,35 +166,38 @@ class Surrogate:
         return mean, self._spread * np.sqrt(variance)
 
 
-def _diagonal(one: Design, other: Design, length: float) -> Array:
-    """Kernels of rows with the same number; shape (6, rows)."""
-    same = one.data_type == other.data_type
-    work = (one.painted * other.painted).sum(axis=1)
-    apart = np.abs(one.painted - other.painted).sum(axis=1)
-    apart += np.abs(one.borders - other.borders).sum(axis=1)
-    return np.array(
-        [
-            np.ones_like(work),
-            work,
-            work * same,
-            (one.casts * other.casts).sum(axis=1),
-            (one.borders * other.borders).sum(axis=1),
-            np.exp(-apart / length) * np.where(same, 1.0, _ACROSS_TYPES),
-        ]
-    )
+def least_surprised(
+    design: Design,
+    logs: Array,
+    variances: Array,
+    usual: tuple[float, float],
+    scales: Sequence[Scale],
+) -> Surrogate:
+    """The model on the scale that observations surprise least; on the first while they are few."""
+    if logs.size < _TELLING:
+        scales = scales[:1]
+    models = (Surrogate(design, logs, variances, usual, scale) for scale in scales)
+    return min(models, key=Surrogate.surprise)
 
 
-def _cost(logs: Array, kernels: Array, values: Array, noise: Array) -> tuple[float, Array]:
+def _spread_evenly(count: int) -> NDArray[np.int64]:
+    """Places of at most _FITTED_ON observations."""
+    if count <= _FITTED_ON:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, _FITTED_ON).astype(np.int64))
+
+
+def _cost(logs: Array, alike: Array, values: Array, noise: Array) -> tuple[float, Array]:
     """Negative log posterior density of the amplitudes, and its gradient."""
     squares = np.exp(2 * logs)
-    covariance = np.tensordot(squares[:-1], kernels, 1)
-    covariance[np.diag_indices_from(covariance)] += noise + squares[-1] + 1e-9
+    covariance = np.tensordot(squares[:-1], alike, 1)
+    covariance[np.diag_indices_from(covariance)] += noise + squares[-1] + _TINY
     factor = cho_factor(covariance, lower=True)
     weights = cho_solve(factor, values)
     inverse = cho_solve(factor, np.eye(values.size))
     cost = 0.5 * float(values @ weights) + float(np.log(np.diag(factor[0])).sum())
     inner = inverse - np.outer(weights, weights)
-    slope = np.array([*(squares[:-1] * (inner * kernels).sum(axis=(1, 2))), 0.0])
+    slope = np.append(squares[:-1] * np.tensordot(alike, inner), 0.0)
     slope[-1] = squares[-1] * np.trace(inner)
     away = (logs - _PRIOR) / _PRIOR_SPREAD
     return cost + 0.5 * float(away @ away), slope + away / _PRIOR_SPREAD

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 
 from amp_tuner.errors import RewriteError
-from amp_tuner.records import FLOAT32
-from amp_tuner.rewrite.effective import effective_graph
+from amp_tuner.records import FLOAT32, FLOAT32_GRAPH
+from amp_tuner.rewrite.effective import graph_id
 from amp_tuner.rewrite.tunable import paint_legally
 from amp_tuner.rewrite.work import WorkTable
 from amp_tuner.search.looks import Look
@@ -66,8 +66,8 @@ class StudyViewer:
             _, painting = paint_legally(painter.graph, painter.rules.lists.moved(setting.moves))
         except RewriteError:
             return None
-        if not painting.painted.any():
+        graph = graph_id(painter.graph, painting)
+        if graph == FLOAT32_GRAPH.graph_id:
             return float32
         work = self._tables[setting.data_type].work(painting)
-        graph_id = effective_graph(painter.graph, painting).graph_id
-        return Look(graph_id, setting.data_type, work.painted, work.borders, work.casts)
+        return Look(graph, setting.data_type, work.painted, work.borders, work.casts)

@@ -21,9 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "configs" / "models"))
 
 import minilm
+import numpy as np
 import tensorflow as tf
 from common import RESULTS
 from packaged import packaged_model
+from sklearn.linear_model import LogisticRegression
 
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.files import write_json
@@ -87,8 +89,10 @@ def transformer(folder: Path) -> Path:
 
 
 def mini_lm(folder: Path) -> Path:
-    """A sentence encoder, as ``configs/models/minilm.py`` makes it."""
-    minilm.save(folder / "model")
+    """A sentence encoder, as ``configs/models/minilm.py`` makes it, with a random classifier."""
+    random = np.random.default_rng(0)
+    probe = LogisticRegression().fit(random.normal(size=(40, minilm.WIDTH)), np.arange(40) % 4)
+    minilm.save(folder / "model", minilm.encoder(), probe)
     return folder / "model"
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from amp_tuner.search.kernels import WORK, Design
 from amp_tuner.search.looks import Look
-from amp_tuner.search.surrogate import WORK, Design, Surrogate
+from amp_tuner.search.scales import LOGARITHM, Scale
+from amp_tuner.search.surrogate import Surrogate, least_surprised
 
 OP_TYPES = tuple("ABCDEFGH")
 WEIGHTS = np.array([-0.5, -0.3, 0.4, 0.0, 0.0, 0.1, 0.0, -0.1])
@@ -95,3 +97,31 @@ def test_a_constant_target_is_predicted_as_constant() -> None:
     model = Surrogate(design(of), np.zeros(12), np.zeros(12), (0.0, 0.3))
     mean, _ = model.predict(design(looks(20, seed=1)))
     assert np.abs(mean).max() < 0.02
+
+
+ERROR_SCALES = (Scale(power=2, float32=-6.0, least=-6.0), LOGARITHM)
+
+
+def least_surprised_power(logs: NDArray[np.float64], of: list[Look]) -> float:
+    model = least_surprised(design(of), logs, np.full(len(of), 1e-4), (0.0, 1.0), ERROR_SCALES)
+    return model.scale.power
+
+
+def test_whether_squares_or_logarithms_add_up_is_seen_from_the_observations() -> None:
+    of, harm = looks(20, seed=0), np.array([4.0, 2.0, 1.0, 1.0, 0.5, 0.3, 0.2, 0.1])
+    sums_of_harm = np.array([look.painted for look in of]) @ harm
+    assert least_surprised_power(0.5 * np.log(sums_of_harm + 1e-5), of) == 2
+    assert least_surprised_power(sums_of_harm / 2, of) == 0
+
+
+def test_times_that_add_up_are_learnt_from_few_observations() -> None:
+    of, new = looks(14, seed=0), looks(50, seed=1)
+    saved = np.array([0.3, 0.2, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05])
+    logs, truth = (
+        np.log(1 - np.array([one.painted for one in group]) @ saved) for group in (of, new)
+    )
+    usual, noise = (0.0, 0.3), np.full(14, 1e-6)
+    adding = Surrogate(design(of), logs, noise, usual, Scale(power=1, float32=0.0))
+    multiplying = Surrogate(design(of), logs, noise, usual)
+    misses = [np.abs(one.predict(design(new))[0] - truth).mean() for one in (adding, multiplying)]
+    assert misses[0] < misses[1] / 3

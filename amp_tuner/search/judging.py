@@ -1,0 +1,249 @@
+"""What candidates are worth, by what the trials so far tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from amp_tuner.search.acquisition import expected_gain, front_of, hypervolume
+from amp_tuner.search.evidence import Evidence, Prediction, Told
+from amp_tuner.search.failures import chances_of_failure, runs_well
+from amp_tuner.search.kernels import WORK, Design
+from amp_tuner.search.looks import Look, Viewer, lone_looks
+from amp_tuner.search.scales import LOGARITHM, Scale
+from amp_tuner.search.space import SearchSpace
+from amp_tuner.search.surrogate import Surrogate, least_surprised
+from amp_tuner.search.trust import Trust, errors_of_error, errors_of_time
+
+Array = NDArray[np.float64]
+
+#: Spreads of log times and log errors, before any is known.
+_TIME_SPREAD, _ERROR_SPREAD = 0.3, 1.0
+#: Times add up.
+_TIME_SCALE = Scale(power=1, float32=0.0)
+#: How much more the time of op types on a default ALLOW list matters: it holds what was made fast
+#: in 16 bits.
+_MADE_FAST = 4.0
+#: A hypervolume below 1 % of the time is as good as none.
+_LEAST_VOLUME = 0.01
+#: A failure teaches little and costs a worker: the chance to run counts with this power.
+_DREAD = 3
+#: If the model is this much less certain than it says, what is to be hoped for.
+_DOUBT = 2.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Judged candidates.
+
+    Attributes:
+        mean, deviation: of log time and log error; shape (candidates, 2).
+        chance: to meet the accuracy goal and to run at all.
+        gain: expected growth of the hypervolume.
+        hoped: the same if the model is half as certain as it says.
+        value: by which they are ranked.
+    """
+
+    mean: Array
+    deviation: Array
+    chance: Array
+    gain: Array
+    hoped: Array
+    value: Array
+
+    def joined(self, other: Scores) -> Scores:
+        """These and others."""
+        names = [one.name for one in fields(self)]
+        return Scores(*(np.concatenate((getattr(self, n), getattr(other, n))) for n in names))
+
+    @property
+    def doubt(self) -> Array:
+        """How much would be learnt; shape (candidates,)."""
+        usual = np.maximum(self.deviation.mean(axis=0), 1e-12)
+        doubt: Array = self.chance * (self.deviation / usual).sum(axis=1)
+        return doubt
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What all of an op type's work adds in 16 bits, Casts left out, on the models' scales.
+
+    Attributes:
+        mean, deviation: of the time and of the error; shape (2, op types).
+    """
+
+    mean: Array
+    deviation: Array
+
+
+class Judge:
+    """The model of one moment.
+
+    Args:
+        space: what may be proposed.
+        viewer: its graphs.
+        evidence: the trials so far.
+    """
+
+    def __init__(self, space: SearchSpace, viewer: Viewer, evidence: Evidence) -> None:
+        self._types = space.data_types
+        self._viewer = viewer
+        self._evidence = evidence
+        self._sums: dict[str, Sums] = {}
+        timed, judged = evidence.timed(), evidence.judged()
+        errors = [evidence.log_error(one) for one in judged]
+        self._reference = self._reference_point([value for value, _ in errors])
+        #: 16 bits change no time, and cost as much accuracy as is allowed, give or take.
+        self._usual = ((0.0, _TIME_SPREAD), (float(np.log(self._reference[1])), _ERROR_SPREAD))
+        self._emphasis = (_made_fast(space, viewer), np.ones(len(viewer.op_types)))
+        floor = float(np.log(evidence.floor))
+        # Errors multiply, or their squares add up: the observations say which.
+        error_scales = (LOGARITHM, Scale(power=2, float32=floor, least=floor))
+        times = [evidence.log_time(one) for one in timed]
+        self._models = (
+            self._fitted(0, timed, times, (_TIME_SCALE,)),
+            self._fitted(1, judged, errors, error_scales),
+        )
+        trusts = [Trust.of(found(evidence.told)[2]) for found in (errors_of_time, errors_of_error)]
+        self._widened = np.array([trust.widened for trust in trusts])
+        #: Whether the newest predictions were too bad to go by.
+        self.is_lost = any(trust.is_lost for trust in trusts)
+        self._points = self._known_points()
+        self._front = front_of(self._points, self._reference)
+        least = _LEAST_VOLUME * float(self._reference[1])
+        self._volume = max(hypervolume(self._points, self._reference), least)
+        failed = np.array([one.drop is None for one in evidence.told], np.bool_)
+        suspects = self._suspects([one.look for one in evidence.told])
+        self._chances = chances_of_failure(suspects, failed)
+
+    def _suspects(self, looks: Sequence[Look]) -> NDArray[np.bool_]:
+        """What may make each setting fail: an op type in 16 bits, or in one data type only."""
+        size = len(self._viewer.op_types)
+        is_16bit = np.array([look.painted > 0 for look in looks], np.bool_).reshape(-1, size)
+        of_type = [np.array([one.data_type == name for one in looks]) for name in self._types]
+        parts = [is_16bit, *(is_16bit & mine.reshape(-1, 1).astype(np.bool_) for mine in of_type)]
+        return np.hstack(parts)
+
+    def _fitted(
+        self,
+        target: int,
+        told: Sequence[Told],
+        pairs: Sequence[tuple[float, float]],
+        scales: Sequence[Scale],
+    ) -> Surrogate | None:
+        if not told:
+            return None
+        logs, variances = np.array(pairs).T
+        design = self._design([one.look for one in told], target)
+        return least_surprised(design, logs, variances, self._usual[target], scales)
+
+    def _design(self, looks: Sequence[Look], target: int) -> Design:
+        return Design.of(looks, self._viewer, self._types, self._emphasis[target])
+
+    def _reference_point(self, errors: Sequence[float]) -> Array:
+        """FP32's log time; the error that the goal allows, or a bit more than the largest so far.
+
+        Errors are drops above the evidence's floor.
+        """
+        limit, floor = self._evidence.limit, self._evidence.floor
+        if limit is not None:
+            return np.array([0.0, max(limit, 0.0) + floor])
+        return np.array([0.0, 1.1 * np.exp(max(errors, default=0.0))])
+
+    def _known_points(self) -> Array:
+        """Log time and error of what was timed, as the model sees it; shape (timed, 2)."""
+        timed = self._evidence.timed()
+        if not timed:
+            return np.zeros((0, 2))
+        mean, _ = self._predicted([one.look for one in timed])
+        return np.column_stack((mean[:, 0], np.exp(mean[:, 1])))
+
+    def _predicted(self, looks: Sequence[Look]) -> tuple[Array, Array]:
+        pairs = [
+            (
+                np.full(len(looks), self._usual[target][0]),
+                np.full(len(looks), self._usual[target][1]),
+            )
+            if model is None
+            else model.predict(self._design(looks, target))
+            for target, model in enumerate(self._models)
+        ]
+        mean = np.column_stack([pair[0] for pair in pairs])
+        return mean, np.column_stack([pair[1] for pair in pairs]) * self._widened
+
+    def front_members(self) -> list[Told]:
+        """Told settings whose modelled figures no other one's beat."""
+        front = {tuple(point) for point in self._front.tolist()}
+        timed = self._evidence.timed()
+        return [
+            one
+            for one, point in zip(timed, self._points.tolist(), strict=False)
+            if tuple(point) in front
+        ]
+
+    def additions(self, data_type: str) -> Sums | None:
+        """What each of the viewer's op types adds; None while nothing is known."""
+        if data_type not in self._sums:
+            pairs = []
+            for target, model in enumerate(self._models):
+                if model is None:
+                    return None
+                alone, none = (
+                    self._design(looks, target) for looks in lone_looks(self._viewer, data_type)
+                )
+                pairs.append(model.effect(alone, none, WORK))
+            self._sums[data_type] = Sums(*np.array(pairs).swapaxes(0, 1))
+        return self._sums[data_type]
+
+    def value_of_sums(self, scores: Scores, place: int, added: Array) -> Array:
+        """What a candidate would gain if something were added to its time and error.
+
+        Args:
+            scores: judged candidates.
+            place: the candidate's.
+            added: on the scales; shape (2, n).
+
+        Returns:
+            Shape (n,).
+        """
+        scales = [LOGARITHM if one is None else one.scale for one in self._models]
+        sums = zip(scales, scores.mean[place], added, strict=True)
+        logs = np.column_stack([scale.plus(start, change) for scale, start, change in sums])
+        deviation = np.broadcast_to(scores.deviation[place], logs.shape)
+        return expected_gain(self._front, self._reference, logs, deviation)
+
+    def scores(self, looks: Sequence[Look]) -> Scores:
+        """What each candidate is worth."""
+        mean, deviation = self._predicted(looks)
+        runs = runs_well(self._suspects(looks), self._chances) ** _DREAD
+        chance = runs
+        if self._evidence.limit is not None:
+            chance = runs * ndtr((np.log(self._reference[1]) - mean[:, 1]) / deviation[:, 1])
+        # The volume ends at the goal: the chance to meet it is part of what it is expected to gain.
+        gain = expected_gain(self._front, self._reference, mean, deviation) * runs
+        hoped = expected_gain(self._front, self._reference, mean, _DOUBT * deviation) * runs
+        # Where nothing is to be gained, the likeliest to be faster than FP32 comes first.
+        tiny = 1e-9 * self._volume * chance * ndtr(-mean[:, 0] / deviation[:, 0])
+        return Scores(mean, deviation, chance, gain, hoped, gain + tiny)
+
+    def prediction(self, scores: Scores, place: int, *, explores: bool) -> Prediction:
+        """Of one of the judged candidates, the best of which is among them."""
+        mean, deviation = scores.mean[place].tolist(), scores.deviation[place].tolist()
+        return Prediction(
+            *(mean[0], deviation[0], mean[1], deviation[1]),
+            floor=self._evidence.floor,
+            gain=float(scores.gain[place]) / self._volume,
+            hope=float(scores.hoped.max(initial=0.0)) / self._volume,
+            explores=explores,
+        )
+
+
+def _made_fast(space: SearchSpace, viewer: Viewer) -> Array:
+    """By what the priors of op types' times are multiplied; shape (op types of the viewer,)."""
+    lists = space.defaults.values()
+    fast = [any(one.list_of(op) == "allow" for one in lists) for op in viewer.op_types]
+    return np.where(fast, _MADE_FAST, 1.0)

@@ -1,0 +1,129 @@
+"""Which painted graphs are alike, and in what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from amp_tuner.search.looks import Look, Viewer
+
+Array = NDArray[np.float64]
+
+PARTS = tuple(range(6))
+#: Parts 2 and 3: what an op type's own work does.
+WORK = (1, 2)
+#: How alike the remainders of two data types are.
+_ACROSS_TYPES = 0.5
+#: An op type that does hardly any of the work may still matter: the smallest prior of a weight,
+#: against the largest possible one.
+_LEAST = 0.1
+
+
+@dataclass(frozen=True)
+class Design:
+    """Looks as rows of numbers, scaled so that a weight's prior is the same for every column.
+
+    Attributes:
+        painted, borders: shape (looks, op types).
+        casts: shape (looks, 4).
+        data_type: its number; shape (looks,).
+    """
+
+    painted: Array = field(repr=False)
+    borders: Array = field(repr=False)
+    casts: Array = field(repr=False)
+    data_type: NDArray[np.int64] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        looks: Sequence[Look],
+        viewer: Viewer,
+        data_types: Sequence[str],
+        emphasis: Array | float = 1.0,
+    ) -> Design:
+        """The rows of ``looks``.
+
+        Args:
+            looks: the graphs.
+            viewer: what they are looks of.
+            data_types: those that have a number, in its order.
+            emphasis: of each op type, by what its weights' priors are multiplied.
+        """
+        scale = emphasis * (_LEAST + np.sqrt((viewer.weight + viewer.nodes) / 2))
+        size = len(viewer.op_types)
+        number = {name: place for place, name in enumerate(data_types)}
+        return cls(
+            np.array([look.painted for look in looks]).reshape(-1, size) * scale,
+            np.array([look.borders for look in looks]).reshape(-1, size) * scale,
+            np.array([look.casts for look in looks]).reshape(-1, 4),
+            np.array([number.get(look.data_type, -1) for look in looks], np.int64),
+        )
+
+    def with_float32(self) -> Design:
+        """One row more, the last: nothing is 16-bit."""
+        nothing = np.zeros((1, self.painted.shape[1]))
+        return Design(
+            np.vstack((self.painted, nothing)),
+            np.vstack((self.borders, nothing)),
+            np.vstack((self.casts, np.zeros((1, self.casts.shape[1])))),
+            np.append(self.data_type, -1),
+        )
+
+    def __len__(self) -> int:
+        return len(self.data_type)
+
+    @property
+    def extent(self) -> Array:
+        """What is 16-bit, as far as it may behave unexpectedly; shape (looks,)."""
+        found: Array = np.sqrt((self.painted**2).sum(axis=1))
+        return found
+
+
+def distances(one: Design, other: Design) -> Array:
+    """Between 16-bit work and places of casts; shape (rows of one, rows of other)."""
+    left, right = (np.hstack((side.painted, side.borders)) for side in (one, other))
+    found: Array = cdist(left, right, "cityblock")
+    return found
+
+
+def kernels(one: Design, other: Design, length: float) -> Array:
+    """The six parts' kernels for amplitudes of 1; shape (6, rows of one, rows of other)."""
+    same = one.data_type[:, None] == other.data_type[None, :]
+    work = one.painted @ other.painted.T
+    remainder = np.exp(-distances(one, other) / length) * np.outer(one.extent, other.extent)
+    return np.array(
+        [
+            np.ones_like(work),
+            work,
+            work * same,
+            one.casts @ other.casts.T,
+            one.borders @ other.borders.T,
+            remainder * np.where(same, 1.0, _ACROSS_TYPES),
+        ]
+    )
+
+
+def diagonal(one: Design, other: Design, length: float) -> Array:
+    """Kernels of rows with the same number; shape (6, rows)."""
+    same = one.data_type == other.data_type
+    work = (one.painted * other.painted).sum(axis=1)
+    apart = np.abs(one.painted - other.painted).sum(axis=1)
+    apart += np.abs(one.borders - other.borders).sum(axis=1)
+    return np.array(
+        [
+            np.ones_like(work),
+            work,
+            work * same,
+            (one.casts * other.casts).sum(axis=1),
+            (one.borders * other.borders).sum(axis=1),
+            np.exp(-apart / length)
+            * np.where(same, 1.0, _ACROSS_TYPES)
+            * one.extent
+            * other.extent,
+        ]
+    )

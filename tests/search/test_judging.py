@@ -1,0 +1,79 @@
+"""What candidates are worth, and what each op type adds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from amp_tuner.search.candidates import Candidates
+from amp_tuner.search.evidence import Evidence, Told
+from amp_tuner.search.judging import Judge
+from tests.search.painted_space import OP_TYPES, PaintedSpace
+
+#: Of FP32's time what each op type's work in 16 bits saves, and what it adds to the square of
+#: the error.
+SAVED = {"Conv2D": 0.3, "MatMul": 0.2, "Tanh": -0.1}
+ADDED = {"Exp": 4.0, "Softmax": 2.0, "Conv2D": 0.1}
+LIMIT = 1.5
+
+
+@pytest.fixture(scope="module")
+def painted() -> PaintedSpace:
+    return PaintedSpace()
+
+
+def told(painted: PaintedSpace, count: int) -> list[Told]:
+    draw = Candidates(painted.space, np.random.default_rng(0))
+    found = []
+    for _ in range(count):
+        parameters = draw.at_random()
+        look = painted.look(parameters)
+        time = 1 - sum(saved * painted.share(look, op) for op, saved in SAVED.items())
+        square = sum(added * painted.share(look, op) for op, added in ADDED.items())
+        found.append(Told(parameters, look, 1 / time, math.sqrt(square), LIMIT))
+    return found
+
+
+def judge(painted: PaintedSpace, count: int = 30) -> Judge:
+    return Judge(painted.space, painted.viewer, Evidence.of(told(painted, count)))
+
+
+def test_what_each_op_type_adds_is_learnt(painted: PaintedSpace) -> None:
+    added = judge(painted).additions("bfloat16")
+    assert added is not None
+    places = [painted.viewer.op_types.index(op) for op in OP_TYPES]
+    time = np.array([-SAVED.get(op, 0.0) for op in OP_TYPES])
+    error = np.array([ADDED.get(op, 0.0) for op in OP_TYPES])
+    assert np.abs(added.mean[0][places] - time).max() < 0.05
+    assert np.abs(added.mean[1][places] - error).max() < 0.5
+
+
+def test_before_anything_is_known_op_types_add_nothing(painted: PaintedSpace) -> None:
+    assert judge(painted, 0).additions("bfloat16") is None
+
+
+def test_what_misses_the_goal_gains_nothing(painted: PaintedSpace) -> None:
+    draw = Candidates(painted.space, np.random.default_rng(1))
+    good, bad = draw.just("bfloat16", {"Conv2D"}), draw.just("bfloat16", {"Conv2D", "Exp"})
+    scores = judge(painted).scores([painted.look(good), painted.look(bad)])
+    assert scores.chance[0] > 0.9
+    assert scores.chance[1] < 0.1
+    assert scores.gain[1] < 0.05 * max(scores.gain[0], 0.01)
+
+
+def test_what_fails_in_one_data_type_is_not_dreaded_in_the_other() -> None:
+    both = PaintedSpace(rules=("tf-cpu-bfloat16", "tf-cpu-float16"))
+    draw = Candidates(both.space, np.random.default_rng(0))
+    found = []
+    for _ in range(16):
+        parameters = draw.at_random()
+        look = both.look(parameters)
+        fails = look.data_type == "float16" and both.share(look, "Relu") > 0
+        found.append(Told(parameters, look, None if fails else 1.2, None if fails else 0.1, LIMIT))
+    assert {one.drop is None for one in found} == {False, True}
+    relu = [both.look(draw.just(name, {"Conv2D", "Relu"})) for name in ("bfloat16", "float16")]
+    chance = Judge(both.space, both.viewer, Evidence.of(found)).scores(relu).chance
+    assert chance[0] > 0.8
+    assert chance[1] < 0.2
