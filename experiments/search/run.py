@@ -86,6 +86,7 @@ def report(units: Sequence[dict[str, Any]]) -> None:
     for name in methods:
         print(f"| {name} | " + " | ".join(_until(curves, name, goal) for goal in GOALS) + " |")
     _compare(curves, methods)
+    _lead(curves, methods, problems, counts)
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 
@@ -142,6 +143,25 @@ def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[
         f"\n99 %: amp {_count(medians['amp'])}, the best with anchors and dedupe ({best}) "
         f"{_count(medians[best])} measurements"
     )
+
+
+def _lead(
+    curves: dict[tuple[str, str, int], list[float]],
+    methods: Sequence[str],
+    problems: Sequence[str],
+    counts: Sequence[int],
+) -> None:
+    """How far ours is ahead of each competitor that has our anchors and dedupe, by problem."""
+    for name in (one for one in methods if one.endswith(ANCHORED) and "amp" in methods):
+        cells = []
+        for count in counts:
+            pairs = zip(
+                _by_problem(curves, "amp", problems, count),
+                _by_problem(curves, name, problems, count),
+                strict=False,
+            )
+            cells.append(f"at {count} {_mean([ours - theirs for ours, theirs in pairs])}")
+        print(f"amp is ahead of {name}: {'; '.join(cells)}")
 
 
 def main() -> None:
