@@ -17,6 +17,7 @@ from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import threadpool_limits
 
 from amp_tuner.search.candidates import Parameters
 from amp_tuner.search.evidence import Prediction, Told
@@ -77,10 +78,12 @@ class AmpSampler(BaseSampler):
                     known.add(read.look.graph_id)
                     told.append((one, read))
         learnt = [read for one, read in told if _teaches(one)][-_SHOWN:]
-        proposer = Proposer(
-            self._space, self._viewer, self._random, learnt, known=known, only=self._only
-        )
-        choice = proposer.choose()
+        # The matrices are small: more threads only wait for each other, and may round differently.
+        with threadpool_limits(1, user_api="blas"):
+            proposer = Proposer(
+                self._space, self._viewer, self._random, learnt, known=known, only=self._only
+            )
+            choice = proposer.choose()
         if choice is None:
             return {}
         # As Optuna's own samplers keep what belongs to a trial.
