@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.records import FLOAT32, Setting, Trial
@@ -100,7 +101,9 @@ class NodeSearch:
         bases = self._bases()
         chosen = [bases[place] for place in random.permutation(len(bases))[:_BASES]]
         data_types = dict.fromkeys(base.setting.data_type for base in chosen)
-        drawn = {name: self._draws(name, random) for name in data_types}
+        # With more threads a machine at work takes minutes for what one does in a second.
+        with threadpool_limits(1, user_api="blas"):
+            drawn = {name: self._draws(name, random) for name in data_types}
         found = [self._best(base, drawn[base.setting.data_type], random) for base in chosen]
         best = max((one for one in found if one), key=lambda one: one[0], default=None)
         return None if best is None else best[1]

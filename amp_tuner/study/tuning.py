@@ -7,7 +7,7 @@ the table. A trial whose file exists has ended, whatever Optuna knows of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ from amp_tuner.search.anchors import Anchor, anchors
 from amp_tuner.search.study import Proposal, TuningStudy
 from amp_tuner.study.baseline import measured_baseline
 from amp_tuner.study.budget import Budget
-from amp_tuner.study.ended import EndedTrials, read_trial, read_trials, without_blocks
+from amp_tuner.study.ended import EndedTrials, read_trial
 from amp_tuner.study.looking import StudyViewer
 from amp_tuner.study.minimal_settings import read_minimal
 from amp_tuner.study.node_search import NodeSearch
@@ -88,7 +88,7 @@ class Tuning:
         self._quarantine = Quarantine(folder.quarantine)
         self._float32: Mapping[bool, Measurement] = {}
         # A kill may have come between a trial's own file and the table.
-        self._table = TrialsTable(folder.trials_csv, self._taken_in(read_trials(folder)))
+        self._table = TrialsTable(folder.trials_csv, self._ended.read())
         begun = (minimal for minimal in read_minimal(folder).values() if not minimal.ended)
         first = anchors(session.space, session.rules(), session.switch)
         every = (*first, *(one.anchor() for one in begun))
@@ -104,11 +104,6 @@ class Tuning:
         self._prospects = Prospects(session, self.viewer, self._ended)
         if self._study.cut_bytes:
             log.write("repaired", {"bytes_cut": self._study.cut_bytes})
-
-    def _taken_in(self, trials: Iterator[Trial]) -> Iterator[Trial]:
-        for trial in trials:
-            self._ended.add(trial)
-            yield without_blocks(trial)
 
     @property
     def trials(self) -> Mapping[int, Trial]:
