@@ -103,6 +103,7 @@ def deaths(over: Night) -> dict[int, list[str]]:
     return found
 
 
+@pytest.mark.all_only
 def test_every_trial_ends_as_its_setting_makes_it(over: Night) -> None:
     seen = set()
     for _, trial in own(over).iterrows():
@@ -115,11 +116,13 @@ def test_every_trial_ends_as_its_setting_makes_it(over: Night) -> None:
     assert seen == {None, *CAUSES.values()}
 
 
+@pytest.mark.all_only
 def test_a_worker_that_was_killed_once_costs_no_trial(over: Night) -> None:
     assert over.table.loc[over.killed, "state"] == "COMPLETE"
     assert deaths(over)[over.killed] == ["SIGKILL"]
 
 
+@pytest.mark.all_only
 def test_what_ends_the_worker_is_tried_twice_and_then_quarantined(over: Night) -> None:
     ran = own(over)
     fatal = ran[
@@ -134,6 +137,7 @@ def test_what_ends_the_worker_is_tried_twice_and_then_quarantined(over: Night) -
     assert not set(told.index) & set(measuring)
 
 
+@pytest.mark.all_only
 def test_a_failed_trials_last_words_are_kept(over: Night) -> None:
     ran = own(over)
     failed = ran[ran["state"] == "FAIL"]
@@ -149,6 +153,7 @@ def test_a_failed_trials_last_words_are_kept(over: Night) -> None:
     assert all(path.stat().st_size <= 4096 for path in words.values() if path.exists())
 
 
+@pytest.mark.all_only
 def test_a_failed_graph_is_not_run_again(over: Night) -> None:
     assert not own(over).duplicated(["graph_id", "onednn"]).any()
     for _, trial in over.table[over.table["cached_from"].notna()].iterrows():
@@ -156,6 +161,7 @@ def test_a_failed_graph_is_not_run_again(over: Night) -> None:
         assert (trial["state"], trial["graph_id"]) == (source["state"], source["graph_id"])
 
 
+@pytest.mark.all_only
 def test_the_study_goes_on_and_ends_with_an_answer(over: Night) -> None:
     assert over.code == 0
     assert len(over.table) == PROPOSALS

@@ -133,6 +133,7 @@ def test_a_certain_loss_of_speed_is_stale(verified: Callable[..., Any]) -> None:
     assert (ended.code, wrong(verdict)) == (1, {"speed-up"})
 
 
+@pytest.mark.all_only
 def test_a_loss_of_speed_is_certain_only_if_another_process_shows_it_too(
     verified: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_loss_of_speed_is_certain_only_if_another_process_shows_it_too(
     assert done[:3] == ["measure", "end the processes", "measure"]
 
 
+@pytest.mark.all_only
 @pytest.mark.parametrize(("load", "told"), [(7.1, True), (1.0, False)])
 def test_a_loss_of_speed_is_told_with_the_load_of_other_programs(
     load: float, told: bool, verified: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,6 @@ from optuna.storages.journal import JournalFileBackend
 
 from amp_tuner.amp.lists import DESTINATIONS, AmpLists
 from amp_tuner.errors import InputError
-from amp_tuner.search.history import NEWEST
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import Objectives, TuningStudy
@@ -204,14 +203,15 @@ def test_tpe_proposes_what_optunas_own_does_while_it_is_shown_every_trial(tmp_pa
 
 
 def test_old_trials_keep_their_parameters_only_for_samplers_that_look_at_all(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for sampler, kept in (("tpe", NEWEST + 3), ("nsga2", NEWEST + 10)):
+    monkeypatch.setattr("amp_tuner.search.history.NEWEST", 20)
+    for sampler, kept in (("tpe", 20 + 3), ("nsga2", 30)):
         (tmp_path / sampler).mkdir()
         study = opened(tmp_path / sampler, sampler)
-        run(study, NEWEST + 10)
+        run(study, 30)
         stored = study._study.get_trials(deepcopy=False)
-        assert len(stored) == NEWEST + 10
+        assert len(stored) == 30
         # TPE is shown the newest, and three older ones that are on a front of their own.
         assert sum(bool(one.params) for one in stored) == kept
 
