@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import fnmatch
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 from amp_tuner.amp.lists import DESTINATIONS, NODE
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import RewriteError
+from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
 from amp_tuner.rewrite.explain import explain
-from amp_tuner.rewrite.moved_nodes import problems_of
+from amp_tuner.rewrite.moved_nodes import NamedVertices, problems_of
 from amp_tuner.rewrite.paint import paint
 from tests.rewrite import graphs, random_graphs
 from tests.rewrite.painted import painted, prepared_graph
@@ -122,3 +125,26 @@ def test_all_problems_are_told_and_right_moves_are_none():
         len(list(problems_of(graph, {"node:Exq2": "none", "node:Mat*": "x", "node:y": "x"}))) == 2
     )
     assert not list(problems_of(graph, {"Exp": "allow", "node:Exp2": "none", "node:Mat*": "allow"}))
+
+
+def named(names, pattern):
+    """Which of the nodes ``names`` a pattern names."""
+    nodes = tuple(TypedNode(one, "Asin", True, True, False, False, False, True) for one in names)
+    vertices = tuple(Vertex(n, "T", -1, "float32", True, True) for n in range(len(nodes)))
+    graph = TypedGraph(BF16.identifier, "a test", None, nodes, vertices, ())
+    found = NamedVertices(graph, np.arange(len(nodes)))[NODE + pattern]
+    return [names[vertex] for vertex in found.tolist()]
+
+
+@given(
+    names=st.lists(st.text("ab/", min_size=1, max_size=8), unique=True),
+    pattern=st.text("ab/*", min_size=1, max_size=6),
+)
+def test_a_star_stands_for_any_characters(names, pattern):
+    assert named(names, pattern) == [one for one in names if fnmatch.fnmatchcase(one, pattern)]
+
+
+def test_a_pattern_of_many_stars_takes_no_longer_than_another():
+    # With a regular expression this would not end.
+    assert named(["a" * 900], "*a" * 400 + "b") == []
+    assert named(["a" * 900], "*a" * 400) == ["a" * 900]
