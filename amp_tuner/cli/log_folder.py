@@ -41,7 +41,13 @@ def opened_log(
     prepared = prepare(graph, rules)
     lists = rules.lists if logged["lists"] is None else AmpLists.from_json(logged["lists"])
     level, words = _level_and_words(prepared, lists, logged)
-    about = f"{logged['file']}, the largest of {logged['graphs']} logged graphs; {words}"
+    count = logged["graphs"]
+    which = (
+        "the only logged graph without Casts of a pass"
+        if count == 1
+        else f"the largest of {count} logged graphs"
+    )
+    about = f"{logged['file']}, {which}; {words}"
     about += _about_lists(rules, lists)
     if options.lists is not None:
         options.rules = rules.identifier
