@@ -18,7 +18,6 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from amp_tuner.errors import InputError
@@ -26,7 +25,7 @@ from amp_tuner.search.amp_sampler import INTERRUPTED, PREDICTED, TOLD, predictio
 from amp_tuner.search.candidates import Parameters
 from amp_tuner.search.evidence import Prediction
 from amp_tuner.search.history import History
-from amp_tuner.search.journal import Journal
+from amp_tuner.search.journal import Journal, OneWriterStorage
 from amp_tuner.search.looks import Viewer
 from amp_tuner.search.samplers import SEE_WHAT_IS_SHOWN, Ground, make_sampler
 from amp_tuner.search.space import SearchSpace
@@ -148,8 +147,9 @@ class TuningStudy:
         self._journal = Journal(path)
         self.cut_bytes = self._journal.cut_bytes
         try:
+            self._storage = OneWriterStorage(self._journal)
             self._study = optuna.create_study(
-                storage=JournalStorage(self._journal),
+                storage=self._storage,
                 study_name=name,
                 directions=["maximize", "minimize"],
                 load_if_exists=True,
@@ -227,6 +227,7 @@ class TuningStudy:
         ground = Ground(self._settings, self._space, trials, self._viewer, left)
         seen = self._finished + len(running)
         self._study.sampler = make_sampler(name, self._seed, seen, ground)
+        self._storage.may_wait = self._waiting > 0
         trial = self._study.ask(fixed_distributions=self._space)
         self._waiting = max(0, self._waiting - 1)
         trial.set_user_attr(_LEASE, dict(lease))

@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from amp_tuner.amp.lists import DESTINATIONS, AmpLists
 from amp_tuner.errors import InputError
@@ -200,6 +201,20 @@ def test_tpe_proposes_what_optunas_own_does_while_it_is_shown_every_trial(tmp_pa
         study.tell(trial, [told.speedup, told.drop])
         theirs.append(trial.params)
     assert ours == theirs
+
+
+def test_what_waits_is_proposed_first_also_after_proposals_for_which_nothing_waited(
+    tmp_path: Path,
+) -> None:
+    study = opened(tmp_path)
+    run(study, 3)
+    assert study._storage.get_all_trials(0, states=(TrialState.WAITING,)) == []
+    for name in ("one", "other"):
+        study.enqueue(ANCHOR, name)
+    assert [study.ask(LEASE).anchor for _ in range(3)] == ["one", "other", None]
+    study.enqueue(ANCHOR, "late")
+    study = opened(tmp_path)
+    assert study.ask(LEASE).anchor == "late"
 
 
 def test_old_trials_keep_their_parameters_only_for_samplers_that_look_at_all(
