@@ -123,12 +123,17 @@ def test_an_interrupted_trial_with_nodes_is_repeated_as_it_was(study: Study) -> 
     assert moves_of_nodes(yaml.safe_load(swept["moves"])) == moves_of_nodes(interrupted)
 
 
+def best_and_its_files(study: Study) -> tuple[Point, str, Path]:
+    """The best point, the model that it is of, and the point's own file."""
+    found = best(study.run)
+    model = yaml.safe_load(study.file.read_text(encoding="utf-8"))["model"]["path"]
+    return found, model, study.run / "pareto" / f"{found.number:03d}.yaml"
+
+
 def test_rewrite_bakes_what_the_point_says(
     study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = best(study.run)
-    model = yaml.safe_load(study.file.read_text(encoding="utf-8"))["model"]["path"]
-    path = study.run / "pareto" / f"{found.number:03d}.yaml"
+    found, model, path = best_and_its_files(study)
     words = ["--rules", found.rules, "--lists", str(path)]
     assert main(["rewrite", model, *words, "--output", str(tmp_path / "baked")]) == 0
     told = capsys.readouterr().out
@@ -195,9 +200,7 @@ def test_wrong_nodes_in_a_file_are_told_at_once(
 def test_a_passs_log_of_moved_nodes_is_refused(
     study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = best(study.run)
-    model = yaml.safe_load(study.file.read_text(encoding="utf-8"))["model"]["path"]
-    path = study.run / "pareto" / f"{found.number:03d}.yaml"
+    found, model, path = best_and_its_files(study)
     places = ["--output", str(tmp_path / "baked"), "--log-path", str(tmp_path / "log")]
     assert main(["rewrite", model, "--rules", found.rules, "--lists", str(path), *places]) == 2
     assert "--log-path: a pass's log knows op types only" in capsys.readouterr().err
