@@ -24,6 +24,7 @@ from amp_tuner.report.study_page import study_page
 from amp_tuner.results.event_log import Event, EventLog, new_event
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.confirming import read_confirmations
+from amp_tuner.study.ended import read_trials
 from amp_tuner.study.ending import end
 from amp_tuner.study.learnt import write_down
 from amp_tuner.study.progress import Progress, ended_facts
@@ -124,7 +125,7 @@ def _run(config: StudyConfig, folder: RunFolder, lock: Lock, follower: Follower)
             contextlib.closing(EventLog(folder.events, follower.follow, [loading])) as log,
             contextlib.closing(Tuning(session, folder, log, clock=clock, lock=lock)) as tuning,
         ):
-            follower.recall(map(ended_facts, tuning.trials.values()))
+            follower.recall(map(ended_facts, read_trials(folder)))
             log.write("resumed" if resumed else "started", {"config": config.to_plain()})
             for notice in session.notices:
                 log.write("notice", {"text": notice})

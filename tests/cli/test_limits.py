@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 import yaml
 
 from amp_tuner.files import tree_bytes
+from amp_tuner.records import Trial
+from amp_tuner.study.ended import EndedTrials
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.cli.processes import events
@@ -86,3 +90,27 @@ def test_a_folder_that_is_removed_under_its_tuner_is_not_written_to_again(
     assert not [path for path in run.rglob("*") if path.is_file()]
     assert quick("--config", path).code == 0
     assert len(events(run, "started")) == 1
+
+
+def test_trials_stay_in_their_files_until_the_search_is_over(
+    quick: Command, small: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = small_study.write_study(tmp_path, small_study.study(small.model, small.data))
+    asked: list[bool] = []
+    by_number = EndedTrials.by_number
+
+    def watched(self: EndedTrials) -> Mapping[int, Trial]:
+        names = [event["event"] for event in events(tmp_path / "run")]
+        starts = [place for place, name in enumerate(names) if name in ("started", "resumed")]
+        begun = starts[-1] if starts else len(names)
+        asked.append("search_ended" in names[begun:])
+        found: Mapping[int, Trial] = by_number.__get__(self)
+        return found
+
+    monkeypatch.setattr(EndedTrials, "by_number", property(watched))
+    # Resumed as well: what an earlier run left is read, and not kept.
+    for trials in ("3", "5"):
+        asked.clear()
+        assert quick("--config", path, "--trials", trials, "--quiet").code == 0
+        assert asked
+        assert all(asked)
