@@ -65,6 +65,7 @@ def test_another_family_is_labelled_as_predicted_in_every_form(
     assert "for itex it is predicted, not measured" in text
 
 
+@pytest.mark.all_only
 def test_a_served_folder_holds_the_baked_model_and_how_it_is_started(
     quick: Command, finished: Path, small: Files, tmp_path: Path
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_served_folder_holds_the_baked_model_and_how_it_is_started(
     assert [path.name for path in tmp_path.iterdir()] == sorted(["finished", "served"])
 
 
+@pytest.mark.all_only
 def test_a_study_of_the_stock_pass_serves_its_own_model_and_switches_the_pass_on(
     quick: Command, small: Files, tmp_path: Path
 ) -> None:

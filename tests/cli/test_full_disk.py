@@ -70,8 +70,8 @@ def while_a_trial_runs(log: Path, trouble: Callable[[], None]) -> Iterator[None]
     ("full", "moment"),
     [
         ("disk", "from the start"),
-        ("disk", "while a trial runs"),
-        ("disk/run/work", "while a trial runs"),
+        pytest.param("disk", "while a trial runs", marks=pytest.mark.all_only),
+        pytest.param("disk/run/work", "while a trial runs", marks=pytest.mark.all_only),
     ],
     ids=["at once", "later", "outputs only"],
 )

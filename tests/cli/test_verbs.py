@@ -132,6 +132,7 @@ def test_a_rewritten_graph_is_read_again_and_has_16_bit_ops(
     assert len(casts) >= int(predicted[2])
 
 
+@pytest.mark.all_only
 def test_baked_models_are_served_by_a_process_without_this_package(
     quick: Command, small: Files, finished: Path, moves: Path, tmp_path: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_export_for_another_runtime_is_labelled_as_predicted(
     assert "itex has no float16 on cpu; it has: bfloat16" in refused.err
 
 
+@pytest.mark.all_only
 def test_a_study_of_the_stock_pass_exports_what_was_measured(
     quick: Command, small: Files, tmp_path: Path
 ) -> None:
