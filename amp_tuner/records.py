@@ -18,13 +18,8 @@ LEVELS = ("default", "treat_infer_as_deny", "tensor_cores_only", "unsafe_force_a
 #: Runtimes that apply our own rewrite: what is deployed is the baked model.
 BAKED = ("engine", "xla", "roofline")
 #: How a trial can end; each is counted apart.
-MEASURED, CACHED, REFUSED, QUARANTINED, FAILED = OUTCOMES = (
-    "measured",
-    "cached",
-    "refused",
-    "quarantined",
-    "failed",
-)
+OUTCOMES = ("measured", "cached", "refused", "quarantined", "failed")
+MEASURED, CACHED, REFUSED, QUARANTINED, FAILED = OUTCOMES
 
 
 @dataclass(frozen=True)
@@ -36,8 +31,7 @@ class Setting:
         moves: op type, or ``node:NAME``, to destination list; empty is the default lists.
         level: one of LEVELS.
         onednn: TensorFlow's process-wide oneDNN switch; None where the runtime has none.
-        tf32: whether float32 products may be rounded as TF32 does (runtime ``xla``); None where
-            the runtime has no such switch.
+        tf32: whether float32 products may be rounded as TF32 does; None: no such switch.
     """
 
     data_type: str
@@ -106,9 +100,9 @@ class Timing:
         throughput: samples per second, per side.
         drift: largest relative move of the baseline between neighbouring pairs.
         notices: what a reader must know (drifting baseline, too noisy for 1 %).
-        inputs: the distinct ``batches`` that both sides cycle through, and their ``bytes``: few
-            bytes stay in a cache, which flatters the faster side.
+        inputs: the distinct ``batches`` that both sides cycle through, and their ``bytes``.
         modelled_for: the device whose model gave all figures; None where they were measured.
+        processes: the speed-up in each of several; ``speedup`` is then over these.
     """
 
     speedup: Interval
@@ -121,6 +115,7 @@ class Timing:
     notices: tuple[str, ...] = ()
     inputs: Mapping[str, int] = field(default_factory=dict)
     modelled_for: str | None = None
+    processes: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -250,6 +245,7 @@ def _timing(value: Mapping[str, Any]) -> Timing:
         "speedup": Interval(**value["speedup"]),
         "blocks": tuple(blocks),
         "notices": tuple(value["notices"]),
+        "processes": tuple(Interval(**one) for one in value.get("processes", ())),
     }
     return Timing(**{**value, **made})
 
@@ -327,7 +323,7 @@ class Origin:
         graph_id: its effective graph. Where it is the minimal one's too, the moves that were
             dropped do nothing, and nothing had to be compared.
         speed: the minimal setting's speed as a share of this one's, paired.
-        p_worse: one-sided probability of the paired test of their accuracy; None where none fits.
+        p_worse: of the one-sided paired test of their accuracy; None where none fits.
     """
 
     number: int
@@ -364,9 +360,9 @@ class Point:
         batch_size: samples per run.
         software, hardware: facts, flat.
         notices: what a reader must know.
-        minimised_from: the setting that it stands for; None where that is itself.
-        modelled_for: the device whose model gave speed-up, latency and throughput; None where they
-            were measured.
+        minimised_from: the setting that it stands for, if another.
+        modelled_for: the device whose model gave all figures of speed, if they are modelled.
+        processes: the speed-up in each of several processes; ``speedup`` is then over these.
     """
 
     study: str
@@ -397,3 +393,4 @@ class Point:
     throughput: Mapping[str, float] = field(default_factory=dict)
     stop_reason: str | None = None
     modelled_for: str | None = None
+    processes: tuple[float, ...] = ()

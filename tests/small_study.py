@@ -288,7 +288,7 @@ def study(model: Path, data: Path, /, **changes: dict[str, Any]) -> dict[str, An
         "accuracy": {"metric": "agreement", "threshold": 0.5, "goal": "90%", "also": ["auc"]},
         # What TPE proposes depends on timing; what the random sampler does is known beforehand.
         "search": {"trials": 10, "sampler": "random", "seed": 3},
-        "measure": {"ci_half_width": 0.2, "max_seconds": 1.0, "min_block_ms": 2.0},
+        "measure": {"ci_half_width": 0.2, "max_seconds": 1.0, "min_block_ms": 2.0, "processes": 1},
         "limits": {"trial_seconds": 60, "worker_memory": "4GiB"},
         "output": "run",
     }

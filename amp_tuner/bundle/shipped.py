@@ -26,6 +26,7 @@ SHIPPED = (
     "graph/traced_run.py",
     "graph/typed_graph.py",
     "measure/__init__.py",
+    "measure/blocks.py",
     "measure/hardware.py",
     "measure/noise.py",
     "measure/same_machine.py",

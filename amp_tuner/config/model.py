@@ -219,6 +219,8 @@ class MeasureConfig(Section):
     """Of the latencies that are reported."""
     timing_batches: int = Field(default=16, ge=1, le=10**6)
     """Distinct batches that timing cycles through."""
+    processes: int = Field(default=5, ge=1, le=100)
+    """What is published is timed in so many processes, one after the other."""
 
 
 class LimitsConfig(Section):

@@ -60,6 +60,7 @@ search:
 measure:
   ci_half_width: 0.005           # stop timing a setting when its speed-up is known to 0.5 %
   max_seconds: 20                # or after this long
+  processes: 5                   # what is published is timed in so many, one after the other
 
 limits:
   trial_seconds: 300

@@ -19,23 +19,22 @@ in two processes.
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amp_tuner.errors import WorkerFailure
+from amp_tuner.measure import blocks as of_blocks
 from amp_tuner.measure import stats
+from amp_tuner.measure.blocks import BASELINE, CANDIDATE, move, run_figures, seconds
 from amp_tuner.measure.noise import RESOLVES
 from amp_tuner.records import Block, Interval, Timing
 
 #: Runs a side: (first batch, number of runs) to the seconds of each run.
 Side = Callable[[int, int], Sequence[float]]
 
-BASELINE, CANDIDATE = "baseline", "candidate"
 #: The orders of a group's blocks, in turn.
 _ORDERS = (
     (BASELINE, CANDIDATE, CANDIDATE, BASELINE),
@@ -121,7 +120,7 @@ def time_pair(
     runs, settled = _warm_up(recorder, rules)
     groups = _Groups(recorder, runs, rules.max_seconds)
     reason = _measure(groups, rules, dominated_below)
-    speedup, drift = groups.speedup(), _drift(recorder.blocks)
+    speedup, drift = groups.speedup(), of_blocks.drift(recorder.blocks)
     return timing_of(
         recorder.blocks,
         percentiles=rules.percentiles,
@@ -167,7 +166,7 @@ def _warm_up(recorder: _Recorder, rules: TimingRules) -> tuple[dict[str, int], b
     while True:
         for side, history in medians.items():
             block = recorder.run(side, "warmup", first_batch, runs[side])
-            history.append(_seconds(block))
+            history.append(seconds(block))
         first_batch += max(runs.values())
         run_s = {side: history[-1] for side, history in medians.items()}
         wanted = _enough(run_s, block_ms)
@@ -224,7 +223,7 @@ class _Groups:
     def add(self) -> None:
         """Times one group; repeats it while it drifts and repeats and time are left."""
         blocks = self._time()
-        while _move(blocks[0], blocks[3]) > _DRIFT and self._may_repeat():
+        while move(blocks[0], blocks[3]) > _DRIFT and self._may_repeat():
             self.repeats += 1
             kept = self.recorder.blocks
             kept[-4:] = [replace(block, phase="repeated") for block in kept[-4:]]
@@ -296,30 +295,17 @@ def timing_of(
             are impossible.
     """
     ratios = _log_ratios(blocks)
-    of = {side: _timed(blocks, side) for side in (BASELINE, CANDIDATE)}
-    run_s = {side: np.concatenate([block.run_s for block in timed]) for side, timed in of.items()}
+    figures = run_figures(blocks, percentiles, batch_size)
     return Timing(
         speedup=_speedup(ratios),
         stop_reason=stop_reason,
         blocks=tuple(blocks),
-        latency_ms={
-            side: stats.percentiles(1000 * seconds, percentiles) for side, seconds in run_s.items()
-        },
-        runs={side: int(seconds.size) for side, seconds in run_s.items()},
-        throughput={side: _per_second(seconds, batch_size) for side, seconds in run_s.items()},
-        drift=_drift(blocks),
+        latency_ms=figures.latency_ms,
+        runs=figures.runs,
+        throughput=figures.throughput,
+        drift=of_blocks.drift(blocks),
         notices=notices,
     )
-
-
-def _timed(blocks: Sequence[Block], side: str) -> list[Block]:
-    return [block for block in blocks if block.side == side and block.phase == "timed"]
-
-
-def _drift(blocks: Sequence[Block]) -> float:
-    """The largest move of the baseline between neighbouring blocks."""
-    timed = _timed(blocks, BASELINE)
-    return max(_move(one, other) for one, other in zip(timed, timed[1:]))
 
 
 def _log_ratios(blocks: Sequence[Block]) -> list[float]:
@@ -343,7 +329,7 @@ def _pairs(group: Sequence[Block]) -> list[float]:
     """The log ratios of a group's two pairs: the baseline's time over the candidate's."""
     outer_is_baseline = group[0].side == BASELINE
     pairs = ((group[0], group[1]), (group[3], group[2]))
-    ratios = (math.log(_seconds(outer) / _seconds(inner)) for outer, inner in pairs)
+    ratios = (math.log(seconds(outer) / seconds(inner)) for outer, inner in pairs)
     return [ratio if outer_is_baseline else -ratio for ratio in ratios]
 
 
@@ -374,25 +360,6 @@ def _notices(
     return tuple(notices)
 
 
-def _seconds(block: Block) -> float:
-    """A block's time: the median of its runs.
-
-    Where other processes take the CPU away from single runs, the ratio of such medians scatters
-    five to twenty times less than that of means. Both blocks of a pair hold the same batches. What
-    rare slow runs cost is not hidden: throughput and the upper percentiles show it.
-    """
-    return statistics.median(block.run_s)
-
-
-def _move(one: Block, other: Block) -> float:
-    """Relative move between two blocks of one side."""
-    return abs(_seconds(other) / _seconds(one) - 1)
-
-
 def _half_width(speedup: Interval) -> float:
     """Half of the interval, relative (on the log scale)."""
     return math.log(speedup.high / speedup.low) / 2
-
-
-def _per_second(run_s: NDArray[np.float64], batch_size: int) -> float:
-    return float(batch_size * run_s.size / run_s.sum())

@@ -84,16 +84,11 @@ class StoredTrial:
 
 @dataclass(frozen=True)
 class StoredConfirmation:
-    """``confirmed/NNNN.json``: the fresh measurement, or why there is none.
-
-    Attributes:
-        patience: for how many times ``measure.max_seconds`` it was timed; 2 before that was kept.
-    """
+    """``confirmed/NNNN.json``: the fresh measurement, or why there is none."""
 
     format: Literal[1]
     measurement: Measurement | None
     cause: str | None
-    patience: float = 2.0
 
 
 def read_stored(path: Path, kind: type[Kind]) -> Kind:

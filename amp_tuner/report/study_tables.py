@@ -155,6 +155,7 @@ def _timing_cells(study: StudyFolder, point: Point, names: list[str]) -> tuple[A
         ", ".join(f"{point.throughput[side]:,.0f}" for side in ("baseline", "candidate")),
         ", ".join(str(point.runs[side]) for side in ("baseline", "candidate")),
         drift,
+        f"{len(ran)}: {min(ran):.3f} to {max(ran):.3f}" if (ran := point.processes) else "1",
         _ENDINGS.get(point.stop_reason or "", point.stop_reason or ""),
     )
 

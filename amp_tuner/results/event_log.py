@@ -11,9 +11,10 @@ baseline, with its 95 % interval, or null where nothing was timed.
 
 phase
     What is done now, as ``phase``: loading (of ``study``), fp32, counting (distinct graphs), trial
-    (``trial``), minimising and confirming (``trial``, ``position``/``of``), settling (``trial``,
-    one of ``of`` in doubt), report; bundling, judging. Within one, what the device does is its
-    ``step``: starting (a worker), building, accuracy (on ``samples``), timing (for ``at_most_s``).
+    (``trial``), minimising and confirming (``trial``, ``position``/``of``), repeating (``trial``,
+    in the ``process``-th ``of`` processes), settling (``trial``, one of ``of`` in doubt), report;
+    bundling, judging. Within one, what the device does is its ``step``: starting (a worker),
+    building, accuracy (on ``samples``), timing (for ``at_most_s``).
 started, resumed
     ``config``: the study file's keys, every default filled in.
 notice

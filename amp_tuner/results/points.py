@@ -235,7 +235,12 @@ def point_to_plain(point: Point) -> dict[str, Any]:
         "moves": dict(sorted(setting.moves.items())),
         "lists": point.lists.to_json(),
         "environment": dict(point.environment),
-        "speedup": point.speedup and {**asdict(point.speedup), "search_time": point.search_speedup},
+        "speedup": point.speedup
+        and {
+            **asdict(point.speedup),
+            "search_time": point.search_speedup,
+            "processes": list(point.processes),
+        },
         "accuracy": {
             "metric": accuracy.metric,
             **asdict(accuracy.score),
@@ -278,6 +283,7 @@ def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
         "setting": {key: plain[key] for key in own},
         "effective": {key: plain[key] for key in graph},
         "search_speedup": speedup and speedup["search_time"],
+        "processes": speedup["processes"] if speedup and "processes" in speedup else [],
         "accuracy": {
             **accuracy,
             "score": accuracy,

@@ -28,6 +28,7 @@ class Budget:
 
     def __init__(self, session: Session, ended: EndedTrials, clock: Clock, disk: DiskUse) -> None:
         self._config = session.config
+        self._bench = session.bench
         self._ended = ended
         self._clock = clock
         self._disk = disk
@@ -98,13 +99,20 @@ class Budget:
         return max(0, allowed - self._ended.outcomes[MEASURED])
 
     def confirmation_s(self, members: int | None = None) -> float:
-        """Seconds to keep for measuring the front again: a typical timing for each member.
+        """Seconds to keep for measuring the front again.
+
+        A typical timing for each member; and for each process its start, and what comes before a
+        timing there (a trial's seconds beyond those that it may be timed).
 
         Args:
             members: how many there are; None: not known yet.
         """
         expected = self._members() if members is None else members
-        return expected * PATIENCE * self.typical_s()
+        measure, typical_s = self._config.measure, self.typical_s()
+        processes = 1 if self._config.target.profile else measure.processes
+        built_s = expected * max(0.0, typical_s - measure.max_seconds)
+        starts_s = (processes - 1) * (self._bench.start_s + built_s)
+        return expected * PATIENCE * typical_s + (starts_s if expected else 0.0)
 
     def typical_s(self) -> float:
         """Seconds of a trial that was timed (median); 0 before there is one."""

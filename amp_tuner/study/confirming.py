@@ -1,14 +1,15 @@
 """The front, measured again: fresh timing, and accuracy on the samples that were held back.
 
 What the search saw is flattered: of many noisy figures the best ones were picked. What is
-published is therefore measured afresh and kept in ``confirmed/``. What is left of the time budget
-goes to those whose place on the front is still in doubt.
+published is therefore measured afresh and kept in ``confirmed/``; :mod:`amp_tuner.study.repeating`
+then times it in further processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import write_json
 from amp_tuner.output.disk import keep_words
@@ -18,17 +19,22 @@ from amp_tuner.records import FLOAT32, Measurement, Trial
 from amp_tuner.study.phases import Phases
 from amp_tuner.study.session import Session
 
-#: What is published may be timed for longer than the search times: this many times as long.
+#: What is published may be timed for longer than the search times: this many times as long, all
+#: processes together.
 PATIENCE = 2.0
-#: A timing may take this share of the time that a trial may take; the rest is building, accuracy.
-_LONGEST = 0.5
+
+
+def patience_of(config: StudyConfig) -> float:
+    """How many times ``measure.max_seconds`` a timing may take in one of the processes."""
+    return PATIENCE if config.target.profile else PATIENCE / config.measure.processes
 
 
 def read_confirmations(folder: RunFolder) -> dict[int, Measurement | str]:
     """What was confirmed so far: trial number to its measurement, or to why it failed."""
     return {
         number: held.cause or "failed" if held.measurement is None else held.measurement
-        for number, held in _read(folder).items()
+        for number, path in numbered(folder.confirmed)
+        for held in [read_stored(path, StoredConfirmation)]
     }
 
 
@@ -66,85 +72,36 @@ def confirm(
             if trial.setting.data_type == FLOAT32:
                 message = f"the target cannot run the FP32 model any more: {outcome.cause}"
                 raise TargetError(message)
-        _write(folder, trial, outcome, PATIENCE)
+        write_confirmation(folder, trial, outcome)
 
 
-def settle(
-    session: Session,
-    folder: RunFolder,
-    in_doubt: Callable[[], Sequence[Trial]],
-    phases: Phases,
-    left_s: Callable[[], float],
+def write_confirmation(
+    folder: RunFolder, trial: Trial, outcome: Measurement | WorkerFailure
 ) -> None:
-    """Spends what is left of the time budget on the points whose place on the front is in doubt.
-
-    Each round times them afresh, for twice as long as they were timed before; that takes the place
-    of the shorter timing, whatever it says. A point that fails now keeps what it had. It ends when
-    nothing is in doubt, no time is left, or a timing would be longer than a trial may take.
-
-    Args:
-        session: its bench measures.
-        folder: where confirmations are kept.
-        in_doubt: gives those points, as far as measuring may still help.
-        phases: told what is being done.
-        left_s: seconds that may still be spent.
-    """
-    config = session.config
-    given_up: set[int] = set()
-    while True:
-        known = read_patience(folder)
-        open_ = {trial.number: trial for trial in in_doubt() if trial.number not in given_up}
-        if not open_:
-            return
-        number = min(open_, key=lambda one: known.get(one, 0.0))
-        patience = max(PATIENCE, 2 * known.get(number, 0.0))
-        needed_s = patience * config.measure.max_seconds
-        if needed_s > _LONGEST * config.limits.trial_seconds:
-            given_up.add(number)
-            continue
-        if needed_s + config.measure.max_seconds > left_s():
-            return
-        phases.enter("settling", trial=number, of=len(open_))
-        outcome = _outcome(session, open_[number], patience)
-        if isinstance(outcome, WorkerFailure):
-            given_up.add(number)
-        else:
-            _write(folder, open_[number], outcome, patience)
-
-
-def read_patience(folder: RunFolder) -> dict[int, float]:
-    """For how many times ``measure.max_seconds`` each confirmed trial was timed."""
-    return {number: held.patience for number, held in _read(folder).items()}
-
-
-def _read(folder: RunFolder) -> dict[int, StoredConfirmation]:
-    paths = numbered(folder.confirmed)
-    return {number: read_stored(path, StoredConfirmation) for number, path in paths}
-
-
-def _write(
-    folder: RunFolder, trial: Trial, outcome: Measurement | WorkerFailure, patience: float
-) -> None:
+    """Keeps what measuring a trial again gave, in place of what was known."""
     content = {
         "format": 1,
         "measurement": None if isinstance(outcome, WorkerFailure) else outcome.to_json(),
         "cause": outcome.cause if isinstance(outcome, WorkerFailure) else None,
-        "patience": patience,
     }
     write_json(folder.confirmation(trial.number), content)
 
 
-def _outcome(
-    session: Session, trial: Trial, patience: float = PATIENCE
-) -> Measurement | WorkerFailure:
+def _outcome(session: Session, trial: Trial) -> Measurement | WorkerFailure:
     """The fresh measurement, or why there is none."""
     try:
-        return _again(session, trial, patience)
+        return again(session, trial, patience_of(session.config))
     except WorkerFailure as failure:
         return failure
 
 
-def _again(session: Session, trial: Trial, patience: float) -> Measurement:
+def again(session: Session, trial: Trial, patience: float) -> Measurement:
+    """Accuracy on what was held back, and timing, afresh.
+
+    Raises:
+        WorkerFailure: it failed, with its cause.
+        OSError: the disk is full.
+    """
     part = "holdout" if len(session.data.holdout) else "search"
     plan = session.planner.plan(trial.setting)
     baseline = trial.setting.data_type == FLOAT32 and (

@@ -7,10 +7,11 @@ import math
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32, Trial
 from amp_tuner.results.event_log import EventLog
-from amp_tuner.study.confirming import confirm, read_confirmations, settle
+from amp_tuner.study.confirming import confirm, read_confirmations
 from amp_tuner.study.contending import in_doubt, to_confirm, to_minimise
 from amp_tuner.study.minimal_settings import minimised, read_minimal
 from amp_tuner.study.minimising import Minimising
+from amp_tuner.study.repeating import Repeating
 from amp_tuner.study.session import Session
 from amp_tuner.study.tuning import Tuning
 
@@ -50,10 +51,15 @@ def end(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> N
 
     minimising = Minimising(session, folder, log, tuning, left_beside_confirmation_s)
 
+    repeating = Repeating(session, folder, tuning.phases, left_s)
+
     def front() -> None:
         minimising.drop_idle_moves([one.number for one in chosen()])
         minimising.drop_needless_moves(to_minimise(session, folder, shown()))
+        # A process that served the search all night is not one that a user will start.
+        session.bench.close()
         confirm(session, folder, chosen(), tuning.phases, lambda: left_s() < 0)
+        repeating.repeat(chosen())
 
     def doubtful() -> list[Trial]:
         numbers = in_doubt(session, folder, shown())
@@ -64,5 +70,5 @@ def end(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> N
     front()
     front()
     if budget_s is not None:
-        settle(session, folder, doubtful, tuning.phases, left_s)
+        repeating.settle(doubtful)
         front()

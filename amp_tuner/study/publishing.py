@@ -12,8 +12,9 @@ from typing import Any
 from amp_tuner.files import write_text
 from amp_tuner.judge.front import Front
 from amp_tuner.measure.hardware import hardware_facts
+from amp_tuner.measure.processes import of_processes
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.records import Point, Trial, baseline_name
+from amp_tuner.records import FLOAT32, Point, Trial, baseline_name
 from amp_tuner.results.activation import is_baked
 from amp_tuner.results.conclusion import conclusion
 from amp_tuner.results.environment_file import environment_text
@@ -131,6 +132,7 @@ def _point(
         throughput={} if timing is None else timing.throughput,
         stop_reason=None if timing is None else timing.stop_reason,
         modelled_for=None if timing is None else timing.modelled_for,
+        processes=() if timing is None else tuple(one.value for one in timing.processes),
         effective=one.measurement.effective,
         tied_with=tied_with,
         model_digest=session.model_digest,
@@ -139,14 +141,22 @@ def _point(
         batch_size=session.data.batch_size,
         software=session.software,
         hardware=hardware,
-        notices=_notices(one),
+        notices=_notices(one, config.measure.processes),
     )
 
 
-def _notices(one: Published) -> tuple[str, ...]:
+def _notices(one: Published, processes: int) -> tuple[str, ...]:
     timing = one.measurement.timing
-    unsure = () if one.confirmed else ("not measured again: the figures are the search's",)
-    return (*one.measurement.notices, *(timing.notices if timing else ()), *unsure)
+    told = (*one.measurement.notices, *(timing.notices if timing else ()))
+    if not one.confirmed:
+        return (*told, "not measured again: the figures are the search's")
+    if timing is None or timing.modelled_for or one.trial.setting.data_type == FLOAT32:
+        return told
+    count = len(of_processes(timing))
+    if count == processes:
+        return told
+    alone = ": the interval knows nothing of how processes differ" if count == 1 else ""
+    return (*told, f"timed in {count} of {processes} processes (measure.processes){alone}")
 
 
 def _table(

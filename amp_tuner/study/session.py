@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,7 @@ def open_session(
         InputError: model, data or metric is wrong (every problem of the step that found any).
         TargetError: the target cannot run the FP32 model.
     """
+    began_s = time.monotonic()
     start = start or starter(config, work)
     state = first_state(config.target)
     worker = start(state)
@@ -131,6 +133,7 @@ def open_session(
     bench = bench_of(config, start, data, loaded, work, switch)
     try:
         bench.adopt(state, worker)
+        bench.start_s = time.monotonic() - began_s
         with _told("described the graph"):
             graphs = bench.describe()
         planner = Planner.of(graphs, served=config.target.runtime not in BAKED)

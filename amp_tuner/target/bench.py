@@ -50,6 +50,7 @@ class Bench:
         baseline_state: the state of the switch under which FP32 is the baseline.
         batch_size: samples per run.
         device_s, away_s: seconds of timed blocks and inference, and of trials elsewhere, in all.
+        start_s: seconds that the last worker took until FP32 was ready; 0 before one is known.
         tell: told each step of what is measured.
     """
 
@@ -73,7 +74,7 @@ class Bench:
         self._functions = runner_for(config, work)
         self.switch = switch
         self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
-        self.device_s = self.away_s = 0.0
+        self.device_s = self.away_s = self.start_s = 0.0
         self.tell: Tell = tell_nobody
         self._timing_inputs: Mapping[str, int] = {}
         self._deadline = math.inf
@@ -106,8 +107,10 @@ class Bench:
 
     def _loaded(self, state: bool) -> Worker:
         self.tell("starting")
+        began_s = time.monotonic()
         worker = self._start(state)
         self._load(worker)
+        self.start_s = time.monotonic() - began_s
         return worker
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from amp_tuner.records import Measurement
+from amp_tuner.records import Timing
 from amp_tuner.target.bench import Bench
 from tests.cli.conftest import Command, Ended
 from tests.conftest import Files
@@ -126,6 +126,13 @@ def test_other_data_are_stale(verified: Callable[..., Any], small: Files, tmp_pa
 
 def faster_than_it_can_be(plain: dict[str, Any]) -> None:
     plain["speedup"].update(value=60.0, low=50.0, high=70.0)
+    plain["latency_ms"]["candidate"]["p50"] = 1e-6
+
+
+def beside_a_slower_float32(plain: dict[str, Any]) -> None:
+    """FP32 took longer when it was published; the setting took no less than now."""
+    faster_than_it_can_be(plain)
+    plain["latency_ms"]["candidate"]["p50"] = 1e6
 
 
 def test_a_certain_loss_of_speed_is_stale(verified: Callable[..., Any]) -> None:
@@ -133,25 +140,39 @@ def test_a_certain_loss_of_speed_is_stale(verified: Callable[..., Any]) -> None:
     assert (ended.code, wrong(verdict)) == (1, {"speed-up"})
 
 
+def test_a_setting_beside_which_float32_has_become_faster_is_valid_and_both_are_told(
+    verified: Callable[..., Any],
+) -> None:
+    _, verdict = verified(edit=beside_a_slower_float32)
+    assert wrong(verdict) == set()
+    (speed,) = (check for check in verdict["checks"] if check["name"] == "speed-up")
+    assert "the setting " in speed["here"]
+    assert "ms (published 1e+06 ms)" in speed["here"]
+
+
 @pytest.mark.all_only
-def test_a_loss_of_speed_is_certain_only_if_another_process_shows_it_too(
-    verified: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+def test_a_loss_of_speed_is_certain_only_if_further_processes_show_it_too(
+    verified: Callable[..., Any], finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    measure, close = Bench.measure, Bench.close
+    timed, close = Bench.timed, Bench.close
 
-    def measured(self: Bench, *words: Any, **more: Any) -> Measurement:
-        done.append("measure")
-        return measure(self, *words, **more)
+    def timing(self: Bench, *words: Any, **more: Any) -> Timing:
+        done.append("time")
+        return timed(self, *words, **more)
 
     def closed(self: Bench) -> None:
         done.append("end the processes")
         close(self)
 
-    monkeypatch.setattr(Bench, "measure", measured)
+    monkeypatch.setattr(Bench, "timed", timing)
     monkeypatch.setattr(Bench, "close", closed)
+    stored = finished / "run" / "study.json"
+    study = json.loads(stored.read_text())
+    study["config"]["measure"]["processes"] = 3
+    stored.write_text(json.dumps(study))
     verified(edit=faster_than_it_can_be)
-    assert done[:3] == ["measure", "end the processes", "measure"]
+    assert done[:5] == ["time", *2 * ["end the processes", "time"]]
 
 
 @pytest.mark.all_only
@@ -177,7 +198,7 @@ def test_a_certain_loss_of_accuracy_is_stale(verified: Callable[..., Any]) -> No
 def test_other_hardware_is_named_whatever_else_is_wrong(verified: Callable[..., Any]) -> None:
     def edit(plain: dict[str, Any]) -> None:
         plain["hardware"]["cpu"] = "another one"
-        plain["speedup"].update(value=60.0, low=50.0, high=70.0)
+        faster_than_it_can_be(plain)
 
     ended, verdict = verified(edit=edit)
     assert (ended.code, verdict["answer"]) == (4, "other hardware or software")

@@ -37,6 +37,7 @@ def smaller(study: str, folder: Path, samples: int) -> Path:
         "data.path": str(folder / "data.npz"),
         "measure.max_seconds": 2,
         "measure.min_block_ms": 20,
+        "measure.processes": 1,
         "output": str(folder / "run"),
     }
     written = folder / "study.yaml"

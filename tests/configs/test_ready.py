@@ -91,6 +91,7 @@ def test_a_training_step_is_tuned_with_its_gradients(tmp_path: Path) -> None:
         "training.curves": 2,
         "accuracy.goal": "80%",
         "measure.max_seconds": 1,
+        "measure.processes": 1,
         "output": str(tmp_path / "run"),
     }
     path = tmp_path / "study.yaml"

@@ -19,7 +19,7 @@ from tests.docs.pages import DOCS, ROOT, blocks
 #: Studies of pages, and the quick start's, are run with these in place of their own values.
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "search": {"trials": 3},
-    "measure": {"ci_half_width": 0.2, "max_seconds": 0.5, "min_block_ms": 2.0},
+    "measure": {"ci_half_width": 0.2, "max_seconds": 0.5, "min_block_ms": 2.0, "processes": 1},
     "limits": {"trial_seconds": 60, "worker_memory": "4GiB", "max_proposals": 12},
 }
 _LIMIT_S = 400

@@ -36,6 +36,7 @@ POINTS = {
         runs={"baseline": 300, "candidate": 310},
         throughput={"baseline": 1000.0, "candidate": 1310.5},
         stop_reason="narrow",
+        processes=(1.3, 1.32, 1.31),
     ),
 }
 
@@ -78,7 +79,13 @@ def test_a_points_file_has_the_promised_keys(tmp_path: Path) -> None:
     assert (
         content["environment"]["TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_ALLOWLIST_ADD"] == "AvgPool"
     )
-    assert content["speedup"] == {"value": 1.31, "low": 1.3, "high": 1.32, "search_time": 1.35}
+    assert content["speedup"] == {
+        "value": 1.31,
+        "low": 1.3,
+        "high": 1.32,
+        "search_time": 1.35,
+        "processes": [],
+    }
     assert content["accuracy"]["metric"] == "agreement"
     assert content["accuracy"]["drop"] == 0.0009
     assert content["accuracy"]["search_time"] == 0.9993
@@ -91,6 +98,7 @@ def test_a_point_of_before_these_keys_is_read(tmp_path: Path) -> None:
     content = load_yaml((tmp_path / "p.yaml").read_text(encoding="utf-8"), "p")
     for key in ("minimised_from", "runs", "throughput", "stop_reason", "tf32"):
         del content[key]
+    del content["speedup"]["processes"]
     (tmp_path / "older.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert read_point(tmp_path / "older.yaml") == point(effective=graph)
 
