@@ -16,7 +16,7 @@ from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.results.points import Lists, read_lists
-from amp_tuner.study.comparing import Compared, compare
+from amp_tuner.study.comparing import Compared, compare, in_further_processes
 from amp_tuner.study.planning import move_problems
 from amp_tuner.study.session import Session, open_session
 
@@ -29,11 +29,12 @@ def run(options: argparse.Namespace) -> int:
         TargetError: FP32 cannot run on this target.
     """
     console = make_console()
-    config = load_study(options.config)
+    more = {} if options.processes is None else {"measure.processes": options.processes}
+    config = load_study(options.config, overrides=more)
     given = {path: read_lists(path) for path in options.lists}
     columns = {}
     for wanted in options.batch_size or [config.data.batch_size]:
-        at_size = load_study(options.config, overrides={"data.batch_size": wanted})
+        at_size = load_study(options.config, overrides={**more, "data.batch_size": wanted})
         batch_size, compared = _compared(at_size, given, console)
         columns[relative_title(batch_size)] = relative_figures(compared, batch_size)
     if len(columns) > 1:
@@ -46,6 +47,7 @@ def _compared(
     config: StudyConfig, given: Mapping[Path, Lists], console: Console
 ) -> tuple[int, list[Compared]]:
     """Measures and prints a table; gives the batch size, which a model may demand, and outcomes."""
+    processes = config.measure.processes
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as work:
         with working(console, "starting a worker, loading the model"):
             session = open_session(config, Path(work))
@@ -53,10 +55,12 @@ def _compared(
             _check(session, given)
             settings = _settings(session, given)
             with working(console, "measuring"):
-                compared = list(compare(session, settings))
+                compared = in_further_processes(session, compare(session, settings), processes)
         finally:
             session.bench.close()
-    console.print(f"batches of {session.data.batch_size}")
+    in_each = ", in one process" if processes == 1 else f", in {processes} processes"
+    modelled = config.target.profile is not None
+    console.print(f"batches of {session.data.batch_size}{'' if modelled else in_each}")
     console.print(comparison([compared_row(one) for one in compared], config.accuracy.metric))
     for notice in session.notices:
         console.print(f"note: {notice}", markup=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from amp_tuner.errors import RewriteError, WorkerFailure
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Measurement, Setting
 from amp_tuner.search.anchors import default_anchor, float32_anchor
+from amp_tuner.study.confirming import patience_of
+from amp_tuner.study.repeating import time_again
 from amp_tuner.study.session import Session
 
 
@@ -49,6 +51,39 @@ def compare(session: Session, settings: dict[str, Setting]) -> Iterator[Compared
     named = {**{anchor.name: anchor.setting for anchor in defaults}, **settings}
     for name, setting in named.items():
         yield _compared(session, name, setting, seen)
+
+
+def in_further_processes(
+    session: Session, compared: Iterable[Compared], processes: int
+) -> list[Compared]:
+    """The same outcomes, their speed-ups over several processes: what a new one may expect.
+
+    Args:
+        session: its bench measured ``compared``.
+        compared: outcomes of one process.
+        processes: how many there are in all.
+    """
+    outcomes = list(compared)
+    for _ in range(1, processes):
+        session.bench.close()
+        outcomes = [_once_more(session, one) for one in outcomes]
+    return outcomes
+
+
+def _once_more(session: Session, one: Compared) -> Compared:
+    known = one.measurement
+    is_baseline = is_float32(one) and (
+        session.switch.of(one.setting) == session.bench.baseline_state
+    )
+    if is_baseline or known is None or known.timing is None or known.timing.modelled_for:
+        return one
+    plan, patience = session.planner.plan(one.setting), patience_of(session.config)
+    try:
+        timing = time_again(session, plan, known.timing, patience)
+    except WorkerFailure as failure:
+        cause = f"in a further process: {failure.cause}"
+        return replace(one, measurement=None, cause=cause, last_words=failure.last_words)
+    return replace(one, measurement=replace(known, timing=timing))
 
 
 def _compared(

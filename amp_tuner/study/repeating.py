@@ -37,7 +37,7 @@ def time_again(session: Session, plan: Plan, known: Timing, patience: float) -> 
     """
     bench, measure = session.bench, session.config.measure
     worker, baseline = bench.worker_of(plan), bench.worker(bench.baseline_state)
-    key = "again"
+    key = FLOAT32 if plan.setting.data_type == FLOAT32 else "again"
     with bench.built(worker, {key: plan}):
         fresh = bench.timed(baseline, FLOAT32, worker, key, None, patience=patience)
     return in_another_process(

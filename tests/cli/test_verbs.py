@@ -14,6 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from amp_tuner.records import Timing
+from amp_tuner.study.planning import Plan
+from amp_tuner.study.repeating import time_again
+from amp_tuner.study.session import Session
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.conftest import Files
@@ -79,7 +83,9 @@ def test_compare_at_several_batch_sizes_shows_latency_and_throughput_over_float3
 ) -> None:
     ended = quick("compare", "--config", study_file, "--batch-size", 1, 32)
     assert ended.code == 0
-    first, second, normalised = re.split(r"(?m)^batches of \d+$|(?=^normalised to)", ended.out)[1:]
+    first, second, normalised = re.split(
+        r"(?m)^batches of \d+, in one process$|(?=^normalised to)", ended.out
+    )[1:]
     assert "latency, ms" in first
     assert "samples/s" in first
     names = {"FP32, oneDNN on", "FP32, oneDNN off", "default bfloat16", "default float16"}
@@ -90,6 +96,24 @@ def test_compare_at_several_batch_sizes_shows_latency_and_throughput_over_float3
     assert ratios.keys() == names
     for column in zip(ratios["FP32, oneDNN on"], ratios["FP32, oneDNN off"], strict=True):
         assert "1.000" in column, "the faster FP32 is the baseline"
+
+
+def test_compare_times_all_but_the_baseline_in_each_process(
+    quick: Command, study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+
+    def once_more(session: Session, plan: Plan, known: Timing, patience: float) -> Timing:
+        timed.append(f"{plan.setting.data_type}, oneDNN {plan.setting.onednn}")
+        return time_again(session, plan, known, patience)
+
+    monkeypatch.setattr("amp_tuner.study.comparing.time_again", once_more)
+    ended = quick("compare", "--config", study_file, "--processes", 3)
+    assert ended.code == 0
+    assert "batches of 64, in 3 processes" in ended.out
+    others = [name for name in timed if name.startswith("float32")]
+    assert len(others) == 2, "FP32's other form, in two further processes"
+    assert len(timed) == 6, "and each default AMP"
 
 
 def test_inspect_shows_lists_colours_and_casts(quick: Command, small: Files, moves: Path) -> None:

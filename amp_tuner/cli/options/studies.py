@@ -114,6 +114,13 @@ def add_compare(verbs: Verbs) -> None:
         help="measure at each of these batch sizes, and show latency (at 1) and throughput (at "
         "others) over FP32's (default: the study file's)",
     )
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        metavar="N",
+        help="time each setting in so many processes; one is fast and knows nothing of how "
+        "processes differ (default: the study file's measure.processes)",
+    )
 
 
 def add_schema(verbs: Verbs) -> None:
