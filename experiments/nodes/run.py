@@ -39,6 +39,8 @@ MODELS = {
     "minilm": "xla_minilm",
     "resnet50": "xla_resnet50",
     "mobilenet": "mobilenet",
+    "efficientnet_lite0": "xla_efficientnet_lite0",
+    "decoder": "xla_decoder",
     "flight_delays": "quickstart",
 }
 #: Below this ratio of signal to error, in dB, a setting is given up.
