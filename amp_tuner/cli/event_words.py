@@ -18,7 +18,7 @@ _PHASES = {
     "trial": "trial {trial}",
     "minimising": "trying to do without moves: {position}/{of}",
     "confirming": "measuring the front again: {position}/{of}",
-    "repeating": "measuring the front once more: process {process}/{of}",
+    "repeating": "measuring the front once more: trial {trial}, process {process}/{of}",
     "settling": "measuring what is in doubt again: trial {trial}, {of} in doubt",
     "report": "writing the report",
     "bundling": "proposing and lowering settings",

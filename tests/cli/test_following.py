@@ -46,6 +46,7 @@ def test_plain_lines_tell_phases_notes_and_one_line_a_trial() -> None:
             told.phase("confirming", trial=7, position=2, of=3),
             told.phase("confirming", trial=7, position=2, of=3, step="building"),
             new_event("not_confirmed", {"trial": 7, "cause": "SIGABRT"}),
+            told.phase("repeating", trial=8, process=2, of=5),
         ]
     ) == [
         "starting a worker, loading the model",
@@ -56,6 +57,7 @@ def test_plain_lines_tell_phases_notes_and_one_line_a_trial() -> None:
         "note: all 18 trials are measured",
         "measuring the front again: 2/3",
         "note: trial 7 failed when it was measured again: SIGABRT",
+        "measuring the front once more: trial 8, process 2/5",
     ]
 
 
