@@ -153,7 +153,7 @@ def _notices(one: Published, processes: int) -> tuple[str, ...]:
     if timing is None or timing.modelled_for or one.trial.setting.data_type == FLOAT32:
         return told
     count = len(of_processes(timing))
-    if count == processes:
+    if count >= processes:
         return told
     alone = ": the interval knows nothing of how processes differ" if count == 1 else ""
     return (*told, f"timed in {count} of {processes} processes (measure.processes){alone}")

@@ -196,6 +196,35 @@ def test_the_standing_kept_up_trial_by_trial_is_that_of_all_trials(
     assert best == (None if timing is None else timing.speedup.value)
 
 
+@pytest.mark.parametrize(
+    ("processes", "told"),
+    [
+        (
+            1,
+            "timed in 1 of 5 processes (measure.processes): the interval knows nothing of how "
+            "processes differ",
+        ),
+        (3, "timed in 3 of 5 processes (measure.processes)"),
+        (5, None),
+        (8, None),
+    ],
+)
+def test_a_point_says_if_it_was_timed_in_fewer_processes_than_asked_for(
+    tmp_path: Path, processes: int, told: str | None
+) -> None:
+    opened = session(tmp_path, measure={"processes": 5})
+    known, folder = trials(FAST), RunFolder(tmp_path / "run")
+    again = measured(1.2)
+    assert again.timing is not None
+    speedups = (again.timing.speedup,) * processes if processes > 1 else ()
+    confirm(folder, 3, replace(again, timing=replace(again.timing, processes=speedups)))
+    for number in (0, 1):
+        confirm(folder, number, known[number].measurement)
+    point = answer(opened, tmp_path, known).points[3]
+    assert len(point.processes) == (processes if processes > 1 else 0)
+    assert [one for one in point.notices if "measure.processes" in one] == ([told] if told else [])
+
+
 def test_figures_of_the_search_stand_in_until_all_is_confirmed(
     opened: Session, tmp_path: Path
 ) -> None:
