@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amp_tuner.measure.hardware import hardware_facts
-from tests.docs.conftest import put, run
+from tests.docs.conftest import DIGITS, put, run
 from tests.docs.pages import PAGES, Block, blocks, name
 from tests.environments import interpreter
 from tests.instructions import convolves_in_16_bits
@@ -48,7 +48,7 @@ def test_the_commands_of_a_page_run(page: Path, checkout: Path, tmp_path: Path) 
         kind, said = block.marker
         if block.title:
             put(folder, block.title, block.text)
-        elif block.runs and kind != "not run":
+        elif block.runs and kind != "not run" and block.text != DIGITS:
             code, output = run(folder, *command(block), first_on_path=environment(block.marker))
             expected = int(said) if kind == "exit code" else 0
             assert code == expected, f"{block.text}\n{output}"
