@@ -33,12 +33,6 @@ from flight_delays import FactorizationMachine, save
 save(FactorizationMachine(500, 16, 12), Path("models/flight_delays"))
 """
 _FLIGHTS = 800
-#: Scripts whose pictures are smaller and fewer; networks are as deep as ever.
-_SMALLER = {
-    "guide_mobilenet.py": {"(7, strides=2)": "(2, strides=2)"},
-    "inception_v4.py": {"SIZE = 299": "SIZE = 115"},
-    "untrained.py": {"SIDE = 224": "SIDE = 64", "PICTURES = 128": "PICTURES = 32"},
-}
 #: `make` in pages says what it would do: targets install, train or run all tests.
 _MAKE = '#!/bin/sh\nexec {make} --dry-run --directory="{root}" "$@" >/dev/null\n'
 
@@ -103,11 +97,6 @@ def made(folder: Path) -> Path:
     np.savez(folder / "data/flight_delays.npz", ids=ids, late=generator.integers(0, 2, _FLIGHTS))
     for study in (folder / "configs").glob("*.yaml"):
         study.write_text(small(study.read_text().replace('"99.9%"', '"80%"')))
-    for script, changes in _SMALLER.items():
-        path = folder / "configs" / "models" / script
-        for usual, smaller in changes.items():
-            assert usual in path.read_text()
-            path.write_text(path.read_text().replace(usual, smaller))
     digits = next(one for one in blocks(DOCS / "how-to" / "own-data.md") if one.title)
     put(folder, digits.title, digits.text)
     for command in (

@@ -13,11 +13,18 @@ from tests.docs.pages import PAGES, Block, blocks, name
 from tests.environments import interpreter
 from tests.instructions import convolves_in_16_bits
 
-pytestmark = [pytest.mark.all_only, pytest.mark.timeout(900)]
-#: It measures MobileNet in both 16-bit types.
+pytestmark = pytest.mark.timeout(900)
+#: Minutes of commands on MobileNet and Inception v4, in both 16-bit types. What it says of MobileNet
+#: is held by ``tests/configs/test_guide.py``.
 GUIDE = "docs/guide-replayed.md"
 RUNNING = [
-    pytest.param(page, marks=convolves_in_16_bits if name(page) == GUIDE else (), id=name(page))
+    pytest.param(
+        page,
+        marks=[pytest.mark.nightly, convolves_in_16_bits]
+        if name(page) == GUIDE
+        else pytest.mark.all_only,
+        id=name(page),
+    )
     for page in PAGES
     if any(block.runs for block in blocks(page))
 ]
