@@ -110,7 +110,7 @@ def test_a_training_step_is_tuned_with_its_gradients(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_inception_v4_is_compared_at_batch_1_and_more(tmp_path: Path) -> None:
     made("inception_v4")
-    path = smaller("inception_v4", tmp_path, samples=16)
+    path = smaller("inception_v4", tmp_path, samples=32)
     words = ("compare", "--config", str(path), "--batch-size", "1", "4")
     text = run("-m", "amp_tuner", *words)
     *tables, normalised = text.split("normalised to FP32")
