@@ -31,7 +31,11 @@ def run(*command: str) -> str:
 
 @cache
 def made(name: str) -> Path:
-    """The model that a script of ``configs/models`` makes, with its data: once, for all tests."""
+    """Has a script of ``configs/models`` make its model and data, once for all tests.
+
+    Returns:
+        Where a model of the script's name is; some scripts give theirs another.
+    """
     run(f"configs/models/{name}.py")
     return ROOT / "models" / name
 
