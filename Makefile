@@ -33,7 +33,7 @@ test: install
 test-all: install environments
 	$(BIN)/python -m pytest -m all_only
 
-# Thousands of generated cases: hours, not minutes.
+# Thousands of generated cases, the largest models: hours, not minutes.
 nightly: install
 	$(BIN)/python -m pytest -m nightly
 

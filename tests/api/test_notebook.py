@@ -11,7 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 from amp_tuner import read_result
-from tests.configs.ready import ROOT, run
+from tests.configs.ready import ROOT, made, smaller
 
 NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
 
@@ -33,11 +33,12 @@ def test_it_is_kept_without_outputs() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for the notebook, in a project of its own that shares models and data."""
-    run("configs/models/flight_delays.py")
-    for name in ("configs", "data", "models"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "docs").mkdir()
+    """A folder for the notebook, in a project of its own with the study that it reads."""
+    made("flight_delays")
+    configs = tmp_path / "configs"
+    for path in (configs, tmp_path / "docs"):
+        path.mkdir()
+    smaller("quickstart", configs, samples=20_000).rename(configs / "quickstart.yaml")
     for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable))
     return tmp_path / "docs"

@@ -121,7 +121,7 @@ def ended_again_and_again(
                 tuner.kill()
                 alive = workers(tuner)
             code, _ = finished(tuner)
-            history.left_behind += [one.pid for one in alive if not is_gone(one, 2)]
+            history.left_behind += [one.pid for one in alive if not is_gone(one, 20)]
         history.codes.append(code)
         history.look(known)
         published = (history.run / "pareto" / "front.yaml").exists()
@@ -140,8 +140,11 @@ def run_to_its_end(path: Path, history: History, words: Sequence[str]) -> None:
     with started(path, *words) as tuner:
         # From then on the tuner holds the lock.
         if await_event(tuner, history.run, "resumed", resumed + 1):
+            # However little is left to do, it has not ended before the second one is refused.
+            tuner.send_signal(signal.SIGSTOP)
             handler = signal.getsignal(signal.SIGTERM)
             history.second = main(["--config", str(path)])
             signal.signal(signal.SIGTERM, handler)
+            tuner.send_signal(signal.SIGCONT)
         code, history.said = finished(tuner)
     history.codes.append(code)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from amp_tuner.results.event_log import Event, EventLog
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.conftest import Files
@@ -49,21 +49,26 @@ def fill(disk: Path, left_bytes: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def while_a_trial_runs(log: Path, trouble: Callable[[], None]) -> Iterator[None]:
-    """Makes trouble as soon as the log says that the second setting is being measured."""
+def while_a_trial_runs(trouble: Callable[[], None]) -> Iterator[None]:
+    """Makes trouble once the log says that the second setting is being measured.
 
-    def watch() -> None:
-        while not over.wait(0.002):
-            if log.exists() and log.read_text().count('"event": "measuring"') >= 2:
+    The study waits for it: beside a study that goes on, a file could be there for a moment, and
+    what the disk is filled with would leave its room free.
+    """
+    write, measuring = EventLog.write, 0
+
+    def watched(log: EventLog, event: str, *facts: Event, **options: bool) -> None:
+        nonlocal measuring
+        write(log, event, *facts, **options)
+        if event == "measuring":
+            measuring += 1
+            if measuring == 2:
                 trouble()
-                return
 
-    over = threading.Event()
-    thread = threading.Thread(target=watch)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventLog, "write", watched)
+        yield
+    assert measuring >= 2, "there was no trouble"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,7 @@ def test_a_full_disk_ends_the_run_and_costs_nothing(
         fill(disk, left_bytes=8 * 1024)
         ended = quick("--config", path)
     else:
-        with while_a_trial_runs(run / "log.jsonl", partial(fill, disk)):
+        with while_a_trial_runs(partial(fill, disk)):
             ended = quick("--config", path)
     assert ended.code == 2
     assert f"$.output: cannot write to {run}: No space left on device" in ended.err

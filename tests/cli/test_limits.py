@@ -83,7 +83,7 @@ def test_a_folder_that_is_removed_under_its_tuner_is_not_written_to_again(
 ) -> None:
     run = tmp_path / "run"
     path = small_study.write_study(tmp_path, small_study.study(small.model, small.data))
-    with while_a_trial_runs(run / "log.jsonl", lambda: run.rename(tmp_path / "gone")):
+    with while_a_trial_runs(lambda: run.rename(tmp_path / "gone")):
         ended = quick("--config", path)
     assert ended.code == 2
     assert "the folder was removed or replaced while this tuner was writing to it" in ended.err

@@ -49,8 +49,8 @@ def short(tmp_path_factory: pytest.TempPathFactory, small: Files) -> History:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory, night: Files) -> History:
-    """Twenty rounds of :func:`chaos`, and between them interrupted in both ways."""
-    return chaos(tmp_path_factory.mktemp("killed"), night, rounds=22)
+    """Eight rounds of :func:`chaos`, and between them interrupted in both ways."""
+    return chaos(tmp_path_factory.mktemp("killed"), night, rounds=10)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def chaos(folder: Path, night: Files, rounds: int) -> History:
     )
     chance = random.Random(SEED)
     hits = [Hit(signal.SIGKILL, at_worker=chance.random() < 0.5) for _ in range(rounds)]
-    hits[7], hits[14] = Hit(signal.SIGTERM), Hit(signal.SIGINT)
+    hits[3], hits[7] = Hit(signal.SIGTERM), Hit(signal.SIGINT)
     return ended_again_and_again(folder, plain, hits, SEED, last=("--trials", "1"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,17 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+@cache
+def made(name: str) -> Path:
+    """Has a script of ``configs/models`` make its model and data, once for all tests.
+
+    Returns:
+        Where a model of the script's name is; some scripts give theirs another.
+    """
+    run(f"configs/models/{name}.py")
+    return ROOT / "models" / name
+
+
 def smaller(study: str, folder: Path, samples: int) -> Path:
     """A ready study for a test: its first samples, briefly timed."""
     ready = ROOT / "configs" / f"{study}.yaml"
@@ -35,8 +47,9 @@ def smaller(study: str, folder: Path, samples: int) -> Path:
         np.savez(folder / "data.npz", **{name: arrays[name][:samples] for name in arrays})
     changes = {
         "data.path": str(folder / "data.npz"),
-        "measure.max_seconds": 2,
-        "measure.min_block_ms": 20,
+        "measure.ci_half_width": 0.2,
+        "measure.max_seconds": 1,
+        "measure.min_block_ms": 5,
         "measure.processes": 1,
         "output": str(folder / "run"),
     }

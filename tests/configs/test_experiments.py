@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.configs.ready import run, smaller
+from tests.configs.ready import made, run, smaller
 from tests.environments import interpreter
 
 pytestmark = [pytest.mark.all_only, pytest.mark.timeout(900)]
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.all_only, pytest.mark.timeout(900)]
 def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small study file."""
     interpreter("jax")
-    run("configs/models/decoder.py")
+    made("decoder")
     return smaller("xla_decoder", tmp_path_factory.mktemp("decoder"), samples=24)
 
 

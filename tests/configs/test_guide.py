@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from amp_tuner.cli.main import main
 from amp_tuner.results.points import read_front, read_point
-from tests.configs.ready import ROOT, run, smaller
+from tests.configs.ready import ROOT, made, run, smaller
 from tests.environments import interpreter
 from tests.instructions import convolves_in_16_bits
 from tests.itex import runs_bfloat16
@@ -37,12 +40,22 @@ serve(image=tf.constant(numpy.load("data/mobilenet.npz")["images"][:1]))
 """
 
 
-def inspected(model: str, *options: object) -> dict[str, Any]:
+Inspect = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def inspected(lent: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> Inspect:
     """What ``inspect`` says of one of the guide's models."""
-    run(f"configs/models/{model}.py")
-    words = ("-m", "amp_tuner", "inspect", f"models/{model}", "--json", "-", *map(str, options))
-    found: dict[str, Any] = json.loads(run(*words))
-    return found
+
+    def inspect(model: str, *options: object) -> dict[str, Any]:
+        before = signal.getsignal(signal.SIGTERM)
+        with lent():
+            assert main(["inspect", str(made(model)), "--json", "-", *map(str, options)]) == 0
+        signal.signal(signal.SIGTERM, before)
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return inspect
 
 
 def stayed(found: dict[str, Any]) -> dict[str, str]:
@@ -71,7 +84,7 @@ def test_the_eleven_nodes_of_the_figure_get_its_colours(rules: str) -> None:
     [(ITEX, DENIED | LAST), ("tf-cpu-float16", DENIED | LAST), ("tf-cpu-bfloat16", LAST)],
 )
 def test_pooling_and_softmax_stay_and_the_moves_convert_them(
-    rules: str, left: dict[str, str], moves: Path
+    rules: str, left: dict[str, str], moves: Path, inspected: Inspect
 ) -> None:
     default = inspected("mobilenet", "--rules", rules)
     assert stayed(default) == left
@@ -85,7 +98,7 @@ def test_pooling_and_softmax_stay_and_the_moves_convert_them(
 
 
 @pytest.mark.all_only
-def test_the_guides_own_last_layers_keep_softmax_alone(tmp_path: Path) -> None:
+def test_the_guides_own_last_layers_keep_softmax_alone(tmp_path: Path, inspected: Inspect) -> None:
     assert stayed(inspected("guide_mobilenet", "--rules", ITEX)) == LAST
     variables = tmp_path / "guide.env"
     variables.write_text(VARIABLES)
@@ -96,7 +109,7 @@ def test_the_guides_own_last_layers_keep_softmax_alone(tmp_path: Path) -> None:
 @runs_bfloat16
 def test_what_itex_logs_of_a_served_model_is_what_is_predicted(tmp_path: Path) -> None:
     python = interpreter("itex")
-    run("configs/models/mobilenet.py")
+    made("mobilenet")
     variables = {
         "ITEX_AUTO_MIXED_PRECISION": "1",
         "ITEX_AUTO_MIXED_PRECISION_LOG_PATH": str(tmp_path),
@@ -113,7 +126,7 @@ def test_what_itex_logs_of_a_served_model_is_what_is_predicted(tmp_path: Path) -
 @convolves_in_16_bits
 @pytest.mark.parametrize("study", ["mobilenet", "mobilenet_itex"])
 def test_a_study_finds_the_moves(study: str, tmp_path: Path) -> None:
-    run("configs/models/mobilenet.py")
+    made("mobilenet")
     path = smaller(study, tmp_path, samples=48)
     run("-m", "amp_tuner", "--config", str(path), "--time-budget", "4m")
     trials = pd.read_csv(tmp_path / "run" / "trials.csv")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.configs.ready import ROOT, made
 from tests.packaged import script
 
 pytestmark = pytest.mark.all_only
 
 
-def test_efficientnet_lite0_knows_the_photos(tmp_path: Path) -> None:
+def served(name: str) -> tuple[Any, Path]:
+    """What serves a model that its script makes, and the path of its data."""
+    loaded = tf.saved_model.load(str(made(name)))
+    return loaded.signatures["serving_default"], ROOT / "data" / f"{name}.npz"
+
+
+def test_efficientnet_lite0_knows_the_photos() -> None:
     efficientnet = script("efficientnet_lite0")
-    efficientnet.make(tmp_path / "model", tmp_path / "data.npz")
-    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
-    with np.load(tmp_path / "data.npz") as data:
+    serve, path = served("efficientnet_lite0")
+    with np.load(path) as data:
         images, labels = (data[name][:: efficientnet.VIEWS] for name in ("images", "labels"))
     assert images.shape == (20, 224, 224, 3)
     chances = serve(images=tf.constant(images))["classes"].numpy()
@@ -25,10 +32,9 @@ def test_efficientnet_lite0_knows_the_photos(tmp_path: Path) -> None:
     assert int((chances.argmax(axis=1) == labels).sum()) >= 17
 
 
-def test_minilm_finds_like_sentences_alike_and_their_topics(tmp_path: Path) -> None:
+def test_minilm_finds_like_sentences_alike_and_their_topics() -> None:
     minilm = script("minilm")
-    minilm.make(tmp_path / "model", tmp_path / "data.npz")
-    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    serve, path = served("minilm")
     tokens = minilm.Tokenizer().tokens(
         ["A man is eating food.", "A man is eating a piece of bread.", "A woman plays violin."]
     )
@@ -37,7 +43,7 @@ def test_minilm_finds_like_sentences_alike_and_their_topics(tmp_path: Path) -> N
     np.testing.assert_allclose(likeness.diagonal(), 1, rtol=1e-5)
     assert likeness[0, 1] > 0.7
     assert abs(likeness[:2, 2]).max() < 0.2
-    with np.load(tmp_path / "data.npz") as data:
+    with np.load(path) as data:
         known = {name: data[name][:256] for name in ("ids", "mask", "topics")}
     topics = known.pop("topics")
     chances = serve(**{name: tf.constant(value) for name, value in known.items()})["topics"]

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -23,7 +22,8 @@ from tensorflow.core.framework import graph_pb2
 
 from amp_tuner.runtime.loader import load_model
 from amp_tuner.worker.protocol import ModelSource
-from tests.packaged import packaged_model, script
+from tests.configs.ready import made
+from tests.packaged import packaged_model
 from tests.rewrite import tfjs
 from tests.rewrite.keras_models import frozen
 
@@ -87,9 +87,7 @@ def mtcnn(network: str, side: int | None = None) -> graph_pb2.GraphDef:
 
 def saved(script_name: str) -> graph_pb2.GraphDef:
     """The model that a script of ``configs/models`` makes."""
-    with tempfile.TemporaryDirectory() as folder:
-        script(script_name).make(Path(folder, "model"), Path(folder, "data.npz"))
-        return load_model(ModelSource(f"{folder}/model")).graph_def
+    return load_model(ModelSource(str(made(script_name)))).graph_def
 
 
 BUILT: dict[str, Callable[[], graph_pb2.GraphDef]] = {
