@@ -1,7 +1,7 @@
 """Samplers compared on cached problems: how much of the reference each reaches, and how soon.
 
     .venv/bin/python experiments/search/graphs.py        once: the models' graphs
-    .venv/bin/python experiments/search/run.py [--seeds 5] [--methods M …] [--problems P …]
+    .venv/bin/python experiments/search/run.py [--seeds 0 1 2 3 4] [--methods M …] [--problems P …]
 
 Each run is a unit: the same command goes on where it was interrupted, and reports what is there.
 """
@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+import stopping
 from common import RESULTS, Journal
 from measuring import Run
 from methods import ANCHORED, METHODS, run_method
@@ -43,6 +44,7 @@ def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
         "seed": seed,
         "budget": budget,
         "volumes": run.volumes(),
+        "hopes": run.hopes,
         "cpu_s": seconds,
     }
 
@@ -87,6 +89,7 @@ def report(units: Sequence[dict[str, Any]]) -> None:
         print(f"| {name} | " + " | ".join(_until(curves, name, goal) for goal in GOALS) + " |")
     _compare(curves, methods)
     _lead(curves, methods, problems, counts)
+    stopping.report([unit for unit in units if unit["method"] == "amp"])
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 
@@ -166,7 +169,7 @@ def _lead(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--measurements", type=int, default=80, help="of each run")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
@@ -181,7 +184,7 @@ def main() -> None:
     wanted = [(problem, "reference", 0) for problem in options.problems]
     wanted += [
         (problem, method, seed)
-        for seed in range(options.seeds)
+        for seed in options.seeds
         for method in options.methods
         for problem in options.problems
     ]

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from amp_tuner.search.stopping import CALM
 from amp_tuner.study.ended import EndedTrials
 from amp_tuner.study.planning import Painter, Planner
-from amp_tuner.study.prospects import CALM, Prospects
+from amp_tuner.study.prospects import Prospects
 from amp_tuner.study.session import Session
 from tests.search.painted_space import PaintedSpace, chain
 from tests.study.test_planning import BF16, planner
