@@ -49,7 +49,8 @@ class Bounds:
 
         Args:
             looks: candidates.
-            mean, deviation: of the logarithms of their errors; shape (looks,).
+            mean: of the logarithms of their errors; shape (looks,).
+            deviation: the same.
 
         Returns:
             Mean and standard deviation of what is left.

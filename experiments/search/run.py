@@ -181,11 +181,10 @@ def main() -> None:
     done = {(unit["problem"], unit["method"], unit["seed"]) for unit in journal.units}
     ends_s = time.monotonic() + 60 * options.minutes
     # Seeds outermost: whatever was interrupted is even over problems and methods.
-    wanted = [(problem, "reference", 0) for problem in options.problems]
-    wanted += [
+    wanted = [
         (problem, method, seed)
         for seed in options.seeds
-        for method in options.methods
+        for method in ("reference", *options.methods)
         for problem in options.problems
     ]
     for key in wanted:
@@ -193,7 +192,7 @@ def main() -> None:
             break
         if key not in done:
             is_reference = key[1] == "reference"
-            unit = reference(key[0]) if is_reference else a_run(*key, options.measurements)
+            unit = reference(key[0], key[2]) if is_reference else a_run(*key, options.measurements)
             journal.add(unit)
             print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
     report(journal.units)
