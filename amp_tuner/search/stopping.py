@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 #: A search is over when so many proposals in a row hoped for less than this share of what is
-#: reached. What is hoped for is what the model expects if it is half as certain as it says.
+#: reached: all of them together for less than the 1 % that a stop may cost. What is hoped for is
+#: what the model expects if it is half as certain as it says.
 CALM = 8
-NEGLIGIBLE = 0.002
+NEGLIGIBLE = 0.001
 
 
 def most_hoped(hopes: Sequence[float]) -> float | None:

@@ -73,10 +73,10 @@ def test_of_many_graphs_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("stop", "hopes", "ends"),
     [
-        ("auto", [0.5] + [0.001] * CALM, True),
-        ("auto", [0.001] * (CALM - 1), False),
-        ("auto", [0.001] * (CALM - 1) + [0.01], False),
-        ("never", [0.001] * CALM, False),
+        ("auto", [0.5] + [0.0005] * CALM, True),
+        ("auto", [0.0005] * (CALM - 1), False),
+        ("auto", [0.0005] * (CALM - 1) + [0.01], False),
+        ("never", [0.0005] * CALM, False),
     ],
 )
 def test_a_search_ends_when_nothing_is_hoped_for_any_more(
