@@ -67,8 +67,11 @@ def _is_within(some: Sequence[Look], others: Sequence[Look]) -> NDArray[np.bool_
     """Whose 16-bit work is all in whose; shape (some, others)."""
     left, right = (np.array([one.painted for one in side]) for side in (some, others))
     types = [np.array([one.data_type for one in side]) for side in (some, others)]
-    found: NDArray[np.bool_] = (left[:, None] <= right[None, :] + _SAME).all(axis=2)
-    return found & (types[0][:, None] == types[1][None, :])
+    contained = np.all(left[:, None] <= right[None, :] + _SAME, axis=2)
+    found: NDArray[np.bool_] = np.asarray(
+        contained & (types[0][:, None] == types[1][None, :]), np.bool_
+    )
+    return found
 
 
 def _cut_off(mean: Array, deviation: Array, least: Array, most: Array) -> tuple[Array, Array]:

@@ -142,7 +142,9 @@ class Proposer:
 
     def _singles(self) -> list[Parameters]:
         """Every single move from default AMP, and every op type alone."""
-        found = [one for start in self._draw.defaults() for one in self._draw.single_moves(start)]
+        found: list[Parameters] = [
+            one for start in self._draw.defaults() for one in self._draw.single_moves(start)
+        ]
         found += [
             self._draw.just(data_type, (op_type,), others)
             for data_type in self._space.data_types
