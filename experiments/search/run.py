@@ -88,6 +88,8 @@ def report(units: Sequence[dict[str, Any]]) -> None:
     for name in methods:
         print(f"| {name} | " + " | ".join(_until(curves, name, goal) for goal in GOALS) + " |")
     _compare(curves, methods)
+    if "amp" in methods:
+        _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
     stopping.report([unit for unit in units if unit["method"] == "amp"])
     if importlib.util.find_spec("torch") is None:
@@ -130,6 +132,21 @@ def _until(curves: dict[tuple[str, str, int], list[float]], method: str, goal: f
 
 def _count(value: float) -> str:
     return "never" if math.isinf(value) else f"{value:.0f}"
+
+
+def _each(
+    curves: dict[tuple[str, str, int], list[float]],
+    problems: Sequence[str],
+    counts: Sequence[int],
+) -> None:
+    """Ours, problem by problem: the mean over seeds."""
+    print("\namp, by problem")
+    print("| problem | " + " | ".join(f"{count}" for count in counts) + " |")
+    print("|---|" + "---|" * len(counts))
+    for problem in problems:
+        means = [_by_problem(curves, "amp", [problem], count) for count in counts]
+        cells = [f"{mean[0]:.3f}" if mean else "not run" for mean in means]
+        print(f"| {problem} | " + " | ".join(cells) + " |")
 
 
 def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[str]) -> None:
