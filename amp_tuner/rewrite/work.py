@@ -68,7 +68,7 @@ class WorkTable:
         self._port_number = running.astype(np.float64)
         _, first_edges = np.unique(prepared.edge_port, return_index=True)
         self._port_source = prepared.edge_source[first_edges]
-        self.vertex_work = self._works()
+        self.vertex_work = self._works(elements)
         self._all_work = self._by_op(self._op_of, self.vertex_work)
         of_ports = self._op_of[self._port_source]
         self._all_results = self._by_op(of_ports, self._port_elements)
@@ -76,13 +76,18 @@ class WorkTable:
         counts = self._by_op(self._op_of, (self.vertex_work > 0).astype(np.float64))
         self.nodes = counts / max(1.0, float(counts.sum()))
 
-    def _works(self) -> NDArray[np.float64]:
-        """Elements of the largest result of each float32 vertex that runs; at least 1."""
+    def _works(self, port_elements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Elements of the largest tensor that each vertex reads or writes.
+
+        At least 1; 0 where the vertex does not run, or is not float32.
+        """
         prepared = self._prepared
         constant = constant_nodes(prepared.graph)
         runs = np.array([v.node not in constant for v in prepared.graph.vertices], np.bool_)
         work = np.ones(prepared.vertices)
         np.maximum.at(work, self._port_source, self._port_elements)
+        # Constants are read on every run, if they are not made on every run.
+        np.maximum.at(work, prepared.edge_target, port_elements[prepared.edge_port])
         found: NDArray[np.float64] = np.where(runs & prepared.float32, work, 0.0)
         return found
 

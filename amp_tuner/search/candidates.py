@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amp_tuner.amp.lists import DESTINATIONS
 from amp_tuner.records import Setting
@@ -16,6 +17,10 @@ Parameters = Mapping[str, str]
 _MOVED = (1, 1, 1, 2, 2, 3, 5)
 #: A mutation or a crossing takes on the other data type this often.
 _OTHER_TYPE = 0.1
+#: Random settings: how alike the chances of the lists are, and the least of them.
+_LIKING, _LEAST_LIKED = 0.5, 1e-6
+
+Array = NDArray[np.float64]
 
 
 class Candidates:
@@ -79,10 +84,23 @@ class Candidates:
         """Op types that more than one list may hold."""
         return tuple(self._op_types[name] for name in self._movable)
 
-    def just(self, data_type: str, op_types: Collection[str]) -> dict[str, str]:
-        """All of some op types in 16 bits and nothing of the others, as far as lists can say it."""
-        start = self._space.parameters(Setting(data_type))
-        return self.turned(start, {one: one in op_types for one in self.movable})
+    def just(
+        self, data_type: str, op_types: Collection[str], others: str = "deny"
+    ) -> dict[str, str]:
+        """All of some op types in 16 bits, as far as lists can say it.
+
+        Args:
+            data_type: a 16-bit one.
+            op_types: those.
+            others: the list of all others: ``deny`` keeps them out; on ``clear`` they follow
+                their neighbours.
+        """
+        child = self._space.parameters(Setting(data_type))
+        for name in self._movable:
+            place = "allow" if self._op_types[name] in op_types else others
+            if place in self._places[name]:
+                child[name] = place
+        return child
 
     def turned(self, parent: Parameters, is_16bit: Mapping[str, bool]) -> dict[str, str]:
         """The parent with some op types wholly in or out of 16 bits, as far as lists can say it."""
@@ -99,9 +117,11 @@ class Candidates:
         data_type = types[int(self._random.integers(len(types)))]
         child = self._space.parameters(Setting(data_type))
         moves = self._random.random(len(self._movable)) < self._random.random()
+        # Lists that few op types share and lists that most share come alike.
+        liking = self._random.dirichlet(np.full(len(DESTINATIONS), _LIKING))
         for name, is_moved in zip(self._movable, moves.tolist(), strict=True):
             if is_moved:
-                self._move(child, name)
+                self._move(child, name, liking)
         return child
 
     def one_of(self, parents: Sequence[Parameters]) -> Parameters:
@@ -109,10 +129,12 @@ class Candidates:
         place = int(len(parents) * self._random.random() ** 1.5)
         return parents[place]
 
-    def _move(self, child: dict[str, str], name: str) -> None:
+    def _move(self, child: dict[str, str], name: str, liking: Array | None = None) -> None:
         others = [place for place in self._places[name] if place != child[name]]
-        if others:
-            child[name] = others[int(self._random.integers(len(others)))]
+        weights = np.ones(len(others))
+        if liking is not None:
+            weights = liking[[DESTINATIONS.index(place) for place in others]] + _LEAST_LIKED
+        child[name] = str(self._random.choice(others, p=weights / weights.sum()))
 
     def _maybe_other_type(self, parent: Parameters) -> dict[str, str]:
         child = dict(parent)

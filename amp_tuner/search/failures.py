@@ -21,7 +21,8 @@ def chances_of_failure(involved: NDArray[np.bool_], failed: NDArray[np.bool_]) -
     """Each suspect's chance to make a setting fail in which it is.
 
     Expectation maximisation: a failure is shared out in proportion to the chances, and a chance is
-    what a suspect was blamed for, over its runs.
+    what a suspect was blamed for, over its runs. As if one suspect made it fail: of two that were
+    never apart, either may well be harmless, and is not avoided for ever.
 
     Args:
         involved: shape (settings, suspects).
@@ -36,8 +37,8 @@ def chances_of_failure(involved: NDArray[np.bool_], failed: NDArray[np.bool_]) -
     runs = involved.sum(axis=0)
     blamable = involved[failed].astype(np.float64)
     for _ in range(_ROUNDS):
-        fails = np.maximum(1 - np.prod(1 - blamable * chances, axis=1), 1e-12)
-        blame = (blamable * chances / fails[:, None]).sum(axis=0)
+        blame = blamable * chances
+        blame = (blame / np.maximum(blame.sum(axis=1, keepdims=True), 1e-12)).sum(axis=0)
         chances = np.minimum((blame + _FAILED) / (runs + _RUNS), 0.999)
     return chances
 

@@ -13,14 +13,29 @@ from amp_tuner.search.looks import Look, Viewer
 
 Array = NDArray[np.float64]
 
-PARTS = tuple(range(6))
-#: Parts 2 and 3: what an op type's own work does.
-WORK = (1, 2)
-#: How alike the remainders of two data types are.
+PARTS = tuple(range(7))
+#: Parts 2 to 4: what an op type's own work does.
+WORK = (1, 2, 3)
+#: How alike the slopes of all work, and the remainders, of two data types are.
 _ACROSS_TYPES = 0.5
 #: An op type that does hardly any of the work may still matter: the smallest prior of a weight,
 #: against the largest possible one.
 _LEAST = 0.1
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of a target before anything is measured.
+
+    Attributes:
+        emphasis: of each op type, by what the spread of its weights is multiplied.
+        work: what all of each op type's work is expected to add in 16 bits; shape (op types,).
+        casts: what Casts of all tensors are expected to add; shape (4,).
+    """
+
+    emphasis: Array | float = 1.0
+    work: Array | float = 0.0
+    casts: Array | float = 0.0
 
 
 @dataclass(frozen=True)
@@ -30,13 +45,17 @@ class Design:
     Attributes:
         painted, borders: shape (looks, op types).
         casts: shape (looks, 4).
+        whole: the share of all work that is 16-bit; shape (looks,).
         data_type: its number; shape (looks,).
+        expected: what the prior expects; shape (looks,).
     """
 
     painted: Array = field(repr=False)
     borders: Array = field(repr=False)
     casts: Array = field(repr=False)
+    whole: Array = field(repr=False)
     data_type: NDArray[np.int64] = field(repr=False)
+    expected: Array = field(repr=False)
 
     @classmethod
     def of(
@@ -44,7 +63,7 @@ class Design:
         looks: Sequence[Look],
         viewer: Viewer,
         data_types: Sequence[str],
-        emphasis: Array | float = 1.0,
+        prior: Prior | None = None,
     ) -> Design:
         """The rows of ``looks``.
 
@@ -52,16 +71,22 @@ class Design:
             looks: the graphs.
             viewer: what they are looks of.
             data_types: those that have a number, in its order.
-            emphasis: of each op type, by what its weights' priors are multiplied.
+            prior: of the target; None: nothing is known.
         """
-        scale = emphasis * (_LEAST + np.sqrt((viewer.weight + viewer.nodes) / 2))
+        prior = prior or Prior()
+        share = (viewer.weight + viewer.nodes) / 2
+        scale = prior.emphasis * (_LEAST + np.sqrt(share))
         size = len(viewer.op_types)
+        painted = np.array([look.painted for look in looks]).reshape(-1, size)
+        casts = np.array([look.casts for look in looks]).reshape(-1, 4)
         number = {name: place for place, name in enumerate(data_types)}
         return cls(
-            np.array([look.painted for look in looks]).reshape(-1, size) * scale,
+            painted * scale,
             np.array([look.borders for look in looks]).reshape(-1, size) * scale,
-            np.array([look.casts for look in looks]).reshape(-1, 4),
+            casts,
+            painted @ share,
             np.array([number.get(look.data_type, -1) for look in looks], np.int64),
+            (painted * prior.work).sum(axis=1) + (casts * prior.casts).sum(axis=1),
         )
 
     def with_float32(self) -> Design:
@@ -71,7 +96,9 @@ class Design:
             np.vstack((self.painted, nothing)),
             np.vstack((self.borders, nothing)),
             np.vstack((self.casts, np.zeros((1, self.casts.shape[1])))),
+            np.append(self.whole, 0.0),
             np.append(self.data_type, -1),
+            np.append(self.expected, 0.0),
         )
 
     def __len__(self) -> int:
@@ -92,8 +119,9 @@ def distances(one: Design, other: Design) -> Array:
 
 
 def kernels(one: Design, other: Design, length: float) -> Array:
-    """The six parts' kernels for amplitudes of 1; shape (6, rows of one, rows of other)."""
+    """The parts' kernels for amplitudes of 1; shape (7, rows of one, rows of other)."""
     same = one.data_type[:, None] == other.data_type[None, :]
+    alike = np.where(same, 1.0, _ACROSS_TYPES)
     work = one.painted @ other.painted.T
     remainder = np.exp(-distances(one, other) / length) * np.outer(one.extent, other.extent)
     return np.array(
@@ -101,16 +129,18 @@ def kernels(one: Design, other: Design, length: float) -> Array:
             np.ones_like(work),
             work,
             work * same,
+            np.outer(one.whole, other.whole) * alike,
             one.casts @ other.casts.T,
             one.borders @ other.borders.T,
-            remainder * np.where(same, 1.0, _ACROSS_TYPES),
+            remainder * alike,
         ]
     )
 
 
 def diagonal(one: Design, other: Design, length: float) -> Array:
-    """Kernels of rows with the same number; shape (6, rows)."""
+    """Kernels of rows with the same number; shape (7, rows)."""
     same = one.data_type == other.data_type
+    alike = np.where(same, 1.0, _ACROSS_TYPES)
     work = (one.painted * other.painted).sum(axis=1)
     apart = np.abs(one.painted - other.painted).sum(axis=1)
     apart += np.abs(one.borders - other.borders).sum(axis=1)
@@ -119,11 +149,9 @@ def diagonal(one: Design, other: Design, length: float) -> Array:
             np.ones_like(work),
             work,
             work * same,
+            one.whole * other.whole * alike,
             (one.casts * other.casts).sum(axis=1),
             (one.borders * other.borders).sum(axis=1),
-            np.exp(-apart / length)
-            * np.where(same, 1.0, _ACROSS_TYPES)
-            * one.extent
-            * other.extent,
+            np.exp(-apart / length) * alike * one.extent * other.extent,
         ]
     )

@@ -22,6 +22,8 @@ from amp_tuner.search.space import SearchSpace
 _FIRST_ROUND = 0.5
 _ROUND = 16
 _PARENTS = 8
+#: Lists of the op types beside those that are meant.
+_OTHERS = ("deny", "clear")
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,17 @@ class Proposer:
         return [self._draw.legal(one.parameters) for one in front] + self._draw.defaults()
 
     def _singles(self) -> list[Parameters]:
-        """Every single move from default AMP."""
-        return [one for start in self._draw.defaults() for one in self._draw.single_moves(start)]
+        """Every single move from default AMP, and every op type alone."""
+        found: list[Parameters] = [
+            one for start in self._draw.defaults() for one in self._draw.single_moves(start)
+        ]
+        found += [
+            self._draw.just(data_type, (op_type,), others)
+            for data_type in self._space.data_types
+            for op_type in self._draw.movable
+            for others in _OTHERS
+        ]
+        return found
 
     def _knapsacks(self) -> list[Parameters]:
         """The best sets of op types, if the model were right, and if chance has its say."""
@@ -151,7 +162,7 @@ class Proposer:
                 for added in (sums.mean, self._random.normal(sums.mean, sums.deviation)):
                     for chosen in best_sets(*added):
                         names = {self._viewer.op_types[one] for one in np.flatnonzero(chosen)}
-                        found.append(self._draw.just(data_type, names))
+                        found += [self._draw.just(data_type, names, one) for one in _OTHERS]
         return found
 
     def _around(self) -> Iterator[Parameters]:

@@ -6,15 +6,17 @@ sums over what is 16-bit. So the model is a sum of
 1. a constant,
 2. a weight for each op type's share of 16-bit work,
 3. the same once more for each data type of its own,
-4. weights of the casts: elements and numbers, down and up,
-5. a weight for the casts behind each op type's results,
-6. a remainder that is alike for graphs that are alike, and nothing where nothing is 16-bit: what no
+4. a slope of all work together: what op types have in common,
+5. weights of the casts: elements and numbers, down and up,
+6. a weight for the casts behind each op type's results,
+7. a remainder that is alike for graphs that are alike, and nothing where nothing is 16-bit: what no
    sum explains (fusion, caches).
 
-All weights have normal priors, so it is a Gaussian process with known kernels; the six amplitudes
-and the noise beyond the measured one are those of the highest posterior density. Worked out in the
-space of the observations (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
-sections 2.2 and 5.4): a few hundred observations of hundreds of weights take milliseconds.
+on top of what the target's prior expects. All weights have normal priors, so it is a Gaussian
+process with known kernels; the amplitudes and the noise beyond the measured one are those of the
+highest posterior density. Worked out in the space of the observations (Rasmussen and Williams,
+Gaussian Processes for Machine Learning, 2006, sections 2.2 and 5.4): a few hundred observations of
+hundreds of weights take milliseconds.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ from amp_tuner.search.scales import LOGARITHM, Scale
 Array = NDArray[np.float64]
 
 #: Amplitudes before anything is known, as shares of the spread of what is observed: those of the
-#: six parts, and of the noise beyond what is known of each observation.
-_PRIOR = np.log([1.0, 1.0, 1.0, 0.5, 0.3, 0.2, 0.05])
+#: parts, and of the noise beyond what is known of each observation.
+_PRIOR = np.log([1.0, 1.0, 1.0, 1.0, 0.5, 0.3, 0.2, 0.05])
 _PRIOR_SPREAD = 0.5
 #: What is usual weighs as much as so many observations.
 _BELIEVED = 4
@@ -68,6 +70,7 @@ class Surrogate:
         #: On which it is a sum.
         self.scale = scale
         values, slopes = scale.there(logs), scale.slope(logs)
+        values = values - design.expected
         self._locate(values, usual)
         scaled = (values - self._centre) / self._spread
         noise = variances * (slopes / self._spread) ** 2
@@ -95,6 +98,7 @@ class Surrogate:
         self._factor = cho_factor(covariance, lower=True)
         self._weights = cho_solve(self._factor, scaled)
         self._logs, self._scaled, self._usual = logs, scaled, usual
+        self._expected = design.expected
 
     def surprise(self) -> float:
         """How far each observation is from what all others foretell of it, on average.
@@ -105,6 +109,7 @@ class Surrogate:
         inverse = np.diag(cho_solve(self._factor, np.eye(len(self._design))))
         count, most = self._logs.size, self._usual[0] + np.log(2.0)
         mean = self._centre + self._spread * (self._scaled - self._weights / inverse)[:count]
+        mean = mean + self._expected[:count]
         foretold, _ = self.scale.back(mean, self._spread / np.sqrt(inverse[:count]))
         found, came = (np.exp(np.minimum(one, most)) for one in (foretold, self._logs))
         return float(np.abs(found - came).mean())
@@ -137,7 +142,8 @@ class Surrogate:
         cross = kernels(design, self._design, self._length)
         covariance = np.tensordot(self._squares[:-1], cross, 1)
         prior: Array = self._squares[:-1] @ diagonal(design, design, self._length)
-        return self.scale.back(*self._posterior(covariance, prior))
+        mean, deviation = self._posterior(covariance, prior)
+        return self.scale.back(mean + design.expected, deviation)
 
     def effect(self, of: Design, against: Design, parts: Sequence[int]) -> tuple[Array, Array]:
         """How much some parts of the sum differ between rows, one by one.
@@ -157,7 +163,7 @@ class Surrogate:
         )
         prior = squares @ (own[0] + own[1] - 2 * own[2])
         mean, deviation = self._posterior(difference, prior)
-        return mean - self._centre, deviation
+        return mean - self._centre + of.expected - against.expected, deviation
 
     def _posterior(self, covariance: Array, prior: Array) -> tuple[Array, Array]:
         mean = self._centre + self._spread * (covariance @ self._weights)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from amp_tuner.search.candidates import Parameters
 from amp_tuner.search.enumerating import DistinctGraphs, distinct_graphs
+from amp_tuner.search.stopping import CALM, most_hoped
 from amp_tuner.study.ended import EndedTrials
 from amp_tuner.study.looking import StudyViewer
 from amp_tuner.study.session import Session
@@ -14,10 +15,6 @@ from amp_tuner.study.session import Session
 STUCK = 10
 #: So many more in a row, and no distinct graph is believed to be left.
 EXHAUSTED = 200
-#: A study ends when so many proposals in a row hoped for less than this share of what is reached.
-#: What is hoped for is what the model expects if it is half as certain as it says.
-CALM = 8
-NEGLIGIBLE = 0.002
 
 
 class Prospects:
@@ -79,12 +76,10 @@ class Prospects:
         return None if reason is None else f"nothing to tune in this graph, because {reason}"
 
     def _little_hope(self) -> str | None:
-        newest = self._ended.hopes[-CALM:]
-        if self._session.config.search.stop != "auto" or len(newest) < CALM:
-            return None
-        if max(newest) >= NEGLIGIBLE:
+        most = most_hoped(self._ended.hopes)
+        if most is None or self._session.config.search.stop != "auto":
             return None
         return (
             f"another measurement would gain little: the last {CALM} proposals hoped for at most "
-            f"{100 * max(newest):.2f} % of what is reached (search.stop: auto)"
+            f"{100 * most:.2f} % of what is reached (search.stop: auto)"
         )

@@ -48,6 +48,10 @@ class Observed:
 class Run:
     """A budget of measurements on a problem.
 
+    Attributes:
+        truths: of each measurement.
+        hopes: of each, what the sampler hoped for; None where it said nothing, or explored.
+
     Args:
         problem: what is measured.
         seed: of the noise.
@@ -58,6 +62,7 @@ class Run:
     def __init__(self, problem: Problem, seed: int, budget: int, *, knows_graphs: bool) -> None:
         self.problem = problem
         self.truths: list[Truth] = []
+        self.hopes: list[float | None] = []
         self._seed = seed
         self._budget = budget
         self._knows_graphs = knows_graphs
@@ -69,7 +74,11 @@ class Run:
         return found is None or found[0] == "float32" or found[0] in self._observed
 
     def measure(
-        self, parameters: Mapping[str, str], *, always_timed: bool = False
+        self,
+        parameters: Mapping[str, str],
+        *,
+        always_timed: bool = False,
+        hope: float | None = None,
     ) -> Observed | None:
         """Measures a setting; None where it fails.
 
@@ -78,6 +87,7 @@ class Run:
         Args:
             parameters: the setting.
             always_timed: also if it certainly misses the accuracy goal, as anchors are.
+            hope: what the sampler hopes for.
 
         Raises:
             BudgetUsedUpError: there is no measurement left.
@@ -93,6 +103,7 @@ class Run:
         if len(self.truths) >= self._budget:
             raise BudgetUsedUpError
         self.truths.append(truth)
+        self.hopes.append(hope)
         self._observed[graph_id] = (
             None if truth.crashes else self._noisy(graph_id, truth, always_timed=always_timed)
         )

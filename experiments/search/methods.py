@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from amp_tuner.records import Setting
-from amp_tuner.search.amp_sampler import TOLD, AmpSampler
+from amp_tuner.search.amp_sampler import TOLD, AmpSampler, prediction_of
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.search.study import NEVER_TIMED
 
@@ -86,10 +86,16 @@ def _optuna(
             is_known = run.is_known(trial.params)
             known_in_a_row = known_in_a_row + 1 if is_known else 0
             is_anchor = anchored and trial.number < 2 * len(space.data_types)
-            drawn[key] = run.measure(trial.params, always_timed=is_anchor)
+            hope = _hope(study, trial)
+            drawn[key] = run.measure(trial.params, always_timed=is_anchor, hope=hope)
             _tell(study, trial, drawn[key])
 
     return run
+
+
+def _hope(study: optuna.Study, trial: optuna.Trial) -> float | None:
+    predicted = prediction_of(study.get_trials(deepcopy=False)[trial.number])
+    return None if predicted is None or predicted.explores else predicted.hope
 
 
 def _quiet(make: Callable[[], BaseSampler]) -> BaseSampler:

@@ -1,7 +1,7 @@
 """Samplers compared on cached problems: how much of the reference each reaches, and how soon.
 
     .venv/bin/python experiments/search/graphs.py        once: the models' graphs
-    .venv/bin/python experiments/search/run.py [--seeds 5] [--methods M …] [--problems P …]
+    .venv/bin/python experiments/search/run.py [--seeds 0 1 2 3 4] [--methods M …] [--problems P …]
 
 Each run is a unit: the same command goes on where it was interrupted, and reports what is there.
 """
@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+import stopping
 from common import RESULTS, Journal
 from measuring import Run
 from methods import ANCHORED, METHODS, run_method
@@ -43,6 +44,7 @@ def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
         "seed": seed,
         "budget": budget,
         "volumes": run.volumes(),
+        "hopes": run.hopes,
         "cpu_s": seconds,
     }
 
@@ -86,7 +88,10 @@ def report(units: Sequence[dict[str, Any]]) -> None:
     for name in methods:
         print(f"| {name} | " + " | ".join(_until(curves, name, goal) for goal in GOALS) + " |")
     _compare(curves, methods)
+    if "amp" in methods:
+        _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
+    stopping.report([unit for unit in units if unit["method"] == "amp"])
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 
@@ -129,6 +134,21 @@ def _count(value: float) -> str:
     return "never" if math.isinf(value) else f"{value:.0f}"
 
 
+def _each(
+    curves: dict[tuple[str, str, int], list[float]],
+    problems: Sequence[str],
+    counts: Sequence[int],
+) -> None:
+    """Ours, problem by problem: the mean over seeds."""
+    print("\namp, by problem")
+    print("| problem | " + " | ".join(f"{count}" for count in counts) + " |")
+    print("|---|" + "---|" * len(counts))
+    for problem in problems:
+        means = [_by_problem(curves, "amp", [problem], count) for count in counts]
+        cells = [f"{mean[0]:.3f}" if mean else "not run" for mean in means]
+        print(f"| {problem} | " + " | ".join(cells) + " |")
+
+
 def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[str]) -> None:
     """Ours against the best competitor that has our anchors and dedupe."""
     rivals = [name for name in methods if name.endswith(ANCHORED)]
@@ -166,7 +186,7 @@ def _lead(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--measurements", type=int, default=80, help="of each run")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
@@ -178,11 +198,10 @@ def main() -> None:
     done = {(unit["problem"], unit["method"], unit["seed"]) for unit in journal.units}
     ends_s = time.monotonic() + 60 * options.minutes
     # Seeds outermost: whatever was interrupted is even over problems and methods.
-    wanted = [(problem, "reference", 0) for problem in options.problems]
-    wanted += [
+    wanted = [
         (problem, method, seed)
-        for seed in range(options.seeds)
-        for method in options.methods
+        for seed in options.seeds
+        for method in ("reference", *options.methods)
         for problem in options.problems
     ]
     for key in wanted:
@@ -190,7 +209,7 @@ def main() -> None:
             break
         if key not in done:
             is_reference = key[1] == "reference"
-            unit = reference(key[0]) if is_reference else a_run(*key, options.measurements)
+            unit = reference(key[0], key[2]) if is_reference else a_run(*key, options.measurements)
             journal.add(unit)
             print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
     report(journal.units)

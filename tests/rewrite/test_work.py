@@ -33,6 +33,16 @@ def test_shares_are_of_elements_by_op_type() -> None:
     assert work.painted.tolist() == [0.0, 0.0, 1.0, 0.0]
 
 
+def test_a_node_counts_by_the_largest_tensor_that_it_reads_or_writes() -> None:
+    prepared = prepare(chain(OPS, "tf-cpu-bfloat16"), RULES)
+    work = WorkTable(prepared, TOLD_APART).vertex_work
+    # Results of the chain grow from 16 x 8 to 16 x 40, and then begin anew at 16 x 8.
+    names = {node.name: place for place, node in enumerate(prepared.graph.nodes)}
+    of_node = {name: work[prepared.node_of == place].max() for name, place in names.items()}
+    assert of_node["n0"] == 16 * 16
+    assert of_node["n4"] == 16 * 40
+
+
 def test_casts_down_and_up_are_counted_apart() -> None:
     prepared = prepare(chain(OPS, "tf-cpu-bfloat16"), RULES)
     lists = RULES.lists.moved({"MatMul": "allow", "Exp": "deny", "Relu": "deny"})

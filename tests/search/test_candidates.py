@@ -18,6 +18,22 @@ def test_just_some_op_types_are_16_bit_and_nothing_else(op_types: set[str]) -> N
     assert {op for op in OP_TYPES if painted.share(look, op) > 0.0} == op_types
 
 
+def test_other_op_types_on_clear_follow_their_neighbours() -> None:
+    painted = PaintedSpace(("MatMul", "Relu", "MatMul", "Exp", "Tanh"))
+    draw = Candidates(painted.space, np.random.default_rng(0))
+    for others, share in (("clear", 1.0), ("deny", 0.0)):
+        look = painted.look(draw.just("bfloat16", {"MatMul"}, others))
+        assert {painted.share(look, op) for op in ("Relu", "Exp", "Tanh")} == {share}
+
+
+def test_random_settings_have_lists_that_most_op_types_share_and_such_that_few_do() -> None:
+    painted = PaintedSpace()
+    draw = Candidates(painted.space, np.random.default_rng(0))
+    counts = [list(draw.at_random().values()).count("clear") for _ in range(100)]
+    assert min(counts) <= 1
+    assert max(counts) >= len(OP_TYPES) - 1
+
+
 def test_lists_that_may_not_be_proposed_leave_op_types_on_their_default() -> None:
     painted = PaintedSpace(lists=("infer", "deny"))
     draw = Candidates(painted.space, np.random.default_rng(0))

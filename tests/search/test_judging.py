@@ -67,7 +67,7 @@ def test_what_fails_in_one_data_type_is_not_dreaded_in_the_other() -> None:
     both = PaintedSpace(rules=("tf-cpu-bfloat16", "tf-cpu-float16"))
     draw = Candidates(both.space, np.random.default_rng(0))
     found = []
-    for _ in range(16):
+    for _ in range(32):
         parameters = draw.at_random()
         look = both.look(parameters)
         fails = look.data_type == "float16" and both.share(look, "Relu") > 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amp_tuner.search.kernels import WORK, Design
+from amp_tuner.search.kernels import WORK, Design, Prior
 from amp_tuner.search.looks import Look
 from amp_tuner.search.scales import LOGARITHM, Scale
 from amp_tuner.search.surrogate import Surrogate, least_surprised
@@ -90,6 +90,30 @@ def test_effects_of_single_op_types_are_their_weights() -> None:
     mean, deviation = model.effect(design(alone), design([zero] * 8), WORK)
     assert np.abs(mean - WEIGHTS).max() < 0.08
     assert (np.abs(mean - WEIGHTS) < 4 * deviation).all()
+
+
+def test_op_types_that_never_ran_are_expected_to_do_what_others_did() -> None:
+    of = looks(24, seed=0)
+    for look in of:
+        look.painted[6:] = 0.0
+    values = np.array([look.painted.sum() for look in of]) / 8
+    model = Surrogate(design(of), values, np.full(24, 1e-6), (0.0, 0.3))
+    (alone,) = (Look("", "bfloat16", row, 0 * row, np.zeros(4)) for row in np.eye(8)[7:])
+    mean, _ = model.predict(design([alone]))
+    assert mean[0] > 0.04
+
+
+def test_what_the_prior_expects_is_predicted_where_nothing_is_known() -> None:
+    work = np.linspace(-0.3, 0.0, 8)
+    of, prior = looks(1, seed=0), Prior(work=work, casts=np.full(4, 0.2))
+    scale = Scale(power=1, float32=0.0)
+    expected = np.log(1 + np.array([look.painted for look in of]) @ work)
+    model = Surrogate(
+        Design.of(of, Viewer(), ("bfloat16",), prior), expected, np.zeros(1), (0.0, 0.1), scale
+    )
+    new = [Look("", "bfloat16", np.ones(8), np.zeros(8), np.ones(4))]
+    mean, _ = model.predict(Design.of(new, Viewer(), ("bfloat16",), prior))
+    assert mean[0] == pytest.approx(np.log(1 + work.sum() + 0.8), abs=0.05)
 
 
 def test_a_constant_target_is_predicted_as_constant() -> None:

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from amp_tuner.search.stopping import CALM
 from amp_tuner.study.ended import EndedTrials
 from amp_tuner.study.planning import Painter, Planner
-from amp_tuner.study.prospects import CALM, Prospects
+from amp_tuner.study.prospects import Prospects
 from amp_tuner.study.session import Session
 from tests.search.painted_space import PaintedSpace, chain
 from tests.study.test_planning import BF16, planner
@@ -72,10 +73,10 @@ def test_of_many_graphs_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("stop", "hopes", "ends"),
     [
-        ("auto", [0.5] + [0.001] * CALM, True),
-        ("auto", [0.001] * (CALM - 1), False),
-        ("auto", [0.001] * (CALM - 1) + [0.01], False),
-        ("never", [0.001] * CALM, False),
+        ("auto", [0.5] + [0.0005] * CALM, True),
+        ("auto", [0.0005] * (CALM - 1), False),
+        ("auto", [0.0005] * (CALM - 1) + [0.01], False),
+        ("never", [0.0005] * CALM, False),
     ],
 )
 def test_a_search_ends_when_nothing_is_hoped_for_any_more(
