@@ -1,0 +1,98 @@
+"""One study as a process of its own: waited for, ended in time, what it said at its end kept."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amp_tuner.worker.supervisor import KEPT_OUTPUT_BYTES, OutputTail
+
+#: A study that is told to stop publishes what it knows by then; after this it is killed.
+STOP_S = 60.0
+_LONGEST_POLL_MS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended.
+
+    Attributes:
+        status: its exit status; negative: the signal that ended it.
+        timed_out: it was told to stop for the time that it took.
+        seconds: it took.
+        words: the end of what it wrote to standard error.
+    """
+
+    status: int
+    timed_out: bool
+    seconds: float
+    words: str
+
+
+def run_process(
+    command: Sequence[str], limit_s: float, *, quiet: bool = False, stop_s: float = STOP_S
+) -> Exit:
+    """Runs a program to its end.
+
+    It has a session of its own: a terminal's Ctrl-C reaches this process alone, which passes it on
+    once.
+
+    Args:
+        command: the program and its arguments.
+        limit_s: after this it is told to stop (SIGTERM); infinity for no limit.
+        quiet: what it writes to standard output is dropped; else it goes where this process's does.
+        stop_s: how long it may take to stop before it is killed.
+
+    Raises:
+        KeyboardInterrupt: once the program was stopped.
+    """
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if quiet else None,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    said = OutputTail(process.stderr)
+    try:
+        timed_out = not _ends_within(process, limit_s)
+    finally:
+        _stop(process, stop_s)
+        words = said.last_words(KEPT_OUTPUT_BYTES)
+        said.close()
+    return Exit(process.returncode, timed_out, time.monotonic() - began, words)
+
+
+def _ends_within(process: subprocess.Popen[bytes], limit_s: float) -> bool:
+    """Waits without waking up: something is being timed meanwhile."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        limit_ms = None if math.isinf(limit_s) else min(1000 * limit_s, _LONGEST_POLL_MS)
+        return bool(poll.poll(limit_ms))
+    finally:
+        os.close(descriptor)
+
+
+def _stop(process: subprocess.Popen[bytes], stop_s: float) -> None:
+    """Ends a process that has not ended by itself."""
+    try:
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(stop_s)
+    finally:
+        # After a second Ctrl-C, too.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
