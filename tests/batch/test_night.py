@@ -35,7 +35,7 @@ def work(seconds):
 PROGRAMS = {
     "good": "work(0.1)",
     "missed": "work(0.1); sys.exit(1)",
-    "bad": "say('amp-tune: 2 problems', '  $.model.path: gone', '  $.data.path: gone'); sys.exit(2)",
+    "bad": "say('amp-tune: 2 problems', '  $.model: gone', '  $.data: gone'); sys.exit(2)",
     "target": "say('a warning', 'amp-tune: no TensorFlow', 'last words'); sys.exit(3)",
     "bug": "say('Traceback', 'ValueError: wrong'); sys.exit(70)",
     "crash": "import os; os.kill(os.getpid(), 11)",
@@ -108,7 +108,7 @@ def any_batch(tmp_path: Path):
 def test_a_failed_study_does_not_stop_the_rest_and_has_its_cause(any_batch: Any) -> None:
     found = any_batch("bad", "target", "bug", "crash", "missed", "good").run()
     assert {name: (one.state, one.exit_code, one.cause) for name, one in found.items()} == {
-        "bad": ("failed", 2, "$.model.path: gone; $.data.path: gone"),
+        "bad": ("failed", 2, "$.model: gone; $.data: gone"),
         "target": ("failed", 3, "no TensorFlow"),
         "bug": ("failed", 70, "the tuner failed: ValueError: wrong"),
         "crash": ("failed", -signal.SIGSEGV, "SIGSEGV"),
