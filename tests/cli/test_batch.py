@@ -228,6 +228,19 @@ def test_what_ended_is_not_run_again(amp_tune: Command, night: Night, tmp_path: 
     assert Night(tmp_path, 0, "").states() == {"small": "ended"}
 
 
+def test_a_summary_that_cannot_be_written_is_told_in_the_end(
+    amp_tune: Command, night: Night, tmp_path: Path
+) -> None:
+    summary = shutil.copytree(night.folder / "batch", tmp_path / "batch")
+    (summary / "summary.html").unlink()
+    (summary / "summary.html").mkdir()
+    study = night.folder / "first" / "study.yaml"
+    ended = amp_tune("batch", study, "--time-budget", "20m", "--summary", summary)
+    assert ended.code == 2
+    assert f"--summary: cannot write to {summary}: Is a directory" in ended.err
+    assert "small  ended" in ended.out
+
+
 #: Long enough to be ended in the middle.
 LONG = {"measure": {"ci_half_width": 0.001, "max_seconds": 1.0}}
 
