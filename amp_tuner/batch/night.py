@@ -10,16 +10,12 @@ from typing import Protocol
 
 from amp_tuner.batch.process import STOP_S, Exit, run_process
 from amp_tuner.batch.shares import LEAST_S, Claim, Turn, next_turn
-from amp_tuner.batch.standing import (
-    Standing,
-    cause_of,
-    last_words_of,
-    state_of,
-    terms,
-)
+from amp_tuner.batch.standing import Standing, cause_of, last_words_of, state_of, terms
 from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import InputError
 from amp_tuner.output.clock import spent_before_s
 from amp_tuner.output.folder import RunFolder
+from amp_tuner.text import one_line
 
 #: Past its share a study may take as many trials' longest time: one may be under way, and its
 #: setting is run once more if it ends its worker.
@@ -124,8 +120,13 @@ class Night:
             spent_s = before.spent_s + time.monotonic() - began
             self._set(index, replace(before, state="interrupted", spent_s=spent_s))
             raise
+        except (InputError, OSError) as error:
+            # Its folder is broken by now, or no process can be had.
+            after = replace(before, state="failed", cause=one_line(str(error)))
+        else:
+            after = self._after(before, ended, study)
         self._over[index] = True
-        self._set(index, self._after(before, ended, study))
+        self._set(index, after)
 
     def _ended(self, study: StudyConfig, left_s: float) -> Exit:
         """Runs a study for what is left of its share."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from amp_tuner.worker.supervisor import KEPT_OUTPUT_BYTES, OutputTail
 
 #: A study that is told to stop publishes what it knows by then; after this it is killed.
 STOP_S = 60.0
-_LONGEST_POLL_MS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -73,15 +72,11 @@ def run_process(
 
 
 def _ends_within(process: subprocess.Popen[bytes], limit_s: float) -> bool:
-    """Waits without waking up: something is being timed meanwhile."""
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        limit_ms = None if math.isinf(limit_s) else min(1000 * limit_s, _LONGEST_POLL_MS)
-        return bool(poll.poll(limit_ms))
-    finally:
-        os.close(descriptor)
+    """Waits without waking up, which ``Popen.wait`` does: something is being timed meanwhile."""
+    waiting = threading.Thread(target=process.wait, daemon=True)
+    waiting.start()
+    waiting.join(None if math.isinf(limit_s) else min(limit_s, threading.TIMEOUT_MAX))
+    return not waiting.is_alive()
 
 
 def _stop(process: subprocess.Popen[bytes], stop_s: float) -> None:
@@ -94,5 +89,6 @@ def _stop(process: subprocess.Popen[bytes], stop_s: float) -> None:
     finally:
         # After a second Ctrl-C, too.
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -132,12 +132,13 @@ def _watched(night: Night, watch: _Watch) -> int:
         night.run()
     finally:
         code = exit_code_of(night.standings)
-        _show(summary, night.standings)
         try:
             summary.write_data(night.standings, code)
             summary.write_page(night.standings)
         except OSError as error:
             raise _not_written(summary.folder, error) from error
+        finally:
+            _show(summary, night.standings)
     return code
 
 
@@ -166,7 +167,7 @@ def _show(summary: Summary, standings: Sequence[Standing]) -> None:
 def _best(study: StudyFolder) -> tuple[str, str, str, str]:
     """The best point's name, speed-up, accuracy, and what that is to the goal."""
     if study.front.best is None:
-        return "none", "", "", VERDICTS["misses"]
+        return "none meets", "", "", ""
     best = study.points[study.front.best]
     accuracy = f"{study.accuracy.metric} {significant(best.accuracy.score)}"
     name = one_line(setting_in_words(best.setting))

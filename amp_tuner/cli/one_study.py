@@ -13,6 +13,7 @@ import signal
 import sys
 from types import TracebackType
 
+from amp_tuner.batch.standing import INTERRUPTED
 from amp_tuner.cli.main import main
 
 _PR_SET_PDEATHSIG = 1
@@ -35,4 +36,6 @@ def _fail(kind: type[BaseException], error: BaseException, trace: TracebackType 
 if __name__ == "__main__":
     sys.excepthook = _fail
     _stop_with(int(sys.argv[1]))
-    sys.exit(main(sys.argv[2:]))
+    code = main(sys.argv[2:])
+    # Whoever read what the batch prints is gone, which ended the study with 0: it has not ended.
+    sys.exit(INTERRUPTED if sys.stderr.closed else code)

@@ -205,6 +205,19 @@ def test_a_study_that_hangs_is_stopped_after_its_share_and_two_trials(any_batch:
     assert 2 <= found["hangs"].spent_s < 20
 
 
+def test_a_folder_that_is_broken_by_then_costs_its_study_alone(any_batch: Any) -> None:
+    batch = any_batch("good", "missed")
+    night = batch.night()
+    broken = batch.studies[0].output
+    broken.mkdir(parents=True)
+    (broken / "clock.json").write_text("{")
+    night.run()
+    good, missed = night.standings
+    assert (good.state, missed.state) == ("failed", "ended")
+    assert f"{broken / 'clock.json'}: broken" in str(good.cause)
+    assert exit_code_of(night.standings) == 3
+
+
 def test_without_time_a_study_waits_and_the_batch_has_not_ended(any_batch: Any) -> None:
     batch = any_batch("good", "missed")
     batch.run(60.0)

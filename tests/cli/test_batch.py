@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -241,8 +242,27 @@ def test_a_summary_that_cannot_be_written_is_told_in_the_end(
     assert "small  ended" in ended.out
 
 
+def test_a_study_that_nobody_reads_any_more_has_not_ended(put: Put) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [str(os.getpid()), "run", "--config", str(put("good"))]
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "amp_tuner.cli.one_study", *words],
+            check=False,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=LIMIT_S,
+        )
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 #: Long enough to be ended in the middle.
-LONG = {"measure": {"ci_half_width": 0.001, "max_seconds": 1.0}}
+LONG = {
+    "search": {"trials": 4},
+    "measure": {"ci_half_width": 0.001, "max_seconds": 1.0},
+}
+SHORT = {"search": {"trials": 1}}
 
 
 @contextlib.contextmanager
@@ -273,7 +293,7 @@ def goes_on(folder: Path, *studies: Path) -> Night:
 def test_an_interrupted_batch_stops_cleanly_and_the_same_command_goes_on(
     put: Put, tmp_path: Path, kind: signal.Signals
 ) -> None:
-    studies = put("first", **LONG), put("second", search={"trials": 3})
+    studies = put("first", **LONG), put("second", **SHORT)
     with under_way(tmp_path, *studies) as (tuner, run):
         alive = [study_in_flight(tuner), *workers(tuner)]
         tuner.send_signal(kind)
@@ -294,7 +314,7 @@ def test_an_interrupted_batch_stops_cleanly_and_the_same_command_goes_on(
 
 @pytest.mark.all_only
 def test_a_study_that_is_killed_costs_that_study_alone(put: Put, tmp_path: Path) -> None:
-    studies = put("first", **LONG), put("second", search={"trials": 3})
+    studies = put("first", **LONG), put("second", **SHORT)
     with under_way(tmp_path, *studies) as (tuner, _):
         alive = workers(tuner)
         study_in_flight(tuner).kill()
@@ -312,7 +332,7 @@ def test_a_study_that_is_killed_costs_that_study_alone(put: Put, tmp_path: Path)
 
 @pytest.mark.all_only
 def test_a_batch_that_is_killed_takes_its_study_with_it(put: Put, tmp_path: Path) -> None:
-    studies = put("first", **LONG), put("second", search={"trials": 3})
+    studies = put("first", **LONG), put("second", **SHORT)
     with under_way(tmp_path, *studies) as (tuner, run):
         alive = [study_in_flight(tuner), *workers(tuner)]
         tuner.kill()
@@ -336,7 +356,7 @@ def test_what_is_wrong_when_a_studys_turn_comes_fails_that_study(
     night = Night(tmp_path, code, said)
     assert code == 2
     assert night.states() == {"first": "ended", "second": "failed"}
-    assert f"second: $.model.path: {model} does not exist" in said
+    assert f"second: $.model.path: no such file: {model}" in said
 
 
 @pytest.mark.all_only
