@@ -86,11 +86,10 @@ def terms(config: StudyConfig, budget_s: float) -> str:
 
 def state_of(ended: Exit) -> State:
     """What became of a study whose process ended so."""
-    if ended.timed_out:
-        return "failed"
-    if ended.status == INTERRUPTED:
-        return "interrupted"
-    return "ended" if ended.status in (0, 1) else "failed"
+    if ended.status in (0, 1):
+        return "ended"
+    # Told to stop for its time, it says that it was interrupted.
+    return "interrupted" if ended.status == INTERRUPTED and not ended.timed_out else "failed"
 
 
 def cause_of(ended: Exit) -> str:
@@ -125,10 +124,9 @@ def exit_code_of(standings: Sequence[Standing]) -> int:
     """
     if any(one.state in ("waiting", "running", "interrupted") for one in standings):
         return INTERRUPTED
-    known = range(TargetError.exit_code + 1)
-    return max(
-        one.exit_code
-        if one.exit_code in known and one.exit_code is not None
-        else TargetError.exit_code
-        for one in standings
-    )
+    return max(_code(one) for one in standings)
+
+
+def _code(standing: Standing) -> int:
+    code, worst = standing.exit_code, TargetError.exit_code
+    return worst if code is None or not 0 <= code <= worst else code

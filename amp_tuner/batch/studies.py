@@ -16,7 +16,7 @@ from amp_tuner.search.samplers import check_sampler
 
 
 def load_studies(files: Sequence[Path], summary: Path, *, fresh: bool) -> list[StudyConfig]:
-    """The studies of these files, in their order; reads only.
+    """The studies of these files, in their order; nothing is run or written.
 
     Args:
         files: study files.

@@ -115,9 +115,9 @@ class _Watch:
         """Says whose turn it is; the page shows all that went before."""
         with contextlib.suppress(OSError):
             self.summary.write_page(self._standings)
-        time = "" if math.isinf(left_s) else f", for {duration(left_s)} at most"
+        limit = "" if math.isinf(left_s) else f", for {duration(left_s)} at most"
         count = f"{index + 1} of {len(self._studies)}"
-        self._say(f"\nStudy {count}: {self._studies[index].name}{time}")
+        self._say(f"\nStudy {count}: {self._studies[index].name}{limit}")
 
     def _say(self, text: str) -> None:
         self._console.print(Text(printable(text)))

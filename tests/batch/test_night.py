@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from amp_tuner.batch.night import Night, Running
-from amp_tuner.batch.standing import Standing, exit_code_of
+from amp_tuner.batch.process import Exit
+from amp_tuner.batch.standing import Standing, exit_code_of, state_of
 from amp_tuner.config.load import check_study
 from amp_tuner.config.model import StudyConfig
 from tests import small_study
@@ -216,6 +217,11 @@ def test_a_folder_that_is_broken_by_then_costs_its_study_alone(any_batch: Any) -
     assert (good.state, missed.state) == ("failed", "ended")
     assert f"{broken / 'clock.json'}: broken" in str(good.cause)
     assert exit_code_of(night.standings) == 3
+
+
+def test_a_study_that_ends_just_when_its_time_is_up_has_ended() -> None:
+    exits = [Exit(status, timed_out=True, seconds=1.0, words="") for status in (0, 1, 130, -9)]
+    assert [state_of(one) for one in exits] == ["ended", "ended", "failed", "failed"]
 
 
 def test_without_time_a_study_waits_and_the_batch_has_not_ended(any_batch: Any) -> None:

@@ -90,7 +90,7 @@ def add_rules(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
-def seconds(text: str) -> float:
+def duration_s(text: str) -> float:
     """A time such as ``8h``, in seconds."""
     try:
         return parse_duration(text)

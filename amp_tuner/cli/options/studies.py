@@ -13,8 +13,8 @@ from amp_tuner.cli.options.common import (
     add_config,
     add_model,
     add_verb,
+    duration_s,
     positive,
-    seconds,
 )
 
 _RUN_EPILOG = """\
@@ -89,7 +89,7 @@ def add_batch(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--time-budget",
-        type=seconds,
+        type=duration_s,
         metavar="TIME",
         help="wall-clock time of all studies and all their runs together, such as 8h",
     )
