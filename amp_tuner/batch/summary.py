@@ -25,18 +25,19 @@ from amp_tuner.text import duration, now
 class Summary:
     """What a batch found so far, and its files.
 
-    Attributes:
-        found: each study's folder, as far as it can be read; by position.
-
     Args:
         folder: where to; made if need be.
         budget_s: of the whole batch; infinity for no limit.
         shared: others may read the files as far as the umask lets them.
+
+    Attributes:
+        found: each study's folder, as far as it holds figures; by position.
     """
 
     def __init__(self, folder: Path, budget_s: float, *, shared: bool) -> None:
         self.folder = folder
         self.found: dict[int, StudyFolder] = {}
+        self._unread: dict[int, str] = {}
         self._budget_s = budget_s
         self._shared = shared
 
@@ -53,11 +54,15 @@ class Summary:
     def read(self, index: int, standing: Standing) -> None:
         """Reads what a study found; an interrupted one has published what it knew."""
         self.found.pop(index, None)
+        self._unread.pop(index, None)
         try:
             self.found[index] = read_study(Path(standing.output))
-        except InputError:
-            # It ended before anything was timed: its cause stands in its place.
-            return
+        except InputError as error:
+            self._unread[index] = "; ".join(map(str, error.problems))
+
+    def cause(self, index: int, standing: Standing) -> str | None:
+        """Why a study failed or waits, or why one that ended has no figures."""
+        return self._unread.get(index) if standing.state == "ended" else standing.cause
 
     def write_data(self, standings: Sequence[Standing], exit_code: int | None) -> None:
         """Writes ``summary.json``; ``exit_code`` is None as long as the batch runs.
@@ -71,7 +76,11 @@ class Summary:
             "time_budget_s": None if math.isinf(self._budget_s) else self._budget_s,
             "exit_code": exit_code,
             "studies": [
-                {**asdict(one), **found_facts(self.found.get(index))}
+                {
+                    **asdict(one),
+                    "cause": self.cause(index, one),
+                    **found_facts(self.found.get(index)),
+                }
                 for index, one in enumerate(standings)
             ],
         }
@@ -84,10 +93,10 @@ class Summary:
             OSError: it cannot be written.
         """
         studies = [study for _, study in sorted(self.found.items())]
-        outcomes = [self._outcome(one) for one in standings]
+        outcomes = [self._outcome(index, one) for index, one in enumerate(standings)]
         write_text(self.page, runs_page(studies, outcomes), shared=self._shared)
 
-    def _outcome(self, standing: Standing) -> Outcome:
+    def _outcome(self, index: int, standing: Standing) -> Outcome:
         report = RunFolder(Path(standing.output)).report
         place = os.path.relpath(report, self.folder) if report.exists() else ""
         return Outcome(
@@ -95,7 +104,7 @@ class Summary:
             report=quote(place),
             state=standing.state,
             time=time_words(standing),
-            cause=standing.cause or "",
+            cause=self.cause(index, standing) or "",
         )
 
 

@@ -153,8 +153,9 @@ def _show(summary: Summary, standings: Sequence[Standing]) -> None:
         found = summary.found.get(index)
         cells = ("", "", "", "") if found is None else _best(found)
         table.add_row(Text(one_line(one.name)), one.state, *cells, time_words(one))
-        if one.cause is not None:
-            lines.append(f"{one.name}: {one.cause}")
+        cause = summary.cause(index, one)
+        if cause is not None:
+            lines.append(f"{one.name}: {cause}")
         elif found is not None and found.front.best is None:
             lines.append(f"{one.name}: {conclusion(found.accuracy, found.front, found.points)}")
     console.print()

@@ -47,15 +47,24 @@ def test_what_a_study_found_is_its_best_points_figures(tmp_path: Path) -> None:
     assert found["accuracy"]["verdict"] == "meets"
 
 
-def test_a_folder_that_cannot_be_read_any_more_has_no_figures(tmp_path: Path) -> None:
+def test_a_study_that_ended_and_cannot_be_read_is_told(tmp_path: Path) -> None:
     run = studies.write_folder(tmp_path / "one", trials=6)
     summary = Summary(tmp_path / "batch", 60.0, shared=False)
-    one = Standing("one.yaml", "flights", str(run))
+    one = Standing("one.yaml", "flights", str(run), state="ended", exit_code=0)
     summary.read(0, one)
+    assert summary.cause(0, one) is None
     (run / "pareto" / "front.yaml").write_text("format: 2")
     summary.read(0, one)
-    assert summary.found == {}
-    assert found_facts(None) == {"conclusion": None, "best": None}
+    summary.write_data([one], 0)
+    (told,) = json.loads(summary.data.read_text())["studies"]
+    assert f"{run / 'pareto' / 'front.yaml'}: " in told["cause"]
+    assert (told["conclusion"], told["best"]) == (None, None)
+
+
+def test_a_study_that_waits_has_its_own_cause_alone(tmp_path: Path) -> None:
+    summary = Summary(tmp_path, 60.0, shared=False)
+    summary.read(0, WAITING)
+    assert summary.cause(0, WAITING) is None
 
 
 def test_time_stands_beside_the_share() -> None:

@@ -104,9 +104,9 @@ def test_every_problem_of_every_file_is_told_at_once_and_nothing_is_written(
         f"{wrong}: $.target.device: found 'abacus'",
         f"{wrong}: $.search.trials: found -1",
         f"{good}: this study file is named twice",
-        f"{twin}: $.output: {tmp_path / 'good'} is or holds a folder of {good}",
-        f"{inner}: $.output: {tmp_path / 'good' / 'inner'} is or holds a folder of {good}",
-        f"{inner}: $.output: {tmp_path / 'good' / 'inner'} is or holds a folder of {twin}",
+        f"{twin}: $.output: {tmp_path / 'good'} is, holds or is in the output folder of {good}",
+        f"{inner}: $.output: {tmp_path / 'good' / 'inner'} is, holds or is in the output folder of {good}",
+        f"{inner}: $.output: {tmp_path / 'good' / 'inner'} is, holds or is in the output folder of {twin}",
         f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory",
         f"--summary: {tmp_path / 'good' / 'summary'} is in the output folder of {good}",
     ):
