@@ -71,8 +71,9 @@ def _shared_folders(studies: Sequence[StudyConfig]) -> Iterator[Problem]:
         for other in studies[:index]:
             its = other.output.resolve()
             if own == its or own in its.parents or its in own.parents:
-                message = f"{study.output} is, holds or is in the output folder of {other.study_file}"
-                yield Problem(f"{study.study_file}: $.output", f"{message}; name another one")
+                message = f"is, holds or is in the output folder of {other.study_file}"
+                where = f"{study.study_file}: $.output"
+                yield Problem(where, f"{study.output} {message}; name another one")
 
 
 def _summary_problems(summary: Path, studies: Sequence[StudyConfig]) -> Iterator[Problem]:

@@ -93,10 +93,10 @@ def test_every_problem_of_every_file_is_told_at_once_and_nothing_is_written(
     twin.write_text(good.read_text())
     inner = tmp_path / "inner.yaml"
     inner.write_text(good.read_text().replace("output: good", "output: good/inner"))
-    before = files_below(tmp_path)
+    before, output = files_below(tmp_path), tmp_path / "good"
     ended = amp_tune(
         *("batch", good, wrong, good, twin, inner, tmp_path / "none.yaml"),
-        *("--summary", tmp_path / "good" / "summary"),
+        *("--summary", output / "summary"),
     )
     assert ended.code == 2
     assert ended.err.startswith("amp-tune: 9 problems\n")
@@ -104,11 +104,11 @@ def test_every_problem_of_every_file_is_told_at_once_and_nothing_is_written(
         f"{wrong}: $.target.device: found 'abacus'",
         f"{wrong}: $.search.trials: found -1",
         f"{good}: this study file is named twice",
-        f"{twin}: $.output: {tmp_path / 'good'} is, holds or is in the output folder of {good}",
-        f"{inner}: $.output: {tmp_path / 'good' / 'inner'} is, holds or is in the output folder of {good}",
-        f"{inner}: $.output: {tmp_path / 'good' / 'inner'} is, holds or is in the output folder of {twin}",
+        f"{twin}: $.output: {output} is, holds or is in the output folder of {good}",
+        f"{inner}: $.output: {output / 'inner'} is, holds or is in the output folder of {good}",
+        f"{inner}: $.output: {output / 'inner'} is, holds or is in the output folder of {twin}",
         f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory",
-        f"--summary: {tmp_path / 'good' / 'summary'} is in the output folder of {good}",
+        f"--summary: {output / 'summary'} is in the output folder of {good}",
     ):
         assert problem in ended.err
     assert files_below(tmp_path) == before
