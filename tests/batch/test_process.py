@@ -20,10 +20,13 @@ _DEAF = (
     f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {_READY}; time.sleep(60)"
 )
 _OBEDIENT = f"""
-import signal, time
+import pathlib, signal, time
 def stop(*_):
-    print("stopped", file=sys.stderr)
-    sys.exit(130)
+    with pathlib.Path(sys.argv[1]).open("a") as told:
+        told.write("stop")
+        time.sleep(0.5)
+        told.write("ped")
+    sys.exit("stopped")
 signal.signal(signal.SIGTERM, stop)
 {_READY}
 time.sleep(60)
@@ -37,7 +40,7 @@ def ran(code: str, *words: str, limit_s: float = math.inf, stop_s: float = 20) -
 def test_status_and_last_words_are_kept() -> None:
     ended = ran("import sys; sys.exit('what was wrong')")
     assert (ended.status, ended.timed_out, ended.words) == (1, False, "what was wrong\n")
-    assert 0 < ended.seconds < 20
+    assert ended.seconds > 0
 
 
 def test_a_signal_is_a_negative_status() -> None:
@@ -46,7 +49,7 @@ def test_a_signal_is_a_negative_status() -> None:
 
 def test_what_takes_too_long_is_told_to_stop(tmp_path: Path) -> None:
     ended = ran(_OBEDIENT, str(tmp_path / "ready"), limit_s=3)
-    assert (ended.status, ended.timed_out, ended.words) == (130, True, "stopped\n")
+    assert (ended.status, ended.timed_out, ended.words) == (1, True, "stopped\n")
 
 
 def test_what_does_not_stop_is_killed(tmp_path: Path) -> None:
@@ -64,11 +67,10 @@ def test_an_interruption_is_passed_on_once_and_waits_for_the_end(tmp_path: Path)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        ran(f"{_OBEDIENT}", str(ready))
+        ran(_OBEDIENT, str(ready))
     thread.join()
-    assert time.monotonic() - began < 20
+    assert ready.read_text() == "stopped"
 
 
 def test_what_is_printed_is_shown_or_dropped() -> None:
