@@ -85,13 +85,21 @@ def run_study(config: StudyConfig, follower: Follower, *, fresh: bool = False) -
     check_sampler(config.search.sampler)
     if fresh:
         move_aside(config.output)
-    # What the study file alone tells is told before anything starts or is written.
+    check_folder(config)
+    with locked(config.output) as (folder, lock):
+        return _run(config, folder, lock, follower)
+
+
+def check_folder(config: StudyConfig) -> None:
+    """What the study file alone tells of its output folder, before anything starts or is written.
+
+    Raises:
+        InputError: the folder holds another study, or one that is measured elsewhere.
+    """
     check_identity(RunFolder(config.output), config.identity())
     if RunFolder(config.output).bundles.exists():
         message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
         raise InputError.one("$.output", f"the study in {config.output} {message}")
-    with locked(config.output) as (folder, lock):
-        return _run(config, folder, lock, follower)
 
 
 @contextlib.contextmanager

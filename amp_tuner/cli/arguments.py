@@ -10,11 +10,19 @@ from amp_tuner.cli.options.devices import add_bundle, add_ingest, add_profile_de
 from amp_tuner.cli.options.models import add_inspect, add_rewrite
 from amp_tuner.cli.options.results import add_dashboard, add_export, add_report, add_verify
 from amp_tuner.cli.options.shells import add_completion
-from amp_tuner.cli.options.studies import add_check, add_compare, add_init, add_run, add_schema
+from amp_tuner.cli.options.studies import (
+    add_batch,
+    add_check,
+    add_compare,
+    add_init,
+    add_run,
+    add_schema,
+)
 
 #: Verb to the module that runs it.
 VERBS = {
     "run": "run",
+    "batch": "batch",
     "init": "init_study",
     "check": "check",
     "inspect": "inspect_model",
@@ -54,6 +62,7 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"amp-tune {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     add_run(verbs)
+    add_batch(verbs)
     add_init(verbs)
     add_check(verbs)
     add_inspect(verbs)

@@ -31,7 +31,7 @@ def _name_files(parser: argparse.ArgumentParser) -> None:
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - nor a public name
             for verb in action.choices.values():
                 _name_files(verb)
-        elif action.dest == "config":
+        elif action.dest in ("config", "studies"):
             action.complete = _STUDY_FILES  # type: ignore[attr-defined]
         elif action.metavar in _FOLDERS:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]

@@ -20,12 +20,20 @@ _WIDTH_OF_FILES = 160
 _LONGEST_CELL = 60
 
 
+class _Console(Console):
+    """Rich's, which would end the process with exit code 1 when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the command."""
+        raise BrokenPipeError
+
+
 def make_console(*, quiet: bool = False) -> Console:
     """Standard output; colours and movement only where it is a terminal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding lacks must not end a night.
         sys.stdout.reconfigure(errors="backslashreplace")
-    console = Console(quiet=quiet, highlight=False)
+    console = _Console(quiet=quiet, highlight=False)
     if not console.is_terminal:
         # Lines stay whole for grep, and tables do not fold at the 80 columns that rich assumes.
         console.soft_wrap = True

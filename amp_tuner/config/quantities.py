@@ -58,3 +58,12 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise ValueError(f"more than zero: {DURATION_HINT}")
     return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """Whole seconds, at least one, as :func:`parse_duration` reads them: ``1h30m``."""
+    rest, parts = max(1, int(seconds)), []
+    for unit, unit_s in _UNIT_SECONDS.items():
+        amount, rest = divmod(rest, unit_s)
+        parts += [f"{amount}{unit}"] if amount else []
+    return "".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from amp_tuner.files import write_json
 from amp_tuner.output.folder import RunFolder
@@ -12,16 +13,28 @@ from amp_tuner.output.stored import StoredClock, read_stored
 _SAVED_EVERY_S = 5.0
 
 
+def spent_before_s(folder: RunFolder) -> float | None:
+    """Seconds of all runs that a study's folder tells of; None where it does not say.
+
+    Raises:
+        InputError: its file is broken or of a newer format.
+    """
+    path = _file(folder)
+    return read_stored(path, StoredClock).spent_s if path.exists() else None
+
+
+def _file(folder: RunFolder) -> Path:
+    return folder.root / "clock.json"
+
+
 class Clock:
     """Wall-clock seconds of all runs of a study, kept in its folder; runs from its making on."""
 
     def __init__(self, folder: RunFolder) -> None:
-        self._path = folder.root / "clock.json"
+        self._path = _file(folder)
         self._began = time.monotonic()
-        self._before = 0.0
+        self._before = spent_before_s(folder) or 0.0
         self._saved_s = 0.0
-        if self._path.exists():
-            self._before = read_stored(self._path, StoredClock).spent_s
 
     def spent_s(self) -> float:
         """Seconds so far, this run's included."""

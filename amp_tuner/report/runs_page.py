@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from amp_tuner.judge.front import Front
@@ -22,7 +23,9 @@ from amp_tuner.report.words import (
 )
 from amp_tuner.results.conclusion import conclusion
 
-#: Columns of the table; one row a study.
+#: Columns of the table of outcomes; one row a study.
+OUTCOME_COLUMNS = ("Study", "Outcome", "Time", "Cause")
+#: Columns of the table of figures; one row a study.
 COLUMNS = (
     "Study",
     "Machine",
@@ -38,8 +41,32 @@ COLUMNS = (
 )
 
 
-def runs_page(studies: Sequence[StudyFolder]) -> str:
-    """The page as text; studies stay in their order, and may have any metrics and goals."""
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one study of a batch.
+
+    Attributes:
+        name: the study's.
+        report: where its own page is, relative to this one, as an address; empty: nowhere.
+        state: ended, failed, …
+        time: what it took, of what it was given.
+        cause: why it failed.
+    """
+
+    name: str
+    report: str
+    state: str
+    time: str
+    cause: str
+
+
+def runs_page(studies: Sequence[StudyFolder], outcomes: Sequence[Outcome] = ()) -> str:
+    """The page as text; studies stay in their order, and may have any metrics and goals.
+
+    Args:
+        studies: those that have figures.
+        outcomes: of a batch: of all its studies, those without figures included.
+    """
     rows = [plotted(study) for study in studies]
     span = _span(rows)
     data = {
@@ -50,6 +77,9 @@ def runs_page(studies: Sequence[StudyFolder]) -> str:
         ],
     }
     values = {
+        "headline": _headline(len(studies), outcomes),
+        "outcome_columns": OUTCOME_COLUMNS,
+        "outcomes": outcomes,
         "columns": COLUMNS,
         "rows": [_cells(study) for study in studies],
         "studies": [
@@ -65,6 +95,14 @@ def runs_page(studies: Sequence[StudyFolder]) -> str:
     return page("runs.html", data, values)
 
 
+def _headline(studies: int, outcomes: Sequence[Outcome]) -> str:
+    if not outcomes:
+        return f"{studies} studies side by side"
+    counts = Counter(outcome.state for outcome in outcomes)
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return f"A batch of {len(outcomes)} {'study' if len(outcomes) == 1 else 'studies'}: {told}"
+
+
 def _spec(study: StudyFolder, span: tuple[float, float]) -> dict[str, Any]:
     axis = AccuracyAxis.of(study.accuracy)
     return charts.front_chart(axis.title, upwards=axis.upwards, limit=axis.limit, speeds=span)
@@ -74,7 +112,7 @@ def _span(studies: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[float, float]
     """One range of speed-ups for all plots, so that they can be compared: of what they show."""
     shown = [row for rows in studies for row in rows if row["layer"] in ("front", "other")]
     ends = [row[end] for row in shown for end in ("x0", "x1") if row["layer"] == "front"]
-    every = [*ends, *(row["x"] for row in shown)]
+    every = [*ends, *(row["x"] for row in shown)] or [1.0]
     return min(every), max(every)
 
 

@@ -14,8 +14,9 @@ from amp_tuner.amp.lists import DESTINATIONS
 from amp_tuner.config.model import AccuracyConfig
 from amp_tuner.errors import InputError
 from amp_tuner.judge.front import Front
+from amp_tuner.output.clock import spent_before_s
 from amp_tuner.output.folder import RunFolder
-from amp_tuner.output.stored import StoredClock, StoredStudy, read_stored
+from amp_tuner.output.stored import StoredStudy, read_stored
 from amp_tuner.records import FLOAT32, LEVELS, Measurement, Point, Trial, baseline_name
 from amp_tuner.results.points import point_name, read_front, read_point
 from amp_tuner.rewrite.prepare import PreparedGraph
@@ -111,7 +112,7 @@ def read_study(root: Path) -> StudyFolder:
         trials=_trials(folder, listed),
         confirmed=read_confirmations(folder),
         graphs=read_graphs(folder),
-        spent_s=_spent_s(folder),
+        spent_s=spent_before_s(folder),
     )
 
 
@@ -137,8 +138,3 @@ def _possible(trial: Trial) -> bool:
         return True
     speedup = measured.timing.speedup
     return 0 < speedup.low <= speedup.value <= speedup.high < math.inf
-
-
-def _spent_s(folder: RunFolder) -> float | None:
-    path = folder.root / "clock.json"
-    return read_stored(path, StoredClock).spent_s if path.exists() else None

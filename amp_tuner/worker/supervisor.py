@@ -60,8 +60,8 @@ class OutputTail:
             if not chunk:
                 return
 
-    def last_words(self) -> str:
-        """The last 4 KiB printed so far."""
+    def last_words(self, most_bytes: int = LAST_WORDS_BYTES) -> str:
+        """The last bytes printed so far, KEPT_OUTPUT_BYTES at most."""
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
             with self._lock:
@@ -69,7 +69,7 @@ class OutputTail:
                     break
             time.sleep(0.002)
         with self._lock:
-            end = bytes(self._tail[-LAST_WORDS_BYTES:])
+            end = bytes(self._tail[-most_bytes:])
         # They are shown on terminals, and a model chooses what its kernels print.
         return printable(end.decode("utf-8", errors="replace"))
 
@@ -248,7 +248,7 @@ class WorkerProcess:
             time.sleep(0.005)
 
     def _failure(self) -> WorkerFailure:
-        cause = self._killed_for or _exit_cause(self._popen.returncode)
+        cause = self._killed_for or exit_cause(self._popen.returncode)
         return WorkerFailure(cause, self.last_words(), fatal=True, timed_out=self._timed_out)
 
     def kill(self) -> None:
@@ -280,7 +280,7 @@ def _resident_bytes(pid: int) -> int:
     return int(pages) * resource.getpagesize()
 
 
-def _exit_cause(status: int) -> str:
+def exit_cause(status: int) -> str:
     """``SIGSEGV`` for a death by signal, ``exit status 1`` else."""
     if status >= 0:
         return f"exit status {status}"

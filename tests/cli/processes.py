@@ -20,11 +20,18 @@ from amp_tuner.results.event_log import read_events
 LIMIT_S = 240
 
 
+def started(
+    study_file: Path, *words: str
+) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    """A tuner on a study file; see :func:`command`."""
+    return command("--config", study_file, *words)
+
+
 @contextlib.contextmanager
-def started(study_file: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A tuner on a study file; what it says goes to one pipe. Nothing of it outlives the block."""
+def command(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A command; what it says goes to one pipe. Nothing of its session outlives the block."""
     tuner = subprocess.Popen(
-        [sys.executable, "-m", "amp_tuner", "--config", str(study_file), *words],
+        [sys.executable, "-m", "amp_tuner", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

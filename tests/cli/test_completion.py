@@ -72,6 +72,11 @@ def test_bash_completes_study_files_with_and_without_the_verb(
     assert tab(*verb, "--config", "st") == {"study.yaml", "study.yml", "studies"}
 
 
+def test_bash_completes_study_files_of_a_batch(tab: Tab) -> None:
+    assert tab("batch", "st") == {"study.yaml", "study.yml", "studies"}
+    assert tab("batch", "study.yaml", "--su") == {"--summary"}
+
+
 def test_bash_completes_folders_of_studies_and_other_files(tab: Tab) -> None:
     assert tab("report", "st") == {"studies"}
     assert tab("inspect", "--html", "study.t") == {"study.txt"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from amp_tuner.config.quantities import parse_duration, parse_size
+from amp_tuner.config.quantities import duration_text, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,14 @@ def test_durations_have_units(text: str, seconds: float) -> None:
 def test_other_texts_are_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match="such as 8h, 90s or 1h30m"):
         parse_duration(text)
+
+
+@given(st.floats(1, 1e9))
+def test_a_duration_is_written_as_it_is_read(seconds: float) -> None:
+    assert parse_duration(duration_text(seconds)) == int(seconds)
+
+
+def test_a_written_duration_has_no_unit_too_many() -> None:
+    assert [duration_text(seconds) for seconds in (0.3, 90, 5400, 86_401)] == [
+        *("1s", "1m30s", "1h30m", "1d1s"),
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from amp_tuner.report.runs_page import runs_page
+from amp_tuner.report.runs_page import Outcome, runs_page
 from amp_tuner.report.study_folder import read_study
 from amp_tuner.report.study_page import study_page
 from tests.packaged import packaged, script
@@ -97,7 +97,17 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> str:
     return runs_page([read_study(root) for root in roots])
 
 
-@pytest.mark.parametrize("kind", ["report", "hostile", "several"])
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = studies.write_folder(tmp_path_factory.mktemp("runs") / "one", trials=9)
+    failed = Outcome(
+        "n" * 100, "", "failed", "6.1 s", f"$.model.path: /{'long/' * 40}model is gone"
+    )
+    ended = Outcome("flights", "one/report.html", "ended", "40 s of 2 min 00 s", "")
+    return runs_page([read_study(root)], [failed, ended])
+
+
+@pytest.mark.parametrize("kind", ["report", "hostile", "several", "batch"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_overlaps_or_sticks_out(
     opened: Open, kind: str, width: int, request: pytest.FixtureRequest

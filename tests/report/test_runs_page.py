@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from amp_tuner.report.runs_page import runs_page
+from amp_tuner.report.runs_page import Outcome, runs_page
 from amp_tuner.report.study_folder import read_study
 from tests.report import studies
 from tests.report.html_text import Page
@@ -46,3 +48,24 @@ def test_unequal_metrics_have_axes_of_their_own_but_speed_ups_share_one(page: Pa
 def test_the_library_is_there_once(page: Page) -> None:
     assert page.source.count("window.vegaEmbed=") == 1
     assert page.allowed_scripts() == page.script_digests()
+
+
+FAILED = Outcome("boats & <b>", "", "failed", "6.1 s", "$.model.path: <gone>")
+ENDED = Outcome("flights", "../first/report%20one.html", "ended", "40 s of 2 min 00 s", "")
+
+
+def test_of_a_batch_every_study_has_its_outcome_those_without_figures_too(tmp_path: Path) -> None:
+    study = read_study(studies.write_folder(tmp_path / "first", trials=6))
+    page = Page(runs_page([study], [FAILED, ENDED]))
+    assert "A batch of 2 studies: 1 failed, 1 ended" in page.text
+    assert "boats & <b> failed 6.1 s $.model.path: <gone>" in page.text
+    assert "ended 40 s of 2 min 00 s" in page.text
+    assert [facts["href"] for tag, facts in page.tags if tag == "a"] == [ENDED.report]
+    assert page.allowed_scripts() == page.script_digests()
+
+
+def test_a_batch_without_any_figures_has_a_page() -> None:
+    page = Page(runs_page([], [FAILED]))
+    assert "A batch of 1 study: 1 failed" in page.text
+    assert "Fronts" not in page.text
+    assert page.data["charts"] == []

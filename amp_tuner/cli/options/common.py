@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
+from amp_tuner.config.quantities import parse_duration
+
 #: What ``add_subparsers`` gives; argparse has no public name for it.
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
@@ -86,6 +88,14 @@ def add_rules(parser: argparse.ArgumentParser, *, required: bool) -> None:
         metavar="FILE",
         help=LISTS_HELP + "; or a .env file with the pass's variables, read as the pass does",
     )
+
+
+def duration_s(text: str) -> float:
+    """A time such as ``8h``, in seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; allowed: {error}") from error
 
 
 def positive(text: str) -> int:

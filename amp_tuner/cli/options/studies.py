@@ -13,6 +13,7 @@ from amp_tuner.cli.options.common import (
     add_config,
     add_model,
     add_verb,
+    duration_s,
     positive,
 )
 
@@ -24,6 +25,17 @@ happened). The same command resumes a study that was killed or interrupted; tota
 
 exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input; 3 the target
 cannot run the FP32 model; 130 interrupted, resumable
+"""
+_BATCH_EPILOG = """\
+The time budget is shared: every study gets the same, but for those whose own search.time_budget is
+less; what a study does not use goes to those after it. The same command goes on with a batch that
+was interrupted: what ended is not run again, unless its study file or the time budget has changed.
+The exit code is the largest that any of these gives.
+
+exit codes: 0 every study ended with a best setting; 1 in a study nothing meets the accuracy goal,
+FP32 included; 2 bad input: no study was run, or the input of one was bad when its turn came; 3 the
+target of a study cannot run the FP32 model, or a study crashed or did not end; 130 interrupted, or
+no time was left for a study: resumable
 """
 
 
@@ -59,6 +71,38 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="print what happens, the answer included, as log.jsonl holds it: one JSON object a "
         "line, and nothing else",
     )
+
+
+def add_batch(verbs: Verbs) -> None:
+    """``amp-tune batch``."""
+    parser = add_verb(
+        verbs,
+        "batch",
+        "many studies, one after the other, and one summary",
+        "Runs the studies of several files on this machine, each as `amp-tune run` does. Every\n"
+        "file is checked before the first study starts. A study that fails does not stop the\n"
+        "others.",
+        _BATCH_EPILOG,
+    )
+    parser.add_argument(
+        "studies", type=Path, nargs="+", metavar="STUDY", help="a study file (YAML)"
+    )
+    parser.add_argument(
+        "--time-budget",
+        type=duration_s,
+        metavar="TIME",
+        help="wall-clock time of all studies and all their runs together, such as 8h",
+    )
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        metavar="DIR",
+        help="where summary.html and summary.json are written, after each study (default: batch)",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="move all old studies aside and start anew"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print the summary only")
 
 
 def add_init(verbs: Verbs) -> None:

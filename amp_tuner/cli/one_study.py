@@ -1,0 +1,41 @@
+"""One study of a batch: ``amp-tune`` in a process that stops when its batch is gone.
+
+``python -m amp_tuner.cli.one_study PID run --config study.yaml …``, where PID is the batch's. What
+no error of this package is ends with exit status 70, which no verb has: an uncaught exception's
+own, 1, would say that nothing meets the goal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from types import TracebackType
+
+from amp_tuner.batch.standing import INTERRUPTED
+from amp_tuner.cli.main import main
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _stop_with(batch_pid: int) -> None:
+    """Asks the kernel to tell this process to stop when its parent ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != batch_pid:
+        sys.exit("the batch has ended")
+
+
+def _fail(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.__excepthook__(kind, error, trace)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(os.EX_SOFTWARE)
+
+
+if __name__ == "__main__":
+    sys.excepthook = _fail
+    _stop_with(int(sys.argv[1]))
+    code = main(sys.argv[2:])
+    # Whoever read what the batch prints is gone, which ended the study with 0: it has not ended.
+    sys.exit(INTERRUPTED if sys.stderr.closed else code)
