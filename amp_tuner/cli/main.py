@@ -6,6 +6,7 @@ A verb's module is imported when it runs, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         verb = importlib.import_module(f"amp_tuner.cli.{VERBS[options.verb]}")
         code: int = verb.run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -52,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"amp-tune: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output (head, less) is gone: nobody is left to tell.
+        # The reader of our output (head, less) is gone: nobody is left to tell. What is still in
+        # the buffer would fail once more as Python ends, with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.stderr.close()
         return 0
     return code

@@ -170,6 +170,7 @@ def ran(folder: Path, *words: str | Path) -> Night:
     return Night(folder, code, said)
 
 
+@pytest.mark.all_only
 def test_a_study_that_fails_does_not_stop_the_rest(night: Night) -> None:
     assert night.code == 3
     assert night.states() == {"broken": "failed", "small": "ended"}
@@ -184,6 +185,7 @@ def test_a_study_that_fails_does_not_stop_the_rest(night: Night) -> None:
     assert small["conclusion"] in night.said
 
 
+@pytest.mark.all_only
 def test_what_is_printed_is_plain_and_ends_with_a_table(night: Night) -> None:
     assert "\x1b" not in night.said
     assert "Study 1 of 2: broken, for 10 min 00 s at most" in night.said
@@ -199,6 +201,7 @@ def test_what_is_printed_is_plain_and_ends_with_a_table(night: Night) -> None:
     assert table.splitlines()[-1] == f"The summary is in {night.folder / 'batch/summary.html'}"
 
 
+@pytest.mark.all_only
 def test_a_studys_share_is_its_time_budget(night: Night) -> None:
     (resumed,) = events(night.folder / "first" / "run", "resumed")
     assert resumed["config"]["search"]["time_budget"].startswith("19m")
@@ -206,6 +209,7 @@ def test_a_studys_share_is_its_time_budget(night: Night) -> None:
     assert 1140 <= share_s < 1200
 
 
+@pytest.mark.all_only
 def test_the_page_holds_every_study_and_leads_to_their_reports(night: Night) -> None:
     page = Page((night.folder / "batch" / "summary.html").read_text(encoding="utf-8"))
     assert "A batch of 2 studies: 1 failed, 1 ended" in page.text
@@ -216,6 +220,7 @@ def test_the_page_holds_every_study_and_leads_to_their_reports(night: Night) -> 
     assert (night.folder / "batch" / str(links[0])).exists()
 
 
+@pytest.mark.all_only
 def test_what_ended_is_not_run_again(amp_tune: Command, night: Night, tmp_path: Path) -> None:
     run = night.folder / "first"
     before = files_below(run)
@@ -229,6 +234,7 @@ def test_what_ended_is_not_run_again(amp_tune: Command, night: Night, tmp_path: 
     assert Night(tmp_path, 0, "").states() == {"small": "ended"}
 
 
+@pytest.mark.all_only
 def test_a_summary_that_cannot_be_written_is_told_in_the_end(
     amp_tune: Command, night: Night, tmp_path: Path
 ) -> None:
@@ -252,6 +258,8 @@ def test_a_study_that_nobody_reads_any_more_has_not_ended(put: Put) -> None:
             check=False,
             stdout=closed,
             stderr=subprocess.PIPE,
+            # As it is unless somebody says otherwise: what is in the buffer is written at the end.
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
             timeout=LIMIT_S,
         )
     assert (done.returncode, done.stderr) == (130, b"")
@@ -288,8 +296,13 @@ def goes_on(folder: Path, *studies: Path) -> Night:
     return after
 
 
-@pytest.mark.all_only
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.all_only),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.nightly),
+    ],
+)
 def test_an_interrupted_batch_stops_cleanly_and_the_same_command_goes_on(
     put: Put, tmp_path: Path, kind: signal.Signals
 ) -> None:
@@ -330,7 +343,7 @@ def test_a_study_that_is_killed_costs_that_study_alone(put: Put, tmp_path: Path)
     assert "Study 2 of 2" not in after.said
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 def test_a_batch_that_is_killed_takes_its_study_with_it(put: Put, tmp_path: Path) -> None:
     studies = put("first", **LONG), put("second", **SHORT)
     with under_way(tmp_path, *studies) as (tuner, run):
@@ -344,7 +357,7 @@ def test_a_batch_that_is_killed_takes_its_study_with_it(put: Put, tmp_path: Path
     assert (after.code, after.states()) == (0, {"first": "ended", "second": "ended"})
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 def test_what_is_wrong_when_a_studys_turn_comes_fails_that_study(
     put: Put, small: Files, tmp_path: Path
 ) -> None:
@@ -359,7 +372,7 @@ def test_what_is_wrong_when_a_studys_turn_comes_fails_that_study(
     assert f"second: $.model.path: no such file: {model}" in said
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 def test_a_second_batch_on_the_same_summary_is_refused(
     amp_tune: Command, put: Put, tmp_path: Path
 ) -> None:
@@ -372,7 +385,7 @@ def test_a_second_batch_on_the_same_summary_is_refused(
     assert "another tuner is writing to this folder" in fresh.err
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 def test_fresh_moves_all_old_studies_aside(finished: Path, tmp_path: Path) -> None:
     path = finished / "study.yaml"
     path.write_text(path.read_text().replace("trials: 10", "trials: 1"))
@@ -382,7 +395,7 @@ def test_fresh_moves_all_old_studies_aside(finished: Path, tmp_path: Path) -> No
     assert [event["event"] for event in events(finished / "run", "started")] == ["started"]
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 def test_on_a_terminal_a_study_has_its_live_screen(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from tests.conftest import Files
 MANY = 10**6
 
 
+@pytest.mark.all_only
 def test_the_time_budget_bounds_the_wall_clock_to_within_a_trial(
     quick: Command, small: Files, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_budget_that_fp32_alone_uses_up_says_so_and_ends_with_fp32(
     assert front["best"] is not None
 
 
+@pytest.mark.all_only
 def test_the_disk_limit_holds(quick: Command, small: Files, tmp_path: Path) -> None:
     plain = small_study.study(
         small.model,
@@ -78,6 +80,7 @@ def test_the_disk_limit_holds(quick: Command, small: Files, tmp_path: Path) -> N
         assert tree_bytes(tmp_path / "run") <= 2 * 2**20
 
 
+@pytest.mark.all_only
 def test_a_folder_that_is_removed_under_its_tuner_is_not_written_to_again(
     quick: Command, small: Files, tmp_path: Path
 ) -> None:

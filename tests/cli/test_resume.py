@@ -92,7 +92,7 @@ def chaos(folder: Path, night: Files, rounds: int) -> History:
 
 @pytest.fixture(
     params=[
-        "short",
+        pytest.param("short", marks=pytest.mark.nightly),
         pytest.param("long", marks=[pytest.mark.all_only, pytest.mark.timeout(1200)]),
         pytest.param("longest", marks=[pytest.mark.nightly, pytest.mark.timeout(4 * 3600)]),
     ]

@@ -321,6 +321,7 @@ print(tf.config.experimental.tensor_float_32_execution_enabled())
 """
 
 
+@pytest.mark.all_only
 @pytest.mark.parametrize("tf32", [True, False])
 def test_xlas_module_compiles_the_baked_model_as_it_was_measured(
     tmp_path: Path, tf32: bool

@@ -171,6 +171,7 @@ def _ask_and_tell_for_ever(folder: str) -> None:
         run(study, 1)
 
 
+@pytest.mark.all_only
 def test_kill_9_at_any_moment_leaves_a_study_that_opens(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     for round_ in range(4):

@@ -75,6 +75,7 @@ def test_a_signal_in_a_request_is_told_by_its_name(ask: Any, name: str) -> None:
     assert failure.value.fatal
 
 
+@pytest.mark.all_only
 def test_a_huge_tensor_is_refused_and_the_worker_lives_on(ask: Any) -> None:
     with pytest.raises(WorkerFailure, match=r"ResourceExhaustedError: OOM when") as failure:
         ask(ASKS_FOR_TOO_MUCH)
