@@ -14,6 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+#: The exit code of a command that was interrupted; the same command goes on.
+INTERRUPTED = 130
+
 
 class AmpTunerError(Exception):
     """Base of all errors of this package."""

@@ -12,14 +12,12 @@ from typing import Literal
 
 from amp_tuner.batch.process import Exit
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.errors import InputError, TargetError
+from amp_tuner.errors import INTERRUPTED, InputError, TargetError
 from amp_tuner.output.stored import FORMAT, read_stored
 from amp_tuner.text import duration
 from amp_tuner.worker.supervisor import LAST_WORDS_BYTES, exit_cause
 
 State = Literal["waiting", "running", "ended", "failed", "interrupted"]
-#: A study's exit code that says that it was interrupted, and a batch's that has not ended.
-INTERRUPTED = 130
 #: How `amp-tune` begins what it says of an error.
 _TOLD = re.compile("^amp-tune: ", re.MULTILINE)
 

@@ -15,10 +15,8 @@ from pathlib import Path
 from amp_tuner.bundle.device_bench import DeviceBench, cannot_run, is_float32
 from amp_tuner.bundle.manifest import SEARCH, STAGES, Entry, Manifest, Stage, Step
 from amp_tuner.bundle.progress import ENOUGH, Progress
-from amp_tuner.errors import InputError, TargetError
+from amp_tuner.errors import INTERRUPTED, InputError, TargetError
 from amp_tuner.measure.hardware import hardware_facts
-
-_INTERRUPTED = 130
 
 Say = Callable[[str], None]
 
@@ -48,7 +46,7 @@ def run(
     try:
         machine.measure([entry for entry in manifest.settings if entry.name in names])
     except KeyboardInterrupt:
-        code, message = _INTERRUPTED, "interrupted; the same command goes on"
+        code, message = INTERRUPTED, "interrupted; the same command goes on"
     except (InputError, TargetError) as error:
         code, message = error.exit_code, str(error)
     finally:

@@ -47,7 +47,6 @@ def _compared(
     config: StudyConfig, given: Mapping[Path, Lists], console: Console
 ) -> tuple[int, list[Compared]]:
     """Measures and prints a table; gives the batch size, which a model may demand, and outcomes."""
-    processes = config.measure.processes
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as work:
         with working(console, "starting a worker, loading the model"):
             session = open_session(config, Path(work))
@@ -55,17 +54,21 @@ def _compared(
             _check(session, given)
             settings = _settings(session, given)
             with working(console, "measuring"):
-                compared = in_further_processes(session, compare(session, settings), processes)
+                compared = in_further_processes(session, compare(session, settings))
         finally:
             session.bench.close()
-    in_each = ", in one process" if processes == 1 else f", in {processes} processes"
-    modelled = config.target.profile is not None
-    console.print(f"batches of {session.data.batch_size}{'' if modelled else in_each}")
+    console.print(f"batches of {session.data.batch_size}{_in_processes(config)}")
     console.print(comparison([compared_row(one) for one in compared], config.accuracy.metric))
     for notice in session.notices:
         console.print(f"note: {notice}", markup=False)
     console.print()
     return session.data.batch_size, compared
+
+
+def _in_processes(config: StudyConfig) -> str:
+    if config.target.profile is not None:
+        return ""
+    return ", in one process" if config.processes == 1 else f", in {config.processes} processes"
 
 
 def _check(session: Session, given: Mapping[Path, Lists]) -> None:

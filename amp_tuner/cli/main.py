@@ -13,10 +13,14 @@ from collections.abc import Sequence
 from types import FrameType
 
 from amp_tuner.cli.arguments import VERBS, parse
-from amp_tuner.errors import AmpTunerError, InputError, TargetError, WorkerFailure
+from amp_tuner.errors import (
+    INTERRUPTED,
+    AmpTunerError,
+    InputError,
+    TargetError,
+    WorkerFailure,
+)
 from amp_tuner.text import one_line, printable
-
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     except InputError as error:
         count = len(error.problems)
         print(f"amp-tune: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)

@@ -13,8 +13,8 @@ import signal
 import sys
 from types import TracebackType
 
-from amp_tuner.batch.standing import INTERRUPTED
 from amp_tuner.cli.main import main
+from amp_tuner.errors import INTERRUPTED
 
 _PR_SET_PDEATHSIG = 1
 

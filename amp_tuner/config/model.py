@@ -282,6 +282,11 @@ class StudyConfig(StudyFile):
         return self.study_file.parent
 
     @property
+    def processes(self) -> int:
+        """In how many processes a published speed-up is timed; one where it is modelled."""
+        return self.measure.processes if self.target.profile is None else 1
+
+    @property
     def max_proposals(self) -> int:
         """``limits.max_proposals``, or PROPOSALS_PER_TRIAL x trials."""
         return self.limits.max_proposals or PROPOSALS_PER_TRIAL * self.search.trials

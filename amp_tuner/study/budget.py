@@ -108,10 +108,9 @@ class Budget:
             members: how many there are; None: not known yet.
         """
         expected = self._members() if members is None else members
-        measure, typical_s = self._config.measure, self.typical_s()
-        processes = 1 if self._config.target.profile else measure.processes
-        built_s = expected * max(0.0, typical_s - measure.max_seconds)
-        starts_s = (processes - 1) * (self._bench.start_s + built_s)
+        typical_s = self.typical_s()
+        built_s = expected * max(0.0, typical_s - self._config.measure.max_seconds)
+        starts_s = (self._config.processes - 1) * (self._bench.start_s + built_s)
         return expected * PATIENCE * typical_s + (starts_s if expected else 0.0)
 
     def typical_s(self) -> float:

@@ -53,18 +53,15 @@ def compare(session: Session, settings: dict[str, Setting]) -> Iterator[Compared
         yield _compared(session, name, setting, seen)
 
 
-def in_further_processes(
-    session: Session, compared: Iterable[Compared], processes: int
-) -> list[Compared]:
+def in_further_processes(session: Session, compared: Iterable[Compared]) -> list[Compared]:
     """The same outcomes, their speed-ups over several processes: what a new one may expect.
 
     Args:
         session: its bench measured ``compared``.
-        compared: outcomes of one process.
-        processes: how many there are in all.
+        compared: outcomes of the first of them.
     """
     outcomes = list(compared)
-    for _ in range(1, processes):
+    for _ in range(1, session.config.processes):
         session.bench.close()
         outcomes = [_once_more(session, one) for one in outcomes]
     return outcomes
@@ -72,10 +69,7 @@ def in_further_processes(
 
 def _once_more(session: Session, one: Compared) -> Compared:
     known = one.measurement
-    is_baseline = is_float32(one) and (
-        session.switch.of(one.setting) == session.bench.baseline_state
-    )
-    if is_baseline or known is None or known.timing is None or known.timing.modelled_for:
+    if session.is_baseline(one.setting) or known is None or known.timing is None:
         return one
     plan, patience = session.planner.plan(one.setting), patience_of(session.config)
     try:

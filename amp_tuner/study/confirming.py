@@ -26,16 +26,16 @@ PATIENCE = 2.0
 
 def patience_of(config: StudyConfig) -> float:
     """How many times ``measure.max_seconds`` a timing may take in one of the processes."""
-    return PATIENCE if config.target.profile else PATIENCE / config.measure.processes
+    return PATIENCE / config.processes
 
 
 def read_confirmations(folder: RunFolder) -> dict[int, Measurement | str]:
     """What was confirmed so far: trial number to its measurement, or to why it failed."""
-    return {
-        number: held.cause or "failed" if held.measurement is None else held.measurement
-        for number, path in numbered(folder.confirmed)
-        for held in [read_stored(path, StoredConfirmation)]
-    }
+    found = {}
+    for number, path in numbered(folder.confirmed):
+        held = read_stored(path, StoredConfirmation)
+        found[number] = held.measurement or held.cause or "failed"
+    return found
 
 
 def confirm(
@@ -104,10 +104,7 @@ def again(session: Session, trial: Trial, patience: float) -> Measurement:
     """
     part = "holdout" if len(session.data.holdout) else "search"
     plan = session.planner.plan(trial.setting)
-    baseline = trial.setting.data_type == FLOAT32 and (
-        session.switch.of(trial.setting) == session.bench.baseline_state
-    )
-    if baseline:
+    if session.is_baseline(trial.setting):
         assert trial.measurement is not None
         return session.bench.baseline(part, trial.measurement)
     return session.bench.measure(

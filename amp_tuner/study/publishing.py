@@ -141,7 +141,7 @@ def _point(
         batch_size=session.data.batch_size,
         software=session.software,
         hardware=hardware,
-        notices=_notices(one, config.measure.processes),
+        notices=_notices(one, config.processes),
     )
 
 
@@ -150,7 +150,7 @@ def _notices(one: Published, processes: int) -> tuple[str, ...]:
     told = (*one.measurement.notices, *(timing.notices if timing else ()))
     if not one.confirmed:
         return (*told, "not measured again: the figures are the search's")
-    if timing is None or timing.modelled_for or one.trial.setting.data_type == FLOAT32:
+    if timing is None or one.trial.setting.data_type == FLOAT32:
         return told
     count = len(of_processes(timing))
     if count >= processes:

@@ -79,9 +79,9 @@ class Repeating:
         Args:
             members: confirmed ones; those without a measured speed-up stay as they are.
         """
-        wanted = self._session.config.measure.processes
+        wanted = self._session.config.processes
         for count in range(1, wanted):
-            few = [one for one in members if 0 < self._processes(one) <= count]
+            few = self._timed_in_at_most(count, members)
             if few and not self._in_one_process("repeating", few, process=count + 1, of=wanted):
                 return
 
@@ -113,14 +113,21 @@ class Repeating:
         longest_s = (1 + self._patience) * self._session.config.measure.max_seconds
         return self._session.bench.start_s + longest_s <= self._left_s()
 
-    def _processes(self, trial: Trial) -> int:
-        """In how many processes a member was timed; 0 where no clock ran or will run again."""
-        known = read_confirmations(self._folder).get(trial.number)
-        if trial.setting.data_type == FLOAT32 or trial.number in self._given_up:
-            return 0
-        if not isinstance(known, Measurement) or known.timing is None:
-            return 0
-        return 0 if known.timing.modelled_for else len(of_processes(known.timing))
+    def _timed_in_at_most(self, processes: int, members: Sequence[Trial]) -> list[Trial]:
+        """Members that were timed, in so many processes at most, and may be timed again."""
+        known = read_confirmations(self._folder)
+        timings = {
+            number: one.timing
+            for number, one in known.items()
+            if isinstance(one, Measurement) and number not in self._given_up
+        }
+        return [
+            one
+            for one in members
+            if one.setting.data_type != FLOAT32
+            and (timing := timings.get(one.number)) is not None
+            and len(of_processes(timing)) <= processes
+        ]
 
     def _time(self, trial: Trial) -> None:
         known = read_confirmations(self._folder).get(trial.number)

@@ -15,7 +15,7 @@ from amp_tuner.data.samples import DataSet, open_data
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import digest
 from amp_tuner.judge.accuracy import check_metric
-from amp_tuner.records import BAKED, Setting
+from amp_tuner.records import BAKED, FLOAT32, Setting
 from amp_tuner.roofline.device import load_profile
 from amp_tuner.search.anchors import default_anchor
 from amp_tuner.search.space import SearchSpace
@@ -71,6 +71,12 @@ class Session:
         runtime, data_type = self.config.target.runtime, setting.data_type
         needs_it = runtime == "tensorflow" and data_type == "bfloat16"
         return self.switch.put(setting, needs_it or self.bench.baseline_state)
+
+    def is_baseline(self, setting: Setting) -> bool:
+        """Whether a setting is the FP32 that all others are compared with."""
+        if setting.data_type != FLOAT32:
+            return False
+        return self.switch.of(setting) == self.bench.baseline_state
 
     def identity(self) -> dict[str, Any]:
         """What must not change when the study is resumed."""

@@ -157,9 +157,9 @@ def _measured(
     if point.speedup is None or measured.timing is None:
         return
     timing = _in_more_processes(session, point, plan, measured.timing, phase)
-    slower = certainly_slower(point.speedup, timing.speedup)
+    slower = _certainly_slower(point.speedup, timing.speedup)
     # FP32 that has become faster is no fault of the setting.
-    answer = STALE if slower and takes_longer(point, timing) else VALID
+    answer = STALE if slower and _takes_longer(point, timing) else VALID
     here = _interval(timing.speedup)
     if slower:
         here += f", {_beside_then(point, timing)}{_busy(measured.machine)}"
@@ -171,9 +171,9 @@ def _in_more_processes(
 ) -> Timing:
     """A timing that is slower than published, over as many processes as the study file says."""
     assert point.speedup is not None
-    wanted = 1 if timing.modelled_for else session.config.measure.processes
+    wanted = session.config.processes
     for number in range(2, wanted + 1):
-        if not certainly_slower(point.speedup, timing.speedup):
+        if not _certainly_slower(point.speedup, timing.speedup):
             break
         phase(f"slower than published: measuring in process {number} of {wanted}")
         session.bench.close()
@@ -181,7 +181,7 @@ def _in_more_processes(
     return timing
 
 
-def takes_longer(point: Point, timing: Timing) -> bool:
+def _takes_longer(point: Point, timing: Timing) -> bool:
     """Whether the setting's own runs take longer than published, by more than a tie.
 
     Where the study file asks for no ``p50``, that is not known, and supposed.
@@ -220,7 +220,7 @@ def _measure(session: Session, plan: Plan) -> Measurement:
     )
 
 
-def certainly_slower(published: Interval, here: Interval) -> bool:
+def _certainly_slower(published: Interval, here: Interval) -> bool:
     """Whether even the fast end of what was found is slower than published, by more than a tie."""
     return here.high * (1 + TIME_TIE) < published.low
 

@@ -50,7 +50,6 @@ class Processes:
     alive: bool = False
     ran: list[int] = field(default_factory=list)
     fails: tuple[int, ...] = ()
-    modelled: str | None = None
     start_s: float = 3.0
     batch_size: int = 64
     switch: Switch = ONEDNN
@@ -71,8 +70,7 @@ class Processes:
 
     def measure(self, *_: Any, patience: float, **__: Any) -> Measurement:
         self.worker(True)
-        timing = replace(self.timed(patience=patience), modelled_for=self.modelled)
-        return Measurement(FLOAT32_GRAPH, ACCURACY, timing)
+        return Measurement(FLOAT32_GRAPH, ACCURACY, self.timed(patience=patience))
 
     @contextlib.contextmanager
     def built(self, worker: str, plans: dict[str, Any]) -> Iterator[None]:
@@ -154,12 +152,23 @@ def test_a_late_member_catches_up_alone(ending: Ending) -> None:
     assert ending.bench.ran == [1, 2, 3, 4, 4, 5, 6, 7]
 
 
-def test_what_no_clock_measures_is_not_repeated(ending: Ending) -> None:
-    ending.bench.modelled = "a device"
+def test_float32_is_not_repeated(ending: Ending) -> None:
     float32 = example(9, setting=Setting(FLOAT32, {}, "default", onednn=False))
-    ending.confirm(FIRST, float32)
+    ending.confirm(float32)
     before = list(ending.bench.ran)
-    ending.repeating().repeat([FIRST, float32])
+    ending.repeating().repeat([float32])
+    assert ending.bench.ran == before
+
+
+def test_what_no_clock_measures_is_not_repeated(ending: Ending) -> None:
+    config = ending.session.config
+    target = config.target.model_copy(update={"profile": Path("a-device.yaml")})
+    modelled = replace(
+        ending, session=replace(ending.session, config=config.model_copy(update={"target": target}))
+    )
+    modelled.confirm(FIRST)
+    before = list(ending.bench.ran)
+    modelled.repeating().repeat([FIRST])
     assert ending.bench.ran == before
 
 
