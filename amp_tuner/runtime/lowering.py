@@ -32,8 +32,9 @@ from amp_tuner.runtime.loader_model import FrozenModel
 from amp_tuner.runtime.outside_weights import OutsideWeights, is_outside, read_weight
 
 FORMAT = 1
-#: Smaller constants stay in the module, where XLA may compute with them beforehand.
-SMALLEST_WEIGHT = 64
+#: Smaller constants stay in the module, where XLA may compute with them beforehand. With batch
+#: norm's vectors it does: as arguments they would make another program than TensorFlow compiles.
+SMALLEST_WEIGHT, SMALLEST_VECTOR = 64, 4096
 #: The artifact is for every device, so it is lowered as for the one that every TensorFlow has.
 _PLATFORM = "CPU"
 _FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
@@ -181,7 +182,9 @@ def _is_weight(node: node_def_pb2.NodeDef) -> bool:
     """Whether a constant becomes an argument."""
     if node.op != "Const":
         return False
-    large = int(np.prod(_shape(node), dtype=np.int64)) >= SMALLEST_WEIGHT
+    shape = _shape(node)
+    smallest = SMALLEST_WEIGHT if len(shape) > 1 else SMALLEST_VECTOR
+    large = int(np.prod(shape, dtype=np.int64)) >= smallest
     return is_outside(node) or (node.attr["dtype"].type in _FLOATS and large)
 
 

@@ -11,6 +11,7 @@ outputs are apart.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -40,16 +41,19 @@ os.environ["XLA_FLAGS"] = " ".join(f"--{name}={str(on).lower()}" for name, on in
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_call_module
 
 from amp_tuner.runtime.batches import Batches
 from amp_tuner.runtime.xla_runtime import XlaRuntime
 
 BFLOAT16 = "bfloat16"
 THREADS = len(os.sched_getaffinity(0))
-#: FP32 outputs may differ by this share of an output's largest value.
+#: FP32 outputs may differ by this much, or by this share of a largest value that is above 1.
 TOLERANCE = 1e-6
 #: The FP32 model as it was saved, whose weights are no constants.
 VARIABLES = "variables"
+#: The newest calling convention of modules in a graph.
+CALL_VERSION = 9
 
 Outputs = dict[str, Any]
 Run = Callable[..., Mapping[str, tf.Tensor]]
@@ -87,10 +91,33 @@ class TensorFlowSide:
         """Every output of the first samples, by name."""
         run = (self._compiled if compiled else self._served)[name]
         parts = [run(**self._fed(feed)) for feed, _ in self._batches.feeds(0, samples)]
-        return {
-            output: np.concatenate([part[output].numpy().astype(np.float64) for part in parts])
-            for output in parts[0]
+        return _joined(parts)
+
+    def artifact_outputs(self, manifest: Path, samples: int) -> Outputs:
+        """Every output of an FP32 artifact of ours, by TensorFlow's own version of XLA."""
+        described = json.loads(manifest.read_text(encoding="utf-8"))
+        module = (manifest.parent / described["module"]).read_bytes()
+        files = [manifest.parent / weight["file"] for weight in described["weights"]]
+        weights = [tf.Variable(np.load(file, allow_pickle=False)) for file in files]
+        feeds = [feed for feed, _ in self._batches.feeds(0, samples)]
+        served = self._served[FLOAT32].structured_outputs
+        outputs = {
+            name: [feeds[0][0].shape[0], *served[name].shape[1:]] for name in described["outputs"]
         }
+
+        @tf.function(jit_compile=True, autograph=False)
+        def run(*feed: tf.Tensor) -> Sequence[tf.Tensor]:
+            return xla_call_module(
+                args=[*feed, *weights],
+                version=CALL_VERSION,
+                module=module,
+                Sout=list(outputs.values()),
+                Tout=[served[name].dtype for name in outputs],
+                platforms=["CPU"],
+            )
+
+        results = [run(*map(tf.constant, feed)) for feed in feeds]
+        return _joined([dict(zip(outputs, result)) for result in results])
 
     @property
     def has_variables(self) -> bool:
@@ -111,6 +138,13 @@ class TensorFlowSide:
         return dict(zip(self._names, map(tf.constant, feed)))
 
 
+def _joined(parts: Sequence[Mapping[str, tf.Tensor]]) -> Outputs:
+    return {
+        output: np.concatenate([part[output].numpy().astype(np.float64) for part in parts])
+        for output in parts[0]
+    }
+
+
 def our_outputs(session: Session, name: str, samples: int, work: Path) -> Outputs:
     """Every output of the first samples from the runner, by name."""
     path = work / "outputs.npz"
@@ -120,10 +154,17 @@ def our_outputs(session: Session, name: str, samples: int, work: Path) -> Output
         return {output: arrays[output].astype(np.float64) for output in names}
 
 
-def difference(left: Outputs, right: Outputs) -> float:
-    """Largest difference of an output, over that output's largest value; the worst output's."""
+def difference(left: Outputs, right: Outputs, least: float) -> float:
+    """Largest difference of an output, over that output's largest value; the worst output's.
+
+    Args:
+        left: every output, by name.
+        right: the same of another side.
+        least: an output whose largest value is smaller is taken to have this one.
+    """
     return max(
-        float(np.abs(left[name] - right[name]).max() / np.abs(right[name]).max()) for name in right
+        float(np.abs(left[name] - right[name]).max() / max(least, np.abs(right[name]).max()))
+        for name in right
     )
 
 
@@ -167,17 +208,16 @@ class Comparison:
             "ours": our_outputs(self._session, FLOAT32, samples, self._work),
             "TensorFlow's, not compiled": self._theirs.outputs(FLOAT32, samples, compiled=False),
         }
+        manifest = Path(self._ours.artifact(Candidate(FLOAT32), tf32=False))
+        same_xla = self._theirs.artifact_outputs(manifest, samples)
+        others["ours, compiled by TensorFlow"] = same_xla
         if self._theirs.has_variables:
             saved = self._theirs.outputs(VARIABLES, samples, compiled=True)
             others["TensorFlow's, compiled, weights as variables"] = saved
         for whose, outputs in others.items():
-            apart = difference(outputs, exact)
-            within = "within" if apart <= TOLERANCE else "NOT within"
-            largest = max(float(np.abs(outputs[name] - exact[name]).max()) for name in exact)
-            print(
-                f"  FP32 outputs, {whose}: {within} {TOLERANCE:g}; {apart:.1e} of the largest, "
-                f"{largest:.1e} as they are"
-            )
+            print_apart(whose, outputs, exact)
+        if self._theirs.has_variables:
+            print_apart("ours, compiled by TensorFlow, against the last", same_xla, saved)
         halves = (
             our_outputs(self._session, BFLOAT16, samples, self._work),
             self._theirs.outputs(BFLOAT16, samples, compiled=True),
@@ -187,6 +227,15 @@ class Comparison:
         )
         metric = self._session.config.accuracy.metric
         print(f"  BF16 {metric}: ours {ours_bf16}, TensorFlow's {theirs_bf16}", flush=True)
+
+
+def print_apart(whose: str, outputs: Outputs, others: Outputs) -> None:
+    apart, share = (difference(outputs, others, least) for least in (1.0, 0.0))
+    within = "within" if apart <= TOLERANCE else "NOT within"
+    print(
+        f"  FP32 outputs, {whose}: {within} {TOLERANCE:g}: {apart:.1e}; "
+        f"{share:.1e} of the largest value"
+    )
 
 
 def shown(interval: Interval) -> str:

@@ -51,20 +51,17 @@ def assert_answer(output: Path, metric: str, *, measured: int) -> None:
     assert (output / "best.py").is_file()
 
 
+@pytest.mark.all_only
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("study", "maker", "metric", "samples"),
     [
-        # Convolutions take XLA long on a CPU; of the three networks the smallest is always run.
-        pytest.param("xla_resnet50", "resnet50", "sqnr", 24, marks=pytest.mark.nightly),
-        pytest.param(
-            *("xla_efficientnet_lite0", "efficientnet_lite0", "agreement", 16),
-            marks=pytest.mark.nightly,
-        ),
-        pytest.param("xla_mobilenet", "mobilenet", "sqnr", 24, marks=pytest.mark.all_only),
-        pytest.param("xla_minilm", "minilm", "top1", 128, marks=pytest.mark.all_only),
-        pytest.param("xla_decoder", "decoder", "sqnr", 24, marks=pytest.mark.all_only),
-        pytest.param("xla_fashion_cnn", "fashion_mnist", "top1", 1000, marks=pytest.mark.all_only),
+        ("xla_resnet50", "resnet50", "sqnr", 24),
+        ("xla_efficientnet_lite0", "efficientnet_lite0", "agreement", 16),
+        ("xla_mobilenet", "mobilenet", "sqnr", 24),
+        ("xla_minilm", "minilm", "top1", 128),
+        ("xla_decoder", "decoder", "sqnr", 24),
+        ("xla_fashion_cnn", "fashion_mnist", "top1", 1000),
     ],
 )
 def test_a_study_for_accelerators_runs_on_a_cpu(
@@ -74,7 +71,7 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
     made(maker)
     path = smaller(study, tmp_path, samples)
     # XLA takes its time on a CPU: what is left of it is not spent on making settings smaller.
-    words = ("--config", str(path), "--trials", "4", "--batch-size", "2", "--time-budget", "4m")
+    words = ("--config", str(path), "--trials", "4", "--batch-size", "2", "--time-budget", "90s")
     assert metric in run("-m", "amp_tuner", *words)
     assert_answer(tmp_path / "run", metric, measured=3)
     point = read_point(tmp_path / "run" / "pareto" / "000.yaml")

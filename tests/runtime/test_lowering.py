@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
+from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_call_module
 
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.errors import InputError, TargetError
@@ -95,6 +96,31 @@ def test_bfloat16_weights_are_stored_as_their_bits(dense: XlaRuntime) -> None:
         rounded = tf.cast(np.load(folder / weight["file"]), tf.bfloat16).numpy()
         assert bits.dtype == np.uint16
         np.testing.assert_array_equal(bits.view(rounded.dtype), rounded)
+
+
+def test_an_artifact_is_the_program_that_tensorflows_own_compiler_makes(tmp_path: Path) -> None:
+    """To the last digit, batch norm included, where the same version of XLA compiles both."""
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(3, 3, 3, 32)).astype(np.float32)
+    vectors = [rng.uniform(0.5, 2, 32).astype(np.float32) for _ in range(4)]
+
+    def run(x: Any) -> Any:
+        found = tf.nn.conv2d(x, kernel, 1, "SAME")
+        normal, *_ = tf.compat.v1.nn.fused_batch_norm(found, *vectors, is_training=False)
+        return {"y": tf.nn.softmax(tf.reduce_mean(tf.nn.relu6(normal), (1, 2)))}
+
+    source = saved(tmp_path / "model", tf.TensorSpec([None, 8, 8, 3], tf.float32, name="x"), run)
+    pictures = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
+    folder, manifest = lowered(runtime(source, tmp_path), feed=(pictures,))
+    weights = [tf.Variable(np.load(folder / weight["file"])) for weight in manifest["weights"]]
+    module = module_of((folder, manifest))
+
+    def call(x: Any) -> Any:
+        about = {"version": 9, "platforms": ["CPU"], "Sout": [(4, 32)], "Tout": [tf.float32]}
+        return xla_call_module([x, *weights], module=module, **about)
+
+    ours, theirs = (tf.function(one, jit_compile=True, autograph=False) for one in (call, run))
+    np.testing.assert_array_equal(ours(pictures)[0], theirs(tf.constant(pictures))["y"])
 
 
 def test_fp32_and_tf32_are_two_artifacts(dense: XlaRuntime) -> None:
