@@ -13,7 +13,8 @@ import importlib.util
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,8 @@ _RESAMPLES = 4000
 
 def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
     """One run: the true hypervolume after each measurement."""
-    began_s = time.process_time()
     run = Run(synthetic(problem), seed, budget, knows_graphs=METHODS[method][1])
     run_method(method, run, seed)
-    seconds = time.process_time() - began_s
     return {
         "problem": problem,
         "method": method,
@@ -45,8 +44,35 @@ def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
         "budget": budget,
         "volumes": run.volumes(),
         "hopes": run.hopes,
-        "cpu_s": seconds,
     }
+
+
+def a_unit(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
+    """One run, or one search for the reference."""
+    began_s = time.process_time()
+    if method == "reference":
+        unit = reference(problem, seed)
+    else:
+        unit = a_run(problem, method, seed, budget)
+    return {**unit, "cpu_s": time.process_time() - began_s}
+
+
+def finished(
+    keys: Sequence[tuple[str, str, int]], budget: int, processes: int, ends_s: float
+) -> Iterator[dict[str, Any]]:
+    """Units as they end, in so many processes; none begins after ``ends_s``."""
+    pool = ProcessPoolExecutor(processes)
+    try:
+        units = [pool.submit(a_unit, *key, budget) for key in keys]
+        for unit in as_completed(units):
+            if unit.cancelled():
+                continue
+            yield unit.result()
+            if time.monotonic() > ends_s:
+                for other in units:
+                    other.cancel()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def relative(units: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list[float]]:
@@ -191,6 +217,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--processes", type=int, default=1, help="units at a time")
     parser.add_argument("--fresh", action="store_true", help="forget what was run before")
     parser.add_argument("--report", action="store_true", help="only report what is there")
     options = parser.parse_args()
@@ -204,14 +231,11 @@ def main() -> None:
         for method in ("reference", *options.methods)
         for problem in options.problems
     ]
-    for key in wanted:
-        if options.report or time.monotonic() > ends_s:
-            break
-        if key not in done:
-            is_reference = key[1] == "reference"
-            unit = reference(key[0], key[2]) if is_reference else a_run(*key, options.measurements)
-            journal.add(unit)
-            print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
+    keys = [] if options.report else [key for key in wanted if key not in done]
+    for unit in finished(keys, options.measurements, options.processes, ends_s):
+        journal.add(unit)
+        key = (unit["problem"], unit["method"], unit["seed"])
+        print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
     report(journal.units)
 
 
