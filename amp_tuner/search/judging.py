@@ -152,9 +152,7 @@ class Judge:
     def _design(self, looks: Sequence[Look], target: int) -> Design:
         # Rounding is relative: what a node adds to the error does not depend on its tensors' sizes.
         by_nodes = target == 1
-        return Design.of(
-            looks, self._viewer, self._types, self._priors[target], by_nodes=by_nodes
-        )
+        return Design.of(looks, self._viewer, self._types, self._priors[target], by_nodes=by_nodes)
 
     def _reference_point(self, errors: Sequence[float]) -> Array:
         """FP32's log time; the error that the goal allows, or a bit more than the largest so far.

@@ -17,9 +17,9 @@ from amp_tuner.search.knapsack import best_sets
 from amp_tuner.search.looks import Look, Viewer
 from amp_tuner.search.space import SearchSpace
 
-#: While trials are few the model takes next to no time, and so many times the viewer's paintings
-#: are affordable; with more than so many trials, once.
-_MOST_TIMES, _MANY_TRIALS = 3, 300
+#: While trials are few the model takes next to no time, and more paintings are affordable: so many
+#: times the viewer's at most, and that number over the trials.
+_MOST_TIMES, _TIMES_TRIALS = 3, 300
 #: The share of the paintings before looking around the best candidates, and the paintings of each
 #: such round.
 _FIRST_ROUND = 0.5
@@ -101,7 +101,7 @@ class Proposer:
         return self._best() if self._pool.parameters else None
 
     def _paintings(self) -> int:
-        times = _MANY_TRIALS // max(1, self._told)
+        times = _TIMES_TRIALS // max(1, self._told)
         return self._viewer.paintings * max(1, min(_MOST_TIMES, times))
 
     def _best(self) -> Choice:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import math
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -60,7 +61,10 @@ def a_unit(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
 def finished(
     keys: Sequence[tuple[str, str, int]], budget: int, processes: int, ends_s: float
 ) -> Iterator[dict[str, Any]]:
-    """Units as they end, in so many processes; none begins after ``ends_s``."""
+    """Units as they end, in so many processes; none begins after ``ends_s``.
+
+    Whoever is interrupted waits for the units that run, and forgets them.
+    """
     pool = ProcessPoolExecutor(processes)
     try:
         units = [pool.submit(a_unit, *key, budget) for key in keys]
@@ -224,6 +228,8 @@ def main() -> None:
     journal = Journal(RESULTS / "search" / "runs.jsonl", fresh=options.fresh)
     done = {(unit["problem"], unit["method"], unit["seed"]) for unit in journal.units}
     ends_s = time.monotonic() + 60 * options.minutes
+    # So that the other processes end too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Seeds outermost: whatever was interrupted is even over problems and methods.
     wanted = [
         (problem, method, seed)
