@@ -192,8 +192,8 @@ class _Fitted:
         values = self.values[chosen]
         if chosen.sum() < 2 or np.ptp(values) == 0:
             return np.zeros(size)
-        shares = np.array([look.share(by_nodes=self.by_nodes) for look in self.looks])
-        painted = shares[chosen]
+        every = np.array([look.share(by_nodes=self.by_nodes) for look in self.looks])
+        painted = every[chosen]
         alone, none = lone_looks(self.viewer, data_type)
         weights, _ = self.model.effect(self.design(alone), self.design(none), WORK)
         away = values - values.mean()
