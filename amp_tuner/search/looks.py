@@ -47,7 +47,7 @@ class Viewer(Protocol):
         op_types: those that a look tells apart.
         weight: of each op type its share of the graph's work; shape (op types,).
         nodes: of each op type its share of the graph's nodes; shape (op types,).
-        paintings: so many new settings may be looked at for one proposal.
+        paintings: so many new settings may be looked at for one proposal of a long study.
     """
 
     op_types: tuple[str, ...]
