@@ -79,15 +79,17 @@ def finished(
         pool.shutdown(cancel_futures=True)
 
 
-def relative(units: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list[float]]:
-    """The curves over the reference: the largest volume that anybody has found."""
+def relative(
+    units: Sequence[dict[str, Any]], seeds: Sequence[int]
+) -> dict[tuple[str, str, int], list[float]]:
+    """The seeds' curves over the reference: the largest volume that anybody has ever found."""
     best: dict[str, float] = {}
     for unit in units:
         found = max(unit["volumes"], default=0.0)
         best[unit["problem"]] = max(best.get(unit["problem"], 0.0), found)
     curves = {}
     for unit in units:
-        if unit["method"] == "reference":
+        if unit["method"] == "reference" or unit["seed"] not in seeds:
             continue
         volumes = unit["volumes"] or [0.0]
         # A method that ended by itself stays where it was.
@@ -98,9 +100,9 @@ def relative(units: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list
     return curves
 
 
-def report(units: Sequence[dict[str, Any]]) -> None:
-    """The tables."""
-    curves = relative(units)
+def report(units: Sequence[dict[str, Any]], seeds: Sequence[int]) -> None:
+    """The tables of some seeds."""
+    curves = relative(units, seeds)
     methods = [name for name in METHODS if any(key[1] == name for key in curves)]
     problems = sorted({key[0] for key in curves})
     runs = {name: sum(key[1] == name for key in curves) for name in methods}
@@ -121,7 +123,7 @@ def report(units: Sequence[dict[str, Any]]) -> None:
     if "amp" in methods:
         _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
-    stopping.report([unit for unit in units if unit["method"] == "amp"])
+    stopping.report([one for one in units if one["method"] == "amp" and one["seed"] in seeds])
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 
@@ -242,7 +244,7 @@ def main() -> None:
         journal.add(unit)
         key = (unit["problem"], unit["method"], unit["seed"])
         print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
-    report(journal.units)
+    report(journal.units, options.seeds)
 
 
 if __name__ == "__main__":
