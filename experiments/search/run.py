@@ -186,11 +186,11 @@ def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[
     rivals = [name for name in methods if name.endswith(ANCHORED)]
     if "amp" not in methods or not rivals:
         return
-    medians = {}
+    medians, best_quarters = {}, {}
     for name in ("amp", *rivals):
-        counts = [reached(curve, 0.99) for key, curve in curves.items() if key[1] == name]
-        medians[name] = sorted(counts)[len(counts) // 2]
-    best = min(rivals, key=lambda name: medians[name])
+        counts = sorted(reached(curve, 0.99) for key, curve in curves.items() if key[1] == name)
+        medians[name], best_quarters[name] = counts[len(counts) // 2], counts[len(counts) // 4]
+    best = min(rivals, key=lambda name: (medians[name], best_quarters[name]))
     print(
         f"\n99 %: amp {_count(medians['amp'])}, the best with anchors and dedupe ({best}) "
         f"{_count(medians[best])} measurements"
