@@ -30,12 +30,14 @@ class Work:
 
     Attributes:
         painted: of each op type the share of its work that is 16-bit; shape (op types,).
+        painted_nodes: of each op type the share of its nodes that are; shape (op types,).
         borders: of each op type the share of its results behind which a Cast stands that runs.
         casts: of all tensors between nodes that run, the shares that are cast to 16 bits and back:
             elements down, elements up, number down, number up; shape (4,).
     """
 
     painted: NDArray[np.float64] = field(repr=False)
+    painted_nodes: NDArray[np.float64] = field(repr=False)
     borders: NDArray[np.float64] = field(repr=False)
     casts: NDArray[np.float64] = field(repr=False)
 
@@ -73,8 +75,8 @@ class WorkTable:
         of_ports = self._op_of[self._port_source]
         self._all_results = self._by_op(of_ports, self._port_elements)
         self.weight = self._all_work / max(1.0, float(self._all_work.sum()))
-        counts = self._by_op(self._op_of, (self.vertex_work > 0).astype(np.float64))
-        self.nodes = counts / max(1.0, float(counts.sum()))
+        self._all_nodes = self._by_op(self._op_of, (self.vertex_work > 0).astype(np.float64))
+        self.nodes = self._all_nodes / max(1.0, float(self._all_nodes.sum()))
 
     def _works(self, port_elements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Elements of the largest tensor that each vertex reads or writes.
@@ -97,7 +99,9 @@ class WorkTable:
 
     def work(self, painting: Painting) -> Work:
         """The painting in numbers; linear in vertices and edges."""
-        painted = self._by_op(self._op_of, np.where(painting.painted, self.vertex_work, 0.0))
+        work = np.where(painting.painted, self.vertex_work, 0.0)
+        painted = self._by_op(self._op_of, work)
+        painted_nodes = self._by_op(self._op_of, (work > 0).astype(np.float64))
         ports = np.unique(self._prepared.edge_port[mismatched_edges(self._prepared, painting)])
         source = self._port_source[ports]
         elements, number = self._port_elements[ports], self._port_number[ports]
@@ -110,7 +114,10 @@ class WorkTable:
             for side in (~up, up)
         ]
         return Work(
-            _share(painted, self._all_work), _share(borders, self._all_results), np.array(casts)
+            _share(painted, self._all_work),
+            _share(painted_nodes, self._all_nodes),
+            _share(borders, self._all_results),
+            np.array(casts),
         )
 
 

@@ -65,7 +65,10 @@ class Bounds:
 
 def _is_within(some: Sequence[Look], others: Sequence[Look]) -> NDArray[np.bool_]:
     """Whose 16-bit work is all in whose; shape (some, others)."""
-    left, right = (np.array([one.painted for one in side]) for side in (some, others))
+    left, right = (
+        np.array([np.append(one.painted, one.painted_nodes) for one in side])
+        for side in (some, others)
+    )
     types = [np.array([one.data_type for one in side]) for side in (some, others)]
     contained = np.all(left[:, None] <= right[None, :] + _SAME, axis=2)
     found: NDArray[np.bool_] = np.asarray(

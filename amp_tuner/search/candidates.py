@@ -95,18 +95,52 @@ class Candidates:
             others: the list of all others: ``deny`` keeps them out; on ``clear`` they follow
                 their neighbours.
         """
+        return self._placed(data_type, dict.fromkeys(op_types, "allow"), others)
+
+    def spreading(
+        self, data_type: str, seeds: Collection[str], ends: Collection[str], border: str
+    ) -> dict[str, str]:
+        """16 bits that spread from some op types as far as others let them.
+
+        From nodes on ALLOW the pass goes on, both ways and any distance, through nodes on CLEAR:
+        what hangs together with a seed becomes 16-bit without a Cast, and what does not stays as
+        it is, even of the same op type. So it takes single regions of a graph, which ALLOW and DENY
+        cannot tell apart.
+
+        Args:
+            data_type: a 16-bit one.
+            seeds: op types on ALLOW.
+            ends: those that 16 bits do not pass.
+            border: their list: ``infer`` joins where it is between seeds or right behind one;
+                ``deny`` never does, and keeps out what lies between it and another end too.
+        """
+        placed = {**dict.fromkeys(ends, border), **dict.fromkeys(seeds, "allow")}
+        return self._placed(data_type, placed, "clear")
+
+    def _placed(self, data_type: str, placed: Mapping[str, str], others: str) -> dict[str, str]:
+        """Op types on the lists that are meant for them, where these may be proposed."""
         child = self._space.parameters(Setting(data_type))
         for name in self._movable:
-            place = "allow" if self._op_types[name] in op_types else others
+            place = placed.get(self._op_types[name], others)
             if place in self._places[name]:
                 child[name] = place
         return child
 
-    def turned(self, parent: Parameters, is_16bit: Mapping[str, bool]) -> dict[str, str]:
-        """The parent with some op types wholly in or out of 16 bits, as far as lists can say it."""
+    def turned(
+        self, parent: Parameters, is_16bit: Mapping[str, bool], *, softly: bool = False
+    ) -> dict[str, str]:
+        """The parent with some op types in or out of 16 bits, as far as lists can say it.
+
+        Args:
+            parent: a setting.
+            is_16bit: the op types that change sides, and which is theirs.
+            softly: on CLEAR, to become 16-bit where neighbours are, or on INFER, to end what
+                spreads; else wholly in or out, on ALLOW or DENY.
+        """
         child = dict(parent)
-        for op_type, inside in is_16bit.items():
-            name, place = f"list:{op_type}", "allow" if inside else "deny"
+        inside, outside = ("clear", "infer") if softly else ("allow", "deny")
+        for op_type, is_in in is_16bit.items():
+            name, place = f"list:{op_type}", inside if is_in else outside
             if place in self._places[name]:
                 child[name] = place
         return child

@@ -81,8 +81,10 @@ def effects(
     if len(timed) < FEWEST:
         return []
     # Both in units of natural logarithms; what is usual hardly matters by now.
-    time = _Fitted.of(viewer, space, timed, [evidence.log_time(one) for one in timed], 0.3)
-    error = _Fitted.of(viewer, space, judged, [evidence.log_error(one) for one in judged], 1.0)
+    times = [evidence.log_time(one) for one in timed]
+    errors = [evidence.log_error(one) for one in judged]
+    time = _Fitted.of(viewer, space, timed, times, 0.3, by_nodes=False)
+    error = _Fitted.of(viewer, space, judged, errors, 1.0, by_nodes=True)
     found = []
     for data_type in space.data_types:
         shares = [model.shares(data_type) for model in (time, error)]
@@ -153,6 +155,7 @@ class _Fitted:
     looks: tuple[Look, ...]
     values: Array
     model: Surrogate
+    by_nodes: bool
 
     @classmethod
     def of(
@@ -162,15 +165,17 @@ class _Fitted:
         told: Sequence[Told],
         pairs: Sequence[tuple[float, float]],
         usual: float,
+        *,
+        by_nodes: bool,
     ) -> _Fitted:
         looks = tuple(one.look for one in told)
         values, variances = np.array(pairs).T
-        design = Design.of(looks, viewer, space.data_types)
+        design = Design.of(looks, viewer, space.data_types, by_nodes=by_nodes)
         model = Surrogate(design, values, variances, (float(values.mean()), usual))
-        return cls(viewer, space.data_types, looks, values, model)
+        return cls(viewer, space.data_types, looks, values, model, by_nodes)
 
     def design(self, looks: Sequence[Look]) -> Design:
-        return Design.of(looks, self.viewer, self.data_types)
+        return Design.of(looks, self.viewer, self.data_types, by_nodes=self.by_nodes)
 
     def effect(self, change: _Change) -> Interval:
         """The factor, with its interval."""
@@ -187,7 +192,8 @@ class _Fitted:
         values = self.values[chosen]
         if chosen.sum() < 2 or np.ptp(values) == 0:
             return np.zeros(size)
-        painted = np.array([look.painted for look in self.looks])[chosen]
+        every = np.array([look.share(by_nodes=self.by_nodes) for look in self.looks])
+        painted = every[chosen]
         alone, none = lone_looks(self.viewer, data_type)
         weights, _ = self.model.effect(self.design(alone), self.design(none), WORK)
         away = values - values.mean()

@@ -150,7 +150,9 @@ class Judge:
         return least_surprised(design, logs, variances, self._usual[target], scales)
 
     def _design(self, looks: Sequence[Look], target: int) -> Design:
-        return Design.of(looks, self._viewer, self._types, self._priors[target])
+        # Rounding is relative: what a node adds to the error does not depend on its tensors' sizes.
+        by_nodes = target == 1
+        return Design.of(looks, self._viewer, self._types, self._priors[target], by_nodes=by_nodes)
 
     def _reference_point(self, errors: Sequence[float]) -> Array:
         """FP32's log time; the error that the goal allows, or a bit more than the largest so far.

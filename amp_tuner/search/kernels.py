@@ -64,6 +64,8 @@ class Design:
         viewer: Viewer,
         data_types: Sequence[str],
         prior: Prior | None = None,
+        *,
+        by_nodes: bool = False,
     ) -> Design:
         """The rows of ``looks``.
 
@@ -72,12 +74,13 @@ class Design:
             viewer: what they are looks of.
             data_types: those that have a number, in its order.
             prior: of the target; None: nothing is known.
+            by_nodes: an op type's nodes count alike, whatever their work.
         """
         prior = prior or Prior()
         share = (viewer.weight + viewer.nodes) / 2
         scale = prior.emphasis * (_LEAST + np.sqrt(share))
         size = len(viewer.op_types)
-        painted = np.array([look.painted for look in looks]).reshape(-1, size)
+        painted = np.array([look.share(by_nodes=by_nodes) for look in looks]).reshape(-1, size)
         casts = np.array([look.casts for look in looks]).reshape(-1, 4)
         number = {name: place for place, name in enumerate(data_types)}
         return cls(

@@ -19,15 +19,20 @@ class Look:
     Attributes:
         graph_id: equal for equal effective graphs.
         data_type: ``float32`` where nothing is 16-bit.
-        painted, borders: by op type, in the viewer's order; shape (op types,).
+        painted, painted_nodes, borders: by op type, in the viewer's order; shape (op types,).
         casts: shape (4,).
     """
 
     graph_id: str
     data_type: str
     painted: NDArray[np.float64] = field(repr=False)
+    painted_nodes: NDArray[np.float64] = field(repr=False)
     borders: NDArray[np.float64] = field(repr=False)
     casts: NDArray[np.float64] = field(repr=False)
+
+    def share(self, *, by_nodes: bool) -> NDArray[np.float64]:
+        """What of each op type is 16-bit: of its nodes, or of its work; shape (op types,)."""
+        return self.painted_nodes if by_nodes else self.painted
 
     @property
     def is_16bit(self) -> bool:
@@ -42,7 +47,7 @@ class Viewer(Protocol):
         op_types: those that a look tells apart.
         weight: of each op type its share of the graph's work; shape (op types,).
         nodes: of each op type its share of the graph's nodes; shape (op types,).
-        paintings: so many new settings may be looked at for one proposal.
+        paintings: so many new settings may be looked at for one proposal of a long study.
     """
 
     op_types: tuple[str, ...]
@@ -70,5 +75,5 @@ def lone_looks(viewer: Viewer, data_type: str) -> tuple[list[Look], list[Look]]:
     """
     size = len(viewer.op_types)
     nothing, casts = np.zeros(size), np.zeros(4)
-    alone = [Look("", data_type, row, nothing, casts) for row in np.eye(size)]
-    return alone, [Look("", data_type, nothing, nothing, casts)] * size
+    alone = [Look("", data_type, row, row, nothing, casts) for row in np.eye(size)]
+    return alone, [Look("", data_type, nothing, nothing, nothing, casts)] * size

@@ -17,6 +17,9 @@ from amp_tuner.search.knapsack import best_sets
 from amp_tuner.search.looks import Look, Viewer
 from amp_tuner.search.space import SearchSpace
 
+#: While trials are few the model takes next to no time, and more paintings are affordable: so many
+#: times the viewer's at most, and that number over the trials.
+_MOST_TIMES, _TIMES_TRIALS = 3, 300
 #: The share of the paintings before looking around the best candidates, and the paintings of each
 #: such round.
 _FIRST_ROUND = 0.5
@@ -24,6 +27,8 @@ _ROUND = 16
 _PARENTS = 8
 #: Lists of the op types beside those that are meant.
 _OTHERS = ("deny", "clear")
+#: Lists of op types that end what spreads.
+_BORDERS = ("infer", "deny")
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,16 @@ class Proposer:
         if self._only is not None:
             self._look_at(self._only, len(self._only))
         else:
-            first = int(self._viewer.paintings * _FIRST_ROUND)
+            paintings = self._paintings()
+            first = int(paintings * _FIRST_ROUND)
             self._look_at(self._first(), first)
-            for begun in range(first, self._viewer.paintings, _ROUND):
-                self._look_at(self._around(), min(_ROUND, self._viewer.paintings - begun))
+            for begun in range(first, paintings, _ROUND):
+                self._look_at(self._around(), min(_ROUND, paintings - begun))
         return self._best() if self._pool.parameters else None
+
+    def _paintings(self) -> int:
+        times = _TIMES_TRIALS // max(1, self._told)
+        return self._viewer.paintings * max(1, min(_MOST_TIMES, times))
 
     def _best(self) -> Choice:
         scores = self._pool.scores
@@ -119,14 +129,15 @@ class Proposer:
         return look.is_16bit and graph not in self._known and graph not in self._pool.graphs
 
     def _first(self) -> Iterator[Parameters]:
-        """In turn: single moves, knapsacks, children of the front, random settings."""
-        parents = self._parents()
+        """In turn: single moves, knapsacks, regions, children of the front, random settings."""
+        parents, spreads = self._parents(), self._spreads()
         singles, knapsacks = (
             iter(self._shuffled(found)) for found in (self._singles(), self._knapsacks())
         )
         while True:
             yield from islice(singles, 2)
             yield from islice(knapsacks, 2)
+            yield from islice(spreads, 2)
             yield self._draw.mutated(self._draw.one_of(parents))
             yield self._draw.mutated(self._draw.one_of(parents))
             yield self._draw.crossed(self._draw.one_of(parents), self._draw.one_of(parents))
@@ -165,6 +176,28 @@ class Proposer:
                         found += [self._draw.just(data_type, names, one) for one in _OTHERS]
         return found
 
+    def _spreads(self) -> Iterator[Parameters]:
+        """From any op type 16 bits spread until others end them; none while nothing is known.
+
+        What ends them are the most harmful op types, or any: a region may be small enough because
+        it ends at an op type that does no harm itself.
+        """
+        known = [(name, self._judge.additions(name)) for name in self._space.data_types]
+        harms = [
+            (name, self._random.normal(sums.mean[1], sums.deviation[1]))
+            for name, sums in known
+            if sums is not None
+        ]
+        borders = [one for one in _BORDERS if one in self._space.proposed]
+        while harms and borders and self._movable and "clear" in self._space.proposed:
+            data_type, harm = harms[int(self._random.integers(len(harms)))]
+            by_harm = self._random.random() < 0.5
+            order = np.argsort(-harm) if by_harm else self._random.permutation(harm.size)
+            count = int(harm.size * self._random.random() ** 2)
+            ends = {self._viewer.op_types[one] for one in order[:count].tolist()}
+            seed, border = (str(self._random.choice(some)) for some in (self._movable, borders))
+            yield self._draw.spreading(data_type, (seed,), ends, border)
+
     def _around(self) -> Iterator[Parameters]:
         """What the best candidates become by promising turns, by mutation and by crossing."""
         best = np.argsort(-self._pool.scores.value, kind="stable")[:_PARENTS].tolist()
@@ -189,6 +222,8 @@ class Proposer:
             value = partial(self._judge.value_of_sums, self._pool.scores, place)
             for flip in best_flips(look.painted[columns], sums.mean[:, columns], value, _ROUND):
                 is_16bit = {self._movable[column]: inside for column, inside in flip.changed}
-                ranked.append((flip.value, self._draw.turned(parent, is_16bit)))
+                for softly in (False, True):
+                    child = self._draw.turned(parent, is_16bit, softly=softly)
+                    ranked.append((flip.value, child))
         ranked.sort(key=lambda one: -one[0])
         return [one for _, one in ranked if frozenset(one.items()) not in self._pool.tried]

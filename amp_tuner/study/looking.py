@@ -58,7 +58,7 @@ class StudyViewer:
         space = replace(self._space, proposed=lists)
         setting = space.setting(dict(zip(self._names, values, strict=True)))
         nothing = np.zeros(len(self.op_types))
-        float32 = Look(FLOAT32, FLOAT32, nothing, nothing, np.zeros(4))
+        float32 = Look(FLOAT32, FLOAT32, nothing, nothing, nothing, np.zeros(4))
         if setting.data_type == FLOAT32:
             return float32
         painter = self._painters[setting.data_type]
@@ -70,4 +70,5 @@ class StudyViewer:
         if graph == FLOAT32_GRAPH.graph_id:
             return float32
         work = self._tables[setting.data_type].work(painting)
-        return Look(graph, setting.data_type, work.painted, work.borders, work.casts)
+        shares = (work.painted, work.painted_nodes, work.borders, work.casts)
+        return Look(graph, setting.data_type, *shares)

@@ -33,7 +33,7 @@ class _WideViewer:
     def look(self, parameters: dict[str, str], lists: object = None) -> Look:  # noqa: ARG002
         row = np.array([parameters[f"list:{op}"] == "allow" for op in self.op_types], np.float64)
         name = "".join(str(int(value)) for value in row)
-        return Look(name, parameters["data_type"], row, 0.5 * row, np.full(4, 0.1))
+        return Look(name, parameters["data_type"], row, row, 0.5 * row, np.full(4, 0.1))
 
 
 def main() -> None:

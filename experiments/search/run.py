@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import math
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,8 @@ _RESAMPLES = 4000
 
 def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
     """One run: the true hypervolume after each measurement."""
-    began_s = time.process_time()
     run = Run(synthetic(problem), seed, budget, knows_graphs=METHODS[method][1])
     run_method(method, run, seed)
-    seconds = time.process_time() - began_s
     return {
         "problem": problem,
         "method": method,
@@ -45,19 +45,51 @@ def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
         "budget": budget,
         "volumes": run.volumes(),
         "hopes": run.hopes,
-        "cpu_s": seconds,
     }
 
 
-def relative(units: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list[float]]:
-    """The curves over the reference: the largest volume that anybody has found."""
+def a_unit(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
+    """One run, or one search for the reference."""
+    began_s = time.process_time()
+    if method == "reference":
+        unit = reference(problem, seed)
+    else:
+        unit = a_run(problem, method, seed, budget)
+    return {**unit, "cpu_s": time.process_time() - began_s}
+
+
+def finished(
+    keys: Sequence[tuple[str, str, int]], budget: int, processes: int, ends_s: float
+) -> Iterator[dict[str, Any]]:
+    """Units as they end, in so many processes; none begins after ``ends_s``.
+
+    Whoever is interrupted waits for the units that run, and forgets them.
+    """
+    pool = ProcessPoolExecutor(processes)
+    try:
+        units = [pool.submit(a_unit, *key, budget) for key in keys]
+        for unit in as_completed(units):
+            if unit.cancelled():
+                continue
+            yield unit.result()
+            if time.monotonic() > ends_s:
+                for other in units:
+                    other.cancel()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def relative(
+    units: Sequence[dict[str, Any]], seeds: Sequence[int]
+) -> dict[tuple[str, str, int], list[float]]:
+    """The seeds' curves over the reference: the largest volume that anybody has ever found."""
     best: dict[str, float] = {}
     for unit in units:
         found = max(unit["volumes"], default=0.0)
         best[unit["problem"]] = max(best.get(unit["problem"], 0.0), found)
     curves = {}
     for unit in units:
-        if unit["method"] == "reference":
+        if unit["method"] == "reference" or unit["seed"] not in seeds:
             continue
         volumes = unit["volumes"] or [0.0]
         # A method that ended by itself stays where it was.
@@ -68,9 +100,9 @@ def relative(units: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list
     return curves
 
 
-def report(units: Sequence[dict[str, Any]]) -> None:
-    """The tables."""
-    curves = relative(units)
+def report(units: Sequence[dict[str, Any]], seeds: Sequence[int]) -> None:
+    """The tables of some seeds."""
+    curves = relative(units, seeds)
     methods = [name for name in METHODS if any(key[1] == name for key in curves)]
     problems = sorted({key[0] for key in curves})
     runs = {name: sum(key[1] == name for key in curves) for name in methods}
@@ -91,7 +123,7 @@ def report(units: Sequence[dict[str, Any]]) -> None:
     if "amp" in methods:
         _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
-    stopping.report([unit for unit in units if unit["method"] == "amp"])
+    stopping.report([one for one in units if one["method"] == "amp" and one["seed"] in seeds])
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 
@@ -154,11 +186,11 @@ def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[
     rivals = [name for name in methods if name.endswith(ANCHORED)]
     if "amp" not in methods or not rivals:
         return
-    medians = {}
+    medians, best_quarters = {}, {}
     for name in ("amp", *rivals):
-        counts = [reached(curve, 0.99) for key, curve in curves.items() if key[1] == name]
-        medians[name] = sorted(counts)[len(counts) // 2]
-    best = min(rivals, key=lambda name: medians[name])
+        counts = sorted(reached(curve, 0.99) for key, curve in curves.items() if key[1] == name)
+        medians[name], best_quarters[name] = counts[len(counts) // 2], counts[len(counts) // 4]
+    best = min(rivals, key=lambda name: (medians[name], best_quarters[name]))
     print(
         f"\n99 %: amp {_count(medians['amp'])}, the best with anchors and dedupe ({best}) "
         f"{_count(medians[best])} measurements"
@@ -191,12 +223,15 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--processes", type=int, default=1, help="units at a time")
     parser.add_argument("--fresh", action="store_true", help="forget what was run before")
     parser.add_argument("--report", action="store_true", help="only report what is there")
     options = parser.parse_args()
     journal = Journal(RESULTS / "search" / "runs.jsonl", fresh=options.fresh)
     done = {(unit["problem"], unit["method"], unit["seed"]) for unit in journal.units}
     ends_s = time.monotonic() + 60 * options.minutes
+    # So that the other processes end too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Seeds outermost: whatever was interrupted is even over problems and methods.
     wanted = [
         (problem, method, seed)
@@ -204,15 +239,12 @@ def main() -> None:
         for method in ("reference", *options.methods)
         for problem in options.problems
     ]
-    for key in wanted:
-        if options.report or time.monotonic() > ends_s:
-            break
-        if key not in done:
-            is_reference = key[1] == "reference"
-            unit = reference(key[0], key[2]) if is_reference else a_run(*key, options.measurements)
-            journal.add(unit)
-            print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
-    report(journal.units)
+    keys = [] if options.report else [key for key in wanted if key not in done]
+    for unit in finished(keys, options.measurements, options.processes, ends_s):
+        journal.add(unit)
+        key = (unit["problem"], unit["method"], unit["seed"])
+        print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
+    report(journal.units, options.seeds)
 
 
 if __name__ == "__main__":

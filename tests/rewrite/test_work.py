@@ -33,6 +33,17 @@ def test_shares_are_of_elements_by_op_type() -> None:
     assert work.painted.tolist() == [0.0, 0.0, 1.0, 0.0]
 
 
+def test_nodes_of_an_op_type_count_alike_however_large_their_tensors_are() -> None:
+    prepared = prepare(chain(("MatMul", "Relu", "Exp", "Relu"), "tf-cpu-bfloat16"), RULES)
+    # 16 bits spread from MatMul to the first Relu; Exp ends them.
+    lists = RULES.lists.moved({"MatMul": "allow", "Exp": "deny", "Relu": "clear"})
+    work = WorkTable(prepared, TOLD_APART).work(paint(prepared, lists))
+    relu = TOLD_APART.index("Relu")
+    # Of 16 x 24 elements and of 16 x 40.
+    assert work.painted[relu] == 24 / (24 + 40)
+    assert work.painted_nodes[relu] == 1 / 2
+
+
 def test_a_node_counts_by_the_largest_tensor_that_it_reads_or_writes() -> None:
     prepared = prepare(chain(OPS, "tf-cpu-bfloat16"), RULES)
     work = WorkTable(prepared, TOLD_APART).vertex_work

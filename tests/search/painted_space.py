@@ -99,8 +99,8 @@ class PaintedSpace:
     def graphs(self, asked: Sequence[Mapping[str, str]]) -> list[str]:
         return [self.look(parameters).graph_id for parameters in asked]
 
-    def share(self, look: Look, op_type: str) -> float:
-        """Of one op type's work, what is 16-bit."""
+    def share(self, look: Look, op_type: str, *, by_nodes: bool = False) -> float:
+        """Of one op type's work, or of its nodes, what is 16-bit."""
         if op_type not in self.viewer.op_types:
             return 0.0
-        return float(look.painted[self.viewer.op_types.index(op_type)])
+        return float(look.share(by_nodes=by_nodes)[self.viewer.op_types.index(op_type)])

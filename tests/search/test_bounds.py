@@ -12,7 +12,7 @@ from amp_tuner.search.looks import Look
 
 def look(*painted: float, data_type: str = "bfloat16") -> Look:
     row = np.array(painted)
-    return Look(str(row), data_type, row, 0 * row, np.zeros(4))
+    return Look(str(row), data_type, row, row, 0 * row, np.zeros(4))
 
 
 def within(bounds: Bounds, one: Look, mean: float, deviation: float) -> tuple[float, float]:

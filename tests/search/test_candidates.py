@@ -26,6 +26,31 @@ def test_other_op_types_on_clear_follow_their_neighbours() -> None:
         assert {painted.share(look, op) for op in ("Relu", "Exp", "Tanh")} == {share}
 
 
+@pytest.mark.parametrize("border", ["infer", "deny"])
+def test_16_bits_spread_from_a_seed_both_ways_until_something_ends_them(border: str) -> None:
+    painted = PaintedSpace(("Relu", "Exp", "Relu", "Tanh", "Relu", "Exp", "Relu"))
+    draw = Candidates(painted.space, np.random.default_rng(0))
+    look = painted.look(draw.spreading("bfloat16", {"Tanh"}, {"Exp"}, border))
+    assert painted.share(look, "Tanh") == 1.0
+    assert painted.share(look, "Relu", by_nodes=True) == 0.5
+    # Only where something is 16-bit on both sides does INFER join.
+    assert painted.share(look, "Exp") == 0.0
+
+
+def test_op_types_that_turn_softly_follow_their_neighbours_or_end_what_spreads() -> None:
+    painted = PaintedSpace(("Exp", "Tanh", "Relu", "Exp"))
+    draw = Candidates(painted.space, np.random.default_rng(0))
+    parent = draw.just("bfloat16", {"Tanh", "Exp"})
+    child = draw.turned(parent, {"Relu": True, "Exp": False}, softly=True)
+    assert {child["list:Relu"], child["list:Exp"], child["list:Tanh"]} == {
+        "clear",
+        "infer",
+        "allow",
+    }
+    look = painted.look(child)
+    assert [painted.share(look, op) for op in ("Tanh", "Relu", "Exp")] == [1.0, 1.0, 0.0]
+
+
 def test_random_settings_have_lists_that_most_op_types_share_and_such_that_few_do() -> None:
     painted = PaintedSpace()
     draw = Candidates(painted.space, np.random.default_rng(0))

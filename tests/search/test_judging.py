@@ -31,7 +31,8 @@ def told(painted: PaintedSpace, count: int) -> list[Told]:
         parameters = draw.at_random()
         look = painted.look(parameters)
         time = 1 - sum(saved * painted.share(look, op) for op, saved in SAVED.items())
-        square = sum(added * painted.share(look, op) for op, added in ADDED.items())
+        nodes = {op: painted.share(look, op, by_nodes=True) for op in ADDED}
+        square = sum(added * nodes[op] for op, added in ADDED.items())
         found.append(Told(parameters, look, 1 / time, math.sqrt(square), LIMIT))
     return found
 

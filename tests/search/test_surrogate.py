@@ -26,7 +26,7 @@ class Viewer:
 
 def looks(count: int, seed: int, data_type: str = "bfloat16") -> list[Look]:
     rows = (np.random.default_rng(seed).random((count, 8)) < 0.5).astype(np.float64)
-    return [Look(str(row), data_type, row, 0 * row, np.zeros(4)) for row in rows]
+    return [Look(str(row), data_type, row, row, 0 * row, np.zeros(4)) for row in rows]
 
 
 def design(of: list[Look]) -> Design:
@@ -85,8 +85,8 @@ def test_what_one_data_type_teaches_is_a_hint_for_the_other() -> None:
 
 def test_effects_of_single_op_types_are_their_weights() -> None:
     model = fitted(looks(40, seed=0), noise=0.01)
-    zero = Look("", "bfloat16", np.zeros(8), np.zeros(8), np.zeros(4))
-    alone = [Look("", "bfloat16", row, np.zeros(8), np.zeros(4)) for row in np.eye(8)]
+    zero = Look("", "bfloat16", *np.zeros((3, 8)), np.zeros(4))
+    alone = [Look("", "bfloat16", row, row, np.zeros(8), np.zeros(4)) for row in np.eye(8)]
     mean, deviation = model.effect(design(alone), design([zero] * 8), WORK)
     assert np.abs(mean - WEIGHTS).max() < 0.08
     assert (np.abs(mean - WEIGHTS) < 4 * deviation).all()
@@ -98,7 +98,7 @@ def test_op_types_that_never_ran_are_expected_to_do_what_others_did() -> None:
         look.painted[6:] = 0.0
     values = np.array([look.painted.sum() for look in of]) / 8
     model = Surrogate(design(of), values, np.full(24, 1e-6), (0.0, 0.3))
-    (alone,) = (Look("", "bfloat16", row, 0 * row, np.zeros(4)) for row in np.eye(8)[7:])
+    (alone,) = (Look("", "bfloat16", row, row, 0 * row, np.zeros(4)) for row in np.eye(8)[7:])
     mean, _ = model.predict(design([alone]))
     assert mean[0] > 0.04
 
@@ -111,7 +111,7 @@ def test_what_the_prior_expects_is_predicted_where_nothing_is_known() -> None:
     model = Surrogate(
         Design.of(of, Viewer(), ("bfloat16",), prior), expected, np.zeros(1), (0.0, 0.1), scale
     )
-    new = [Look("", "bfloat16", np.ones(8), np.zeros(8), np.ones(4))]
+    new = [Look("", "bfloat16", np.ones(8), np.ones(8), np.zeros(8), np.ones(4))]
     mean, _ = model.predict(Design.of(new, Viewer(), ("bfloat16",), prior))
     assert mean[0] == pytest.approx(np.log(1 + work.sum() + 0.8), abs=0.05)
 

@@ -12,7 +12,7 @@ from amp_tuner.search.looks import Look
 from amp_tuner.search.trust import Trust, calibration, errors_of_error, errors_of_time
 
 NOTHING = np.zeros(1)
-LOOK = Look("g", "bfloat16", NOTHING, NOTHING, np.zeros(4))
+LOOK = Look("g", "bfloat16", NOTHING, NOTHING, NOTHING, np.zeros(4))
 
 
 def told(log_time: float, came: float, deviation: float = 0.1) -> Told:
