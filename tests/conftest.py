@@ -17,6 +17,7 @@ from amp_tuner.worker.protocol import Threads
 from amp_tuner.worker.xla_client import XlaClient
 from tests import small_study
 from tests.environments import interpreter
+from tests.postgres import Server, postgres
 
 GIB = 2**30
 Launcher = Callable[..., WorkerClient]
@@ -24,6 +25,13 @@ Launcher = Callable[..., WorkerClient]
 # A shell starts background jobs with SIGINT ignored, and what is ignored is inherited by every
 # program that a test starts. A handler here gives them the default again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server; every test makes a database of its own."""
+    with postgres() as running:
+        yield running
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tests.postgres import PASSWORD, Server, postgres
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
+    """One that tests may kill."""
     with postgres() as running:
         yield running
 
@@ -49,6 +50,7 @@ def worker(of: Study, name: str) -> Any:
     return command("worker", "--config", of.path, "--output", of.worker(name))
 
 
+@pytest.mark.all_only
 def test_workers_and_the_leader_end_by_themselves_and_measure_nothing_twice(
     study: Callable[..., Study],
 ) -> None:
