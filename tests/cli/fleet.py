@@ -123,6 +123,14 @@ def make_study(
         changes: of the study file.
     """
     server.execute(f"CREATE DATABASE {database}")
+    path = write_study(folder, small, server.address(database), trials, slow_s, **changes)
+    return Study(path, server, database)
+
+
+def write_study(
+    folder: Path, small: Files, storage: str, trials: int, slow_s: float = 0.0, **changes: Any
+) -> Path:
+    """The same, in any database that is there."""
     shutil.copy(PROFILE, folder / "t4.yaml")
     target = {"runtime": "roofline", "device": "gpu", "data_types": ["float16"]}
     plain = small_study.study(
@@ -131,12 +139,10 @@ def make_study(
         search={"trials": trials},
         target={**target, "profile": "t4.yaml"},
         limits={"lease_seconds": LEASE_S, "storage_seconds": PATIENCE_S},
-        storage=server.address(database),
+        storage=storage,
     )
     if slow_s:
         (folder / "slow.py").write_text(_SLOW.format(seconds=slow_s))
         accuracy = {"metric": "slow:score", "direction": "maximize", "goal": "50%"}
         plain["accuracy"] = accuracy
-    return Study(
-        small_study.write_study(folder, small_study.changed(plain, **changes)), server, database
-    )
+    return small_study.write_study(folder, small_study.changed(plain, **changes))

@@ -16,9 +16,8 @@ from tests.cli.conftest import Command
 from tests.cli.fleet import Study, make_study
 from tests.cli.test_bad_input import assert_no_study_in, problems
 from tests.conftest import Files
+from tests.databases import ENCODED
 from tests.postgres import PASSWORD, Server
-
-ENCODED = "se%2Fcr%3Aet%40word"
 
 
 @pytest.fixture(scope="module")

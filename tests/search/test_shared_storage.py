@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import event, make_url
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from amp_tuner.search.proposal import Objectives, Proposal
@@ -37,11 +37,6 @@ class Tuner:
         proposal = self.study.ask(LEASE)
         self.study.keep()
         return proposal
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Address:
-    return Address(make_url(f"sqlite:///{tmp_path / 'shared.db'}"), "sqlite database")
 
 
 @pytest.fixture

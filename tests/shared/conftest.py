@@ -1,12 +1,10 @@
-"""A database of each test's own: SQLite's, since what is tested is the same in each."""
+"""A study in a database of each test's own, and its members."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from amp_tuner.shared.address import Address
 from amp_tuner.shared.ledger import Ledger, SharedStudy
@@ -16,11 +14,6 @@ from amp_tuner.shared.schema import make_tables
 
 STUDY = SharedStudy({"data": {"batch_size": 64}}, {"software": {}, "hardware": {}})
 LEASE_S = 60.0
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Address:
-    return Address(make_url(f"sqlite:///{tmp_path / 'shared.db'}"), "sqlite database")
 
 
 @pytest.fixture
