@@ -96,15 +96,6 @@ def check_folder(config: StudyConfig) -> None:
         InputError: the folder holds another study, or one that is measured elsewhere.
     """
     check_identity(RunFolder(config.output), config.identity())
-    refuse_bundled(config)
-
-
-def refuse_bundled(config: StudyConfig) -> None:
-    """Leaves alone what is measured elsewhere.
-
-    Raises:
-        InputError: the folder holds a study that is measured by bundles.
-    """
     if RunFolder(config.output).bundles.exists():
         message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
         raise InputError.one("$.output", f"the study in {config.output} {message}")
