@@ -43,7 +43,7 @@ def load_study(
     Args:
         source: the study file, or its content.
         overrides: values that replace the file's, by dotted key: ``{"search.trials": 20}``.
-        check_files: False leaves out whether model and data exist.
+        check_files: False leaves out whether model and data exist, and cores can be used, here.
 
     Raises:
         InputError: every problem that was found.
@@ -131,7 +131,10 @@ def _section(kind: type[AnySection], raw: Any) -> AnySection | None:
 
 
 def _filled_target(target: TargetConfig, folder: Path) -> dict[str, Any]:
-    update: dict[str, Any] = {"data_types": checks.filled_data_types(target)}
+    update: dict[str, Any] = {
+        "data_types": checks.filled_data_types(target),
+        "threads": checks.filled_threads(target),
+    }
     if target.profile is not None:
         update["profile"] = _absolute(target.profile, folder)
     if target.python is not None and "/" in target.python:

@@ -6,13 +6,13 @@ The text under a field is what ``amp-tune schema`` says of its key.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from amp_tuner.config.fields import (
+    CoreSets,
     DataType,
     Duration,
     FilePath,
@@ -29,6 +29,7 @@ from amp_tuner.config.fields import (
 )
 from amp_tuner.config.quantities import parse_duration, parse_size
 from amp_tuner.judge.goal import Goal, parse_goal
+from amp_tuner.measure.cores import parse_cores, usable_cores
 
 #: Measured settings to proposals, where ``limits.max_proposals`` is not given.
 PROPOSALS_PER_TRIAL = 20
@@ -63,15 +64,12 @@ class ModelConfig(Section):
     """Load models that can run any code: Lambda layers, PyFunc, file ops."""
 
 
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 class ThreadsConfig(Section):
     """``target.threads``: TensorFlow's two pools; all CPUs that the tuner may use, and 1."""
 
-    intra_op: int = Field(default_factory=_usable_cpus, ge=1, le=4096)
-    """Threads within an op; default: all CPUs that the tuner may use."""
+    intra_op: int = Field(default_factory=lambda: len(usable_cores()), ge=1, le=4096)
+    """Threads within an op; default: as many as target.cores, else all CPUs that the tuner may
+    use."""
     inter_op: int = Field(default=1, ge=1, le=4096)
     """Ops at the same time."""
 
@@ -103,6 +101,9 @@ class TargetConfig(Section):
     tuner's own."""
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig)
     """TensorFlow's thread pools, as in production."""
+    cores: CoreSets = Field(default=None, examples=["0-3", ["0-1", "2-3"]])
+    """What a worker is pinned to; default: nothing. Of several sets each worker of a machine has
+    one, so that they do not disturb each other's timing; a single one has the first."""
 
 
 class TrainingConfig(Section):
@@ -280,6 +281,11 @@ class StudyConfig(StudyFile):
     def folder(self) -> Path:
         """The study file's folder: relative paths and ``module:function`` start here."""
         return self.study_file.parent
+
+    @property
+    def worker_cores(self) -> tuple[int, ...] | None:
+        """The cores that this process's workers are pinned to; None: all that it has itself."""
+        return None if self.target.cores is None else parse_cores(self.target.cores[0])
 
     @property
     def processes(self) -> int:
