@@ -26,6 +26,21 @@ FILES = REFERENCE / "output-files.md"
 #: The only commands that are not run: page, first line, reason.
 NOT_RUN = {
     (
+        "docs/how-to/clusters.md",
+        "for host in node1 node2 node3; do",
+        "it needs other machines",
+    ),
+    (
+        "docs/how-to/clusters.md",
+        "sbatch configs/deploy/slurm.sbatch study.yaml",
+        "it needs Slurm",
+    ),
+    (
+        "docs/how-to/clusters.md",
+        "kubectl create secret generic amp-tune-storage --from-file=url=storage-address.txt",
+        "it needs a cluster",
+    ),
+    (
         "docs/how-to/gpus.md",
         "python experiments/accelerator/run.py --device gpu",
         "needs a GPU and a night",
