@@ -61,6 +61,16 @@ class TargetError(AmpTunerError):
     exit_code = 3
 
 
+class StorageLost(AmpTunerError):
+    """The database of a shared study was gone for too long; what ended is on this machine's disk.
+
+    An interruption like any other: nothing is wrong with the input or the target, and the same
+    command goes on where this one ended.
+    """
+
+    exit_code = INTERRUPTED
+
+
 class WorkerFailure(AmpTunerError):
     """A request to the worker failed: the trial's cause.
 

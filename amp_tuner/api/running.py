@@ -7,45 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
+from amp_tuner.api.follower import Follower
+from amp_tuner.api.opening import opened
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.errors import InputError, TargetError
+from amp_tuner.errors import InputError, StorageLost, TargetError
 from amp_tuner.files import private_files, write_text
 from amp_tuner.measure.noise import noise_sentence
-from amp_tuner.output.clock import Clock
-from amp_tuner.output.folder import Lock, RunFolder, check_identity, claim, move_aside, open_folder
+from amp_tuner.output.folder import Lock, RunFolder, check_identity, move_aside, open_folder
 from amp_tuner.records import FLOAT32, Accuracy, Timing
 from amp_tuner.report.study_folder import read_study
 from amp_tuner.report.study_page import study_page
-from amp_tuner.results.event_log import Event, EventLog, new_event
+from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.confirming import read_confirmations
-from amp_tuner.study.ended import read_trials
 from amp_tuner.study.ending import end
+from amp_tuner.study.fleet import Database, open_database
 from amp_tuner.study.learnt import write_down
-from amp_tuner.study.progress import Progress, ended_facts
+from amp_tuner.study.progress import Progress
 from amp_tuner.study.publishing import Answer, answer_facts, answer_of, publish
-from amp_tuner.study.session import Session, open_session
+from amp_tuner.study.session import Session
 from amp_tuner.study.stored_graphs import write_graphs
 from amp_tuner.study.tuning import Tuning
 from amp_tuner.target.ladder import Stops
 
 #: Exit code of a study in which nothing certainly meets the goal.
 _GOAL_MISSED = 1
-
-
-class Follower(Protocol):
-    """Who follows a run: a screen, a program."""
-
-    def follow(self, event: Event) -> None:
-        """An event has happened, and stands in the log."""
-
-    def recall(self, ended: Iterable[Mapping[str, Any]]) -> None:
-        """The facts of trials that ended in earlier runs."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +70,23 @@ def run_study(config: StudyConfig, follower: Follower, *, fresh: bool = False) -
     Raises:
         InputError: anything that is wrong with the user's input.
         TargetError: the target cannot run the FP32 model.
+        StorageLost: the database of a shared study was gone for too long; the same call resumes.
         KeyboardInterrupt: after everything that is known was written; the same call resumes.
     """
     check_sampler(config.search.sampler)
     if fresh:
-        move_aside(config.output)
+        _move_aside(config)
     check_folder(config)
+    database = open_database(config)
     with locked(config.output) as (folder, lock):
-        return _run(config, folder, lock, follower)
+        return _run(config, folder, lock, follower, database)
+
+
+def _move_aside(config: StudyConfig) -> None:
+    if config.storage is not None:
+        message = "starts nothing anew that is in a database; give the study another name"
+        raise InputError.one("--fresh", message)
+    move_aside(config.output)
 
 
 def check_folder(config: StudyConfig) -> None:
@@ -97,6 +96,15 @@ def check_folder(config: StudyConfig) -> None:
         InputError: the folder holds another study, or one that is measured elsewhere.
     """
     check_identity(RunFolder(config.output), config.identity())
+    refuse_bundled(config)
+
+
+def refuse_bundled(config: StudyConfig) -> None:
+    """Leaves alone what is measured elsewhere.
+
+    Raises:
+        InputError: the folder holds a study that is measured by bundles.
+    """
     if RunFolder(config.output).bundles.exists():
         message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
         raise InputError.one("$.output", f"the study in {config.output} {message}")
@@ -122,35 +130,19 @@ def locked(root: Path) -> Iterator[tuple[RunFolder, Lock]]:
         lock.release()
 
 
-def _run(config: StudyConfig, folder: RunFolder, lock: Lock, follower: Follower) -> Ended:
-    # From here on: the time budget bounds what the user waits for.
-    clock = Clock(folder)
-    loading = tell_loading(config.name, follower.follow)
-    session = open_session(config, folder.work)
-    try:
-        resumed = claim(folder, session.identity(), config.to_plain(), config.study_file)
-        with (
-            contextlib.closing(EventLog(folder.events, follower.follow, [loading])) as log,
-            contextlib.closing(Tuning(session, folder, log, clock=clock, lock=lock)) as tuning,
-        ):
-            follower.recall(map(ended_facts, read_trials(folder)))
-            log.write("resumed" if resumed else "started", {"config": config.to_plain()})
-            for notice in session.notices:
-                log.write("notice", {"text": notice})
-            ended = Ended(_tune(session, folder, log, tuning), tuning.progress(), folder)
-            write_report(folder, log, tuning)
-            facts = {"exit_code": ended.exit_code, "output": str(folder.root)}
-            log.write("finished", facts)
-    finally:
-        session.bench.close()
+def _run(
+    config: StudyConfig,
+    folder: RunFolder,
+    lock: Lock,
+    follower: Follower,
+    database: Database | None,
+) -> Ended:
+    with opened(config, folder, lock, follower, database) as parts:
+        log, tuning = parts.log, parts.tuning
+        ended = Ended(_tune(parts.session, folder, log, tuning), tuning.progress(), folder)
+        write_report(folder, log, tuning)
+        log.write("finished", {"exit_code": ended.exit_code, "output": str(folder.root)})
     return ended
-
-
-def tell_loading(study: str, follow: Callable[[Event], None]) -> Event:
-    """Tells the first event of all, which comes before there is a log, and gives it."""
-    event = new_event("phase", {"phase": "loading", "study": study})
-    follow(event)
-    return event
 
 
 def _tune(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) -> Answer:
@@ -166,7 +158,7 @@ def _tune(session: Session, folder: RunFolder, log: EventLog, tuning: Tuning) ->
         end(session, folder, log, tuning)
         for said in write_down(session.space, folder, log, tuning):
             log.write("notice", {"text": said})
-    except (KeyboardInterrupt, TargetError) as error:
+    except (KeyboardInterrupt, StorageLost, TargetError) as error:
         log.write("stopped", {"why": str(error) or "interrupted"})
         raise
     finally:

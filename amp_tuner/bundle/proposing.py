@@ -17,7 +17,7 @@ from amp_tuner.bundle.manifest import FORMS, Entry, float32_name
 from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.errors import WorkerFailure
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH
-from amp_tuner.search.study import Proposal
+from amp_tuner.search.proposal import Proposal
 from amp_tuner.study.planning import Plan
 from amp_tuner.study.prospects import EXHAUSTED, STUCK
 from amp_tuner.study.session import Session

@@ -17,12 +17,14 @@ from amp_tuner.cli.options.studies import (
     add_init,
     add_run,
     add_schema,
+    add_worker,
 )
 
 #: Verb to the module that runs it.
 VERBS = {
     "run": "run",
     "batch": "batch",
+    "worker": "worker",
     "init": "init_study",
     "check": "check",
     "inspect": "inspect_model",
@@ -63,6 +65,7 @@ def command_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     add_run(verbs)
     add_batch(verbs)
+    add_worker(verbs)
     add_init(verbs)
     add_check(verbs)
     add_inspect(verbs)

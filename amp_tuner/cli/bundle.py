@@ -7,7 +7,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from amp_tuner.api.running import locked, tell_loading
+from amp_tuner.api.opening import tell_loading
+from amp_tuner.api.running import locked
 from amp_tuner.bundle.proposing import Asked, Proposing
 from amp_tuner.bundle.recorded import RecordedBench
 from amp_tuner.bundle.rounds import Rounds, new_round
@@ -58,6 +59,8 @@ def _check(config: StudyConfig, output: Path | None) -> None:
     if config.target.runtime != "xla":
         message = f"found {config.target.runtime}; a bundle needs xla"
         problems.append(Problem("$.target.runtime", message))
+    if config.storage is not None:
+        problems.append(Problem("$.storage", "a bundle's study is in its folder; allowed: null"))
     if config.search.granularity != "op_type":
         message = f"found {config.search.granularity}; a bundle needs op_type"
         problems.append(Problem("$.search.granularity", message))

@@ -20,6 +20,7 @@ _PHASES = {
     "confirming": "measuring the front again: {position}/{of}",
     "repeating": "measuring the front once more: trial {trial}, process {process}/{of}",
     "settling": "measuring what is in doubt again: trial {trial}, {of} in doubt",
+    "waiting": "waiting for what others measure",
     "report": "writing the report",
     "bundling": "proposing and lowering settings",
     "judging": "judging what was measured",
@@ -36,6 +37,9 @@ _NOTES = {
     "notice": "{text}",
     "distinct_graphs": "{found}",
     "search_ended": "{why}",
+    "storage_lost": "the {storage} is away, and waited for: {why}",
+    "storage_back": "the database is back after {seconds:g} s",
+    "superseded": "trial {trial} was measured elsewhere meanwhile: that result is kept",
     "not_confirmed": "trial {trial} failed when it was measured again: {cause}",
 }
 

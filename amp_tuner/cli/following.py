@@ -56,8 +56,12 @@ class Following:
 
     def result(self, table: Table, lines: Sequence[str]) -> None:
         """The table and the sentences at the end; shown even if quiet."""
+        make_console().print(table)
+        self.answer(lines)
+
+    def answer(self, lines: Sequence[str]) -> None:
+        """The sentences at the end; shown even if quiet."""
         console = make_console()
-        console.print(table)
         for line in lines:
             console.print()
             console.print(Text(printable(line)))
@@ -106,6 +110,9 @@ class FollowingJson(Following):
 
     def result(self, table: Table, lines: Sequence[str]) -> None:
         """Nothing: the answer is an event."""
+
+    def answer(self, lines: Sequence[str]) -> None:
+        """Nothing: the same."""
 
 
 def follower(*, quiet: bool = False, json_progress: bool = False) -> Following:

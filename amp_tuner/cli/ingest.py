@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 
+from amp_tuner.api.opening import tell_loading
 from amp_tuner.api.running import (
     Ended,
     locked,
     published,
-    tell_loading,
     tell_unconfirmed,
     write_report,
 )

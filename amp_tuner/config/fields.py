@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from amp_tuner.amp.lists import is_op_type
 from amp_tuner.config.quantities import DURATION, SIZE, parse_duration, parse_size
+from amp_tuner.config.storage import ADDRESS, file_problem
 from amp_tuner.judge.goal import GOAL_HINT, GOAL_KINDS, PERCENT, parse_goal
 from amp_tuner.judge.metrics import FUNCTION, find_metric, metric_names
 from amp_tuner.measure.cores import CORES, cores_text, parse_cores
@@ -139,16 +140,11 @@ def _core_sets(value: Any) -> tuple[str, ...] | None:
     return tuple(cores_text(cores) for cores in sets)
 
 
-def _planned_null(value: Any) -> None:
-    if value is not None:
-        raise PydanticCustomError(
-            SECRET_VALUE,
-            "not available",
-            {
-                "message": "other storages than the one in the output folder are not available "
-                "yet; allowed: null"
-            },
-        )
+def _storage(value: Any) -> str | None:
+    message = None if value is None else file_problem(value)
+    if message is not None:
+        raise PydanticCustomError(SECRET_VALUE, "not allowed", {"message": message})
+    return None if value is None else str(value)
 
 
 def _only(properties: dict[str, Any], *required: str) -> dict[str, Any]:
@@ -201,5 +197,9 @@ MetricName = Annotated[str, AfterValidator(_metric)]
 GoalValue = Annotated[Any, PlainValidator(_goal), WithJsonSchema(_GOAL_SCHEMA)]
 CoreSets = Annotated[Any, PlainValidator(_core_sets), WithJsonSchema(_CORES_SCHEMA)]
 OpTypes = Annotated[Any, PlainValidator(_op_types), WithJsonSchema(_OP_TYPES_SCHEMA)]
-PlannedNull = Annotated[None, PlainValidator(_planned_null), WithJsonSchema({"type": "null"})]
+Storage = Annotated[
+    Any,
+    PlainValidator(_storage),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": ADDRESS}, {"type": "null"}]}),
+]
 Positive = Annotated[float, Field(gt=0, le=1e9)]

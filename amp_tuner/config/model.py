@@ -21,9 +21,9 @@ from amp_tuner.config.fields import (
     MetricName,
     Name,
     OpTypes,
-    PlannedNull,
     Positive,
     Size,
+    Storage,
     Text,
     as_tuple,
 )
@@ -74,6 +74,18 @@ class ThreadsConfig(Section):
     """Ops at the same time."""
 
 
+class FleetConfig(Section):
+    """``target.fleet``: who may join a study that several machines work on."""
+
+    same: Annotated[
+        tuple[Literal["device", "software", "threads", "clock"], ...],
+        BeforeValidator(as_tuple),
+    ] = ("device", "software", "threads")
+    """What a worker must have in common with the study's first: device (the CPU's model and flags,
+    or the device's name), software (versions of TensorFlow and what belongs to it), threads (cores
+    and CPUs that may be used), clock (governor and turbo)."""
+
+
 class TargetConfig(Section):
     """``target``: where and how the model runs."""
 
@@ -104,6 +116,8 @@ class TargetConfig(Section):
     cores: CoreSets = Field(default=None, examples=["0-3", ["0-1", "2-3"]])
     """What a worker is pinned to; default: nothing. Of several sets each worker of a machine has
     one, so that they do not disturb each other's timing; a single one has the first."""
+    fleet: FleetConfig = Field(default_factory=FleetConfig)
+    """With storage: who may join."""
 
 
 class TrainingConfig(Section):
@@ -235,6 +249,11 @@ class LimitsConfig(Section):
     """What the output folder may take."""
     max_proposals: int | None = Field(default=None, ge=1, le=10**9, examples=[4000])
     """Proposals, measured or not; default: 20 for each of search.trials."""
+    lease_seconds: Annotated[float, Field(ge=2, le=86400)] = 180.0
+    """With storage: a worker that the database has not heard of for so long is taken for dead, and
+    what it was measuring is measured elsewhere."""
+    storage_seconds: Annotated[float, Field(ge=1, le=10**6)] = 900.0
+    """With storage: for so long a database that is gone is waited for, in seconds."""
 
     @property
     def worker_memory_bytes(self) -> int:
@@ -261,8 +280,9 @@ class StudyFile(Section):
     search: SearchConfig = Field(default_factory=SearchConfig)
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
-    storage: PlannedNull = None
-    """Where trials are stored; null: in the output folder."""
+    storage: Storage = Field(default=None, examples=["postgresql://tuner@db.example/tuning"])
+    """The database of a study that several machines work on: postgresql://…, mysql://…, or env:NAME
+    (an environment variable that holds its address); null: one machine, in the output folder."""
     output: FilePath | None = Field(default=None, examples=["runs/my-model"])
     """The output folder; default: runs/NAME beside the study file."""
 
@@ -317,7 +337,9 @@ class StudyConfig(StudyFile):
         picked = {
             section: {key: plain[section][key] for key in keys} for section, keys in parts.items()
         }
-        target = {key: value for key, value in plain["target"].items() if key != "profile"}
+        # Who may join says nothing of what is measured.
+        left_out = ("profile", "fleet")
+        target = {key: value for key, value in plain["target"].items() if key not in left_out}
         # Studies of before there was this section know nothing of it.
         training = {} if self.training is None else {"training": plain["training"]}
         return {**picked, **training, "target": target, "accuracy": plain["accuracy"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 #: Facts whose change makes figures incomparable. Free memory, load and kernel builds come and go.
@@ -57,3 +57,40 @@ def differences(
         for name, old, new in compared(before, now)
         if old != new
     )
+
+
+#: What members of a fleet may be asked to have in common: kind to facts.
+FLEET: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "device": {
+        "software": ("devices", "device_kind"),
+        "hardware": ("cpu", "cpu_flags", "architecture"),
+    },
+    "software": {
+        "software": (
+            *("tensorflow", "itex", "python", "numpy", "cuda_build"),
+            *("jax", "jaxlib", "platform_version", "xla_options"),
+        )
+    },
+    "threads": {"hardware": ("cores", "threads", "usable_threads", "cpu_limit")},
+    "clock": {"hardware": ("governor", "turbo")},
+}
+
+
+def fleet_differences(
+    same: Sequence[str],
+    first: Mapping[str, Mapping[str, Any]],
+    here: Mapping[str, Mapping[str, Any]],
+) -> Iterator[tuple[str, str]]:
+    """What keeps a machine from joining a fleet: the kind, and the difference in words.
+
+    Args:
+        same: kinds of FLEET.
+        first: facts of the fleet's first machine, as for :func:`compared`.
+        here: of this one.
+    """
+    for kind in same:
+        for group, names in FLEET[kind].items():
+            for name in names:
+                there, now = first[group].get(name), here[group].get(name)
+                if there != now:
+                    yield kind, f"{name}: {there!r} on the study's first machine, {now!r} here"

@@ -46,6 +46,16 @@ class RunFolder:
         return self.root / "trials"
 
     @property
+    def untold(self) -> Path:
+        """Of a shared study: trials that ended and that the database lacks, one JSON file each."""
+        return self.root / "untold"
+
+    @property
+    def member(self) -> Path:
+        """Of a shared study: who this folder is among those that work on it."""
+        return self.root / "member.json"
+
+    @property
     def confirmed(self) -> Path:
         """One JSON file for each member of the front that was measured again."""
         return self.root / "confirmed"
@@ -264,16 +274,27 @@ def check_identity(folder: RunFolder, identity: Mapping[str, Any]) -> bool:
     if not folder.identity.exists():
         return False
     held = read_stored(folder.identity, StoredStudy)
-    wanted = json.loads(json.dumps(identity))
-    before = {key: held.identity.get(key) for key in wanted}
-    problems = [
-        Problem(where, f"the study in {folder.root} has {old!r}, this one {new!r}")
-        for where, old, new in _differences(before, wanted, "$")
-    ]
+    problems = other_study(held.identity, identity, f"the study in {folder.root}")
     if problems:
         hint = "another output folder, or --fresh to move the old study aside and start anew"
         raise InputError([*problems, Problem("$.output", f"holds another study: use {hint}")])
     return True
+
+
+def other_study(held: Mapping[str, Any], identity: Mapping[str, Any], name: str) -> list[Problem]:
+    """Where a study is another one than a held one.
+
+    Args:
+        held: what must not change, of the one that is held.
+        identity: the same (JSON), or some of its keys, of the one that is wanted.
+        name: of the one that is held.
+    """
+    wanted = json.loads(json.dumps(identity))
+    before = {key: held.get(key) for key in wanted}
+    return [
+        Problem(where, f"{name} has {old!r}, this one {new!r}")
+        for where, old, new in _differences(before, wanted, "$")
+    ]
 
 
 def _differences(before: Any, now: Any, where: str) -> list[tuple[str, Any, Any]]:

@@ -18,7 +18,7 @@ import psutil
 
 #: A lease that was not renewed for so long is void.
 LEASE_S = 180.0
-_RENEW_S = 60.0
+RENEW_S = 60.0
 _KEYS = {"host", "pid", "started", "expires"}
 
 
@@ -52,13 +52,13 @@ def holder(lease: Mapping[str, Any]) -> str | None:
 
 
 @contextlib.contextmanager
-def kept(renew: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
+def kept(renew: Callable[[], None], every_s: float = RENEW_S) -> Iterator[None]:
     """Renews a lease from a thread for as long as the block runs."""
     over = threading.Event()
 
     def work() -> None:
-        while not over.wait(_RENEW_S):
-            renew(new_lease())
+        while not over.wait(every_s):
+            renew()
 
     thread = threading.Thread(target=work, name="lease", daemon=True)
     thread.start()

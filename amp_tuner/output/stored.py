@@ -75,6 +75,14 @@ class StoredClock:
 
 
 @dataclass(frozen=True)
+class StoredMember:
+    """``member.json``: who an output folder is among those that work on a shared study."""
+
+    format: Literal[1]
+    member: str
+
+
+@dataclass(frozen=True)
 class StoredTrial:
     """``trials/NNNN.json``."""
 

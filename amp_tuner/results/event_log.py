@@ -12,9 +12,10 @@ baseline, with its 95 % interval, or null where nothing was timed.
 phase
     What is done now, as ``phase``: loading (of ``study``), fp32, counting (distinct graphs), trial
     (``trial``), minimising and confirming (``trial``, ``position``/``of``), repeating (``trial``,
-    in the ``process``-th ``of`` processes), settling (``trial``, one of ``of`` in doubt), report;
-    bundling, judging. Within one, what the device does is its ``step``: starting (a worker),
-    building, accuracy (on ``samples``), timing (for ``at_most_s``).
+    in the ``process``-th ``of`` processes), settling (``trial``, one of ``of`` in doubt), waiting
+    (for trials of other workers), report; bundling, judging. Within one, what the device does is
+    its ``step``: starting (a worker), building, accuracy (on ``samples``), timing (for
+    ``at_most_s``).
 started, resumed
     ``config``: the study file's keys, every default filled in.
 notice
@@ -40,6 +41,12 @@ ended
     that had the same graph), ``anchor``, ``data_type``. What was measured itself: ``speedup``;
     ``modelled_for`` (a device); ``accuracy``: ``metric``, ``value``, ``low``, ``high``, ``drop``
     against FP32, ``verdict`` (meets, misses, uncertain), ``samples``.
+waits, superseded
+    Of a shared study: ``trial`` whose graph another worker is measuring, and which ends as that
+    one does; ``trial`` whose graph was measured elsewhere meanwhile, ``by`` a trial.
+storage_lost, storage_back
+    The database (``storage``, without credentials) is away, and ``why``; after how many
+    ``seconds`` it was back.
 interrupted
     ``trial``: it is repeated when the study goes on.
 search_ended, stopped

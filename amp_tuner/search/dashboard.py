@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, JournalStorage
 
 from amp_tuner.errors import InputError
 from amp_tuner.search.read_only import ReadOnlyJournal
-from amp_tuner.search.study import BROKEN
+from amp_tuner.search.storage import readable
 
 _STUDY = ("GET", "/api/studies/<study_id:int>")
 
@@ -50,12 +50,10 @@ def dashboard_app(journal: Path) -> WSGIApplication:
 def _opened(journal: Path) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        return JournalStorage(ReadOnlyJournal(journal))
+        with readable(str(journal)):
+            return JournalStorage(ReadOnlyJournal(journal))
     except OSError as error:
         raise InputError.one(str(journal), f"cannot be read: {error.strerror}") from error
-    except BROKEN as error:
-        message = f"broken, or not written by amp-tune: {type(error).__name__}: {error}"
-        raise InputError.one(str(journal), message) from error
 
 
 class _FeasibleFront:

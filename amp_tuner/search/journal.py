@@ -19,6 +19,7 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from amp_tuner.output.lines import LineFile
+from amp_tuner.search.storage import StudyStorage, readable
 
 
 class Journal(BaseJournalBackend):
@@ -79,17 +80,40 @@ class Journal(BaseJournalBackend):
         self._file.close()
 
 
-class OneWriterStorage(JournalStorage):
+class OneWriterStorage(JournalStorage, StudyStorage):
     """Optuna's storage on a journal that nobody else writes to.
 
     Before each proposal Optuna looks for waiting trials among all: 5 ms of ten thousand. Who writes
     alone knows whether there are any.
 
-    Attributes:
-        may_wait: whether a trial may be waiting.
+    Args:
+        path: the journal's.
+
+    Raises:
+        InputError: it is no journal of Optuna's.
     """
 
-    may_wait = True
+    def __init__(self, path: Path) -> None:
+        self.where = str(path)
+        self._journal = Journal(path)
+        self.cut_bytes = self._journal.cut_bytes
+        with readable(self.where):
+            super().__init__(self._journal)
+
+    def refresh(self) -> list[FrozenTrial]:
+        """Nothing: nobody else writes."""
+        return []
+
+    def take(self, trial_id: int) -> None:
+        """Every trial is this tuner's."""
+
+    def flush(self) -> None:
+        """Writes what was added."""
+        self._journal.flush()
+
+    def close(self) -> None:
+        """Closes the journal."""
+        self._journal.close()
 
     def get_all_trials(
         self,

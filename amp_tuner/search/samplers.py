@@ -131,14 +131,15 @@ SAMPLERS: dict[str, Callable[[int, Ground], BaseSampler]] = {
 SEE_WHAT_IS_SHOWN = ("tpe", "random")
 
 
-def make_sampler(name: str, seed: int, finished: int, ground: Ground) -> BaseSampler:
+def make_sampler(name: str, seeds: tuple[int, int], finished: int, ground: Ground) -> BaseSampler:
     """The sampler for the next proposal.
 
     Args:
         name: one of SAMPLERS.
-        seed: the study's seed.
+        seeds: the study's seed, and the tuner's rank among those that share the study.
         finished: trials finished or running so far, interrupted ones not counted.
         ground: what it knows.
     """
-    mixed = np.random.SeedSequence([seed, finished]).generate_state(1)[0]
+    seed, rank = seeds
+    mixed = np.random.SeedSequence([seed, finished, *([rank] if rank else [])]).generate_state(1)[0]
     return SAMPLERS[name](int(mixed), ground)

@@ -1,8 +1,9 @@
 """Ask and tell on Optuna, so that a kill at any moment loses at most the trial in flight.
 
-Optuna's journal (one file, append only) is the storage. What a method changes is on the disk when
-it returns, but for a proposal that nothing was done about yet. The journal holds what the sampler
-needs; what was measured stands in ``trials/``, written before Optuna is told.
+Optuna's journal (one file, append only) is the storage of one tuner, a database that of many. What
+a method changes is stored when it returns, but for a proposal that nothing was done about yet. The
+storage holds what the sampler needs; what was measured stands in ``trials/``, written before Optuna
+is told.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -20,22 +19,15 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from amp_tuner.errors import InputError
 from amp_tuner.search.amp_sampler import INTERRUPTED, PREDICTED, TOLD, prediction_of
 from amp_tuner.search.candidates import Parameters
 from amp_tuner.search.evidence import Prediction
 from amp_tuner.search.history import History
-from amp_tuner.search.journal import Journal, OneWriterStorage
 from amp_tuner.search.looks import Viewer
+from amp_tuner.search.proposal import Objectives, Proposal, Running
 from amp_tuner.search.samplers import SEE_WHAT_IS_SHOWN, Ground, make_sampler
 from amp_tuner.search.space import SearchSpace
-
-#: The objective of a trial that the accuracy check ended before it was timed: FP32's own, neutral
-#: for samplers that fit a model. It violates the constraint, and samplers rank it by that.
-NEVER_TIMED = 1.0
-
-#: What Optuna raises for a journal that it did not write.
-BROKEN = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+from amp_tuner.search.storage import StudyStorage, readable
 
 #: Importances of fewer trials mean nothing.
 _FEWEST_COMPARED = 10
@@ -46,119 +38,55 @@ _LEASE = "lease"
 _MOVES = "moves"
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """What is to be tried next.
-
-    Attributes:
-        number: the trial's number.
-        parameters: as :class:`SearchSpace` encodes them.
-        anchor: the anchor's name, where it is one.
-        predicted: what the sampler expects of it, where it expects anything.
-        moves: all of them, where nodes are among them, of which the parameters know nothing.
-    """
-
-    number: int
-    parameters: Mapping[str, str]
-    anchor: str | None
-    predicted: Prediction | None = None
-    moves: Mapping[str, str] | None = None
-
-    def expected(self) -> dict[str, Any] | None:
-        """The prediction as JSON."""
-        return None if self.predicted is None else asdict(self.predicted)
-
-
-@dataclass(frozen=True)
-class Objectives:
-    """What Optuna is told.
-
-    Attributes:
-        speedup: to maximise; NEVER_TIMED where the accuracy check ended the trial.
-        drop: loss of accuracy, to minimise.
-        violation: above 0 where the accuracy goal is missed.
-        timed: whether ``speedup`` was measured.
-        usual: whether the parameters say all that ran (they know no level).
-        speedup_interval, drop_interval: of 95 %, where they are known.
-    """
-
-    speedup: float
-    drop: float
-    violation: float
-    timed: bool = True
-    usual: bool = True
-    speedup_interval: tuple[float, float] | None = None
-    drop_interval: tuple[float, float] | None = None
-
-    def told(self) -> dict[str, Any]:
-        """What sampler ``amp`` wants to know beside the values; JSON."""
-        return {
-            "timed": self.timed,
-            "usual": self.usual,
-            "speedup": self.speedup_interval,
-            "drop": self.drop_interval,
-        }
-
-
-@dataclass(frozen=True)
-class Running:
-    """A trial without an end.
-
-    Attributes:
-        proposal: what is tried.
-        lease: who runs it and until when.
-        begun: what :meth:`TuningStudy.begin` was told; None where nothing had begun to run.
-    """
-
-    proposal: Proposal
-    lease: Mapping[str, Any]
-    begun: Mapping[str, Any] | None
-
-
 class TuningStudy:
     """One study: two objectives, the accuracy goal as a constraint.
 
-    Only for the holder of the output folder's lock: nobody else may be writing.
+    Args:
+        storage: its trials; a journal only for the holder of the output folder's lock.
+        name: the study's.
+        space: what may be proposed.
+        sampler: who proposes.
+        seed: of the sampler.
+        viewer: paints settings, for sampler ``amp``.
+        rank: of this tuner among those that share the study; each proposes something else.
 
     Attributes:
-        cut_bytes: how much of a torn line was cut off the journal.
+        cut_bytes: how much of a torn line was cut off the storage.
 
     Raises:
-        InputError: the journal is broken.
+        InputError: the storage is broken.
     """
 
     def __init__(
         self,
-        path: Path,
+        storage: StudyStorage,
         name: str,
         space: SearchSpace,
         sampler: str,
         seed: int,
         viewer: Viewer | None = None,
+        rank: int = 0,
     ) -> None:
         self._sampler = sampler
-        self._seed = seed
+        self._seeds = (seed, rank)
         self._settings = space
         self._viewer = viewer
         self._space: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(choices) for name, choices in space.choices().items()
         }
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._journal = Journal(path)
-        self.cut_bytes = self._journal.cut_bytes
-        try:
-            self._storage = OneWriterStorage(self._journal)
+        self._storage = storage
+        self.cut_bytes = storage.cut_bytes
+        with readable(storage.where):
             self._study = optuna.create_study(
-                storage=self._storage,
+                storage=storage,
                 study_name=name,
                 directions=["maximize", "minimize"],
                 load_if_exists=True,
             )
+            storage.refresh()
             trials = self._study.get_trials(deepcopy=False)
-        except BROKEN as error:
-            message = f"broken, or not written by amp-tune: {type(error).__name__}: {error}"
-            raise InputError.one(str(path), message) from error
-        self._journal.flush()
+        storage.flush()
         self._live: dict[int, Trial] = {}
         #: Storage ids of trials without an end, by number.
         self._running_ids: dict[int, int] = {}
@@ -167,21 +95,31 @@ class TuningStudy:
         self._finished = 0
         self._history = History()
         for trial in trials:
-            self._waiting += trial.state == TrialState.WAITING
-            if trial.state.is_finished():
-                self._ended(trial)
-            elif trial.state == TrialState.RUNNING:
-                self._running_ids[trial.number] = trial._trial_id  # noqa: SLF001
+            self._take_in(trial)
+
+    def refresh(self) -> None:
+        """Takes in what other tuners did to the study since."""
+        for trial in self._storage.refresh():
+            self._take_in(trial)
+
+    def _take_in(self, trial: FrozenTrial) -> None:
+        self._waiting += trial.state == TrialState.WAITING
+        if trial.state.is_finished():
+            self._live.pop(trial.number, None)
+            self._running_ids.pop(trial.number, None)
+            self._ended(trial)
+        elif trial.state == TrialState.RUNNING:
+            self._running_ids[trial.number] = trial._trial_id  # noqa: SLF001
 
     def enqueue(self, parameters: Mapping[str, str], anchor: str) -> None:
         """Puts a setting at the end of what is tried before the sampler is asked."""
         self._enqueue(parameters, {_ANCHOR: anchor})
-        self._journal.flush()
+        self._storage.flush()
 
     def enqueue_nodes(self, parameters: Mapping[str, str], moves: Mapping[str, str]) -> None:
         """Puts up a setting with moves of nodes; samplers do not learn from it."""
         self._enqueue(parameters, {_MOVES: dict(moves)})
-        self._journal.flush()
+        self._storage.flush()
 
     def _enqueue(self, parameters: Mapping[str, str], attributes: dict[str, Any]) -> None:
         self._study.enqueue_trial(dict(parameters), user_attrs=attributes)
@@ -226,31 +164,34 @@ class TuningStudy:
         trials = [*self._history.trials(), *running]
         ground = Ground(self._settings, self._space, trials, self._viewer, left)
         seen = self._finished + len(running)
-        self._study.sampler = make_sampler(name, self._seed, seen, ground)
+        self._study.sampler = make_sampler(name, self._seeds, seen, ground)
         self._storage.may_wait = self._waiting > 0
         trial = self._study.ask(fixed_distributions=self._space)
         self._waiting = max(0, self._waiting - 1)
         trial.set_user_attr(_LEASE, dict(lease))
         self._live[trial.number] = trial
         self._running_ids[trial.number] = trial._trial_id  # noqa: SLF001
-        predicted = prediction_of(self._stored(trial._trial_id))  # noqa: SLF001
-        anchor = trial.user_attrs.get(_ANCHOR)
-        moves = trial.user_attrs.get(_MOVES)
-        return Proposal(trial.number, dict(trial.params), anchor, predicted, moves)
+        stored = self._stored(trial._trial_id)  # noqa: SLF001
+        return self._proposal(stored, prediction_of(stored))
 
     def keep(self) -> None:
         """Writes proposals down; before anything else is written about them."""
-        self._journal.flush()
+        self._storage.flush()
 
     def begin(self, number: int, what: Mapping[str, Any]) -> None:
         """Writes down what is about to run; it survives a power cut."""
         self._trial(number).set_user_attr(_BEGUN, dict(what))
-        self._journal.flush()
+        self._storage.flush()
+
+    def end_begun(self, number: int) -> None:
+        """Writes down that it does not run any more: whoever repeats it has no death to count."""
+        self._trial(number).set_user_attr(_BEGUN, None)
+        self._storage.flush()
 
     def renew(self, number: int, lease: Mapping[str, Any]) -> None:
         """Renews the lease of a running trial."""
         self._trial(number).set_user_attr(_LEASE, dict(lease))
-        self._journal.flush()
+        self._storage.flush()
 
     def tell(self, number: int, objectives: Objectives, facts: Mapping[str, Any]) -> None:
         """A trial that has a result, measured or cached.
@@ -281,7 +222,7 @@ class TuningStudy:
         return {"lists": list(self._settings.proposed)}
 
     def _told(self, number: int) -> None:
-        self._journal.flush()
+        self._storage.flush()
         del self._live[number]
         self._ended(self._stored(self._running_ids.pop(number)))
 
@@ -325,20 +266,33 @@ class TuningStudy:
         """Trials without an end, by number."""
         return {
             trial.number: Running(
-                Proposal(
-                    trial.number,
-                    dict(trial.params),
-                    trial.user_attrs.get(_ANCHOR),
-                    moves=trial.user_attrs.get(_MOVES),
-                ),
+                self._proposal(trial, None),
                 trial.user_attrs.get(_LEASE, {}),
                 trial.user_attrs.get(_BEGUN),
             )
             for trial in self._running()
         }
 
+    def _proposal(self, trial: FrozenTrial, predicted: Prediction | None) -> Proposal:
+        attributes = trial.user_attrs
+        parameters = self._parameters(trial) or trial.params
+        anchor, moves = attributes.get(_ANCHOR), attributes.get(_MOVES)
+        return Proposal(trial.number, dict(parameters), anchor, predicted, moves)
+
     def _running(self) -> list[FrozenTrial]:
         return [self._stored(trial_id) for _, trial_id in sorted(self._running_ids.items())]
+
+    def adopt(self, number: int) -> Proposal | None:
+        """Takes over a trial whose tuner is gone.
+
+        Returns:
+            The same proposal; None where that tuner died while it was being made: it has ended.
+        """
+        if self._parameters(self._frozen(number)) is None:
+            self._end_interrupted(number)
+            return None
+        trial = self._frozen(number)
+        return self._proposal(trial, prediction_of(trial))
 
     def sweep(self, number: int) -> bool:
         """Ends a trial whose tuner is gone or was interrupted, and puts it up for repetition.
@@ -347,25 +301,35 @@ class TuningStudy:
             Whether it will be tried again: not if the kill came while it was being proposed.
         """
         trial = self._frozen(number)
-        # A kill in the middle of ask leaves only some parameters: those of a waiting trial stand
-        # elsewhere too, and the sampler proposes its own anew (its seed counts finished trials).
-        parameters: Mapping[str, str] = trial.system_attrs.get("fixed_params", trial.params)
-        whole = parameters.keys() == self._space.keys()
-        if whole:
+        parameters = self._parameters(trial)
+        if parameters is not None:
             kept = {**trial.system_attrs, **trial.user_attrs}
             carried = (_ANCHOR, PREDICTED, _MOVES)
             attributes = {key: kept[key] for key in carried if key in kept}
             self._enqueue(parameters, attributes)
+        self._end_interrupted(number)
+        return parameters is not None
+
+    def _parameters(self, trial: FrozenTrial) -> Mapping[str, str] | None:
+        """All parameters of a trial.
+
+        None where a kill in the middle of ask left only some: those of a waiting trial stand
+        elsewhere too, and the sampler proposes its own anew (its seed counts finished trials).
+        """
+        parameters: Mapping[str, str] = trial.system_attrs.get("fixed_params", trial.params)
+        return parameters if parameters.keys() == self._space.keys() else None
+
+    def _end_interrupted(self, number: int) -> None:
         self._trial(number).set_user_attr(INTERRUPTED, value=True)
         self.tell_failed(number, "interrupted")
-        return whole
 
     def close(self) -> None:
-        """Closes the journal."""
-        self._journal.close()
+        """Closes the storage."""
+        self._storage.close()
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:
+            self._storage.take(self._frozen(number)._trial_id)  # noqa: SLF001
             self._live[number] = Trial(self._study, self._frozen(number)._trial_id)  # noqa: SLF001
         return self._live[number]
 

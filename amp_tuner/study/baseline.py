@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from amp_tuner.errors import InputError
@@ -27,6 +29,40 @@ def measured_baseline(session: Session, folder: RunFolder) -> dict[bool, Measure
         forms = {_NAMES[state]: one.to_json() for state, one in bench.float32().items()}
         write_json(path, {"format": FORMAT, field: bench.baseline_state, **forms})
     return known_baseline(session, folder)
+
+
+def agreed_baseline(
+    session: Session, folder: RunFolder, agree: Callable[[bool | None], bool | None]
+) -> dict[bool, Measurement]:
+    """The same where several machines must use one form as the baseline.
+
+    Args:
+        session: its bench measures.
+        folder: where it is kept.
+        agree: gives the state that all use, of those that were proposed the first; None: none was.
+
+    Raises:
+        TargetError, InputError: as above.
+    """
+    bench = session.bench
+    settled = agree(None)
+    if settled is not None:
+        _use(session, settled)
+    measured = measured_baseline(session, folder)
+    settled = agree(bench.baseline_state)
+    if settled is not None and settled != bench.baseline_state:
+        # Another machine was faster to say so, or the study was another one's until now.
+        _use(session, settled)
+        _path(folder).unlink()
+        measured = measured_baseline(session, folder)
+    return measured
+
+
+def _use(session: Session, state: bool) -> None:
+    """Makes FP32 under this state the baseline, whichever form is faster on this machine."""
+    bench = session.bench
+    bench.switch = replace(bench.switch, baseline=state)
+    bench.baseline_state = state
 
 
 def known_baseline(session: Session, folder: RunFolder) -> dict[bool, Measurement]:

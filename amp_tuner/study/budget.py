@@ -95,8 +95,11 @@ class Budget:
 
     def trials_left(self, share: float = 1.0) -> int:
         """How many more settings may be measured, of a share of the trials."""
-        allowed = math.ceil(share * self._config.search.trials)
-        return max(0, allowed - self._ended.outcomes[MEASURED])
+        return max(0, self.trials(share) - self._ended.outcomes[MEASURED])
+
+    def trials(self, share: float = 1.0) -> int:
+        """How many settings may be measured in all, of a share of the trials."""
+        return math.ceil(share * self._config.search.trials)
 
     def confirmation_s(self, members: int | None = None) -> float:
         """Seconds to keep for measuring the front again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amp_tuner.judge.goal import Goal
 from amp_tuner.records import Measurement
-from amp_tuner.search.study import NEVER_TIMED, Objectives
+from amp_tuner.search.proposal import NEVER_TIMED, Objectives
 
 
 def objectives_of(measurement: Measurement, goal: Goal) -> Objectives:

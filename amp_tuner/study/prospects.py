@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from amp_tuner.search.candidates import Parameters
 from amp_tuner.search.enumerating import DistinctGraphs, distinct_graphs
@@ -24,6 +24,9 @@ class Prospects:
         session: the study.
         viewer: its graphs, painted.
         ended: its trials.
+
+    Attributes:
+        under_way: graphs that are being measured elsewhere.
     """
 
     def __init__(self, session: Session, viewer: StudyViewer | None, ended: EndedTrials) -> None:
@@ -31,6 +34,7 @@ class Prospects:
         self._viewer = viewer
         self._ended = ended
         self._distinct: DistinctGraphs | None = None
+        self.under_way: Container[str] = ()
 
     def count(self, trials_left: int) -> str | None:
         """Looks for all distinct graphs, and keeps them if there are trials for all.
@@ -54,7 +58,11 @@ class Prospects:
         if self._distinct is None:
             return None
         settings = self._distinct.settings
-        return [settings[graph] for graph in settings if graph not in self._ended.graphs]
+        return [
+            settings[graph]
+            for graph in settings
+            if graph not in self._ended.graphs and graph not in self.under_way
+        ]
 
     def is_stuck(self) -> bool:
         """Whether the sampler keeps proposing known graphs."""

@@ -85,9 +85,12 @@ class Quarantine:
         write_json(self._path, {"format": FORMAT, "settings": entries})
 
     def died_with_the_tuner(self, trial: int, begun: Mapping[str, Any]) -> None:
-        """Counts what ran when the tuner was killed, unless its death was counted before that."""
+        """Counts what ran when a tuner was killed, unless its death was counted before that.
+
+        That tuner's earlier ones count too, where it was another one than this.
+        """
         key = Key.from_json(begun)
-        if self._count(key) == begun["deaths"]:
+        while self._count(key) <= begun["deaths"]:
             self.died(key, trial, begun["setting"], WITH_THE_TUNER)
 
     def verdict(self, key: Key) -> str | None:

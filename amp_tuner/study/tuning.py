@@ -6,6 +6,7 @@ the table. A trial whose file exists has ended, whatever Optuna knows of it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Container, Mapping
 from dataclasses import asdict, replace
@@ -13,29 +14,25 @@ from typing import Any
 
 from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.errors import InputError, RewriteError, WorkerFailure
+from amp_tuner.errors import InputError, WorkerFailure
 from amp_tuner.files import write_json
 from amp_tuner.output import lease
 from amp_tuner.output.clock import Clock
 from amp_tuner.output.disk import DiskUse, keep_words
 from amp_tuner.output.folder import Lock, RunFolder
-from amp_tuner.records import (
-    BAKED,
-    FLOAT32,
-    QUARANTINED,
-    REFUSED,
-    Measurement,
-    Setting,
-    Trial,
-)
+from amp_tuner.records import BAKED, Setting, Trial
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.results.trials_csv import TrialsTable
 from amp_tuner.search.anchors import Anchor, anchors
-from amp_tuner.search.study import Proposal, TuningStudy
+from amp_tuner.search.journal import OneWriterStorage
+from amp_tuner.search.proposal import Proposal
+from amp_tuner.search.storage import StudyStorage
+from amp_tuner.search.study import TuningStudy
 from amp_tuner.study.baseline import measured_baseline
 from amp_tuner.study.budget import Budget
 from amp_tuner.study.ended import EndedTrials, read_trial
 from amp_tuner.study.looking import StudyViewer
+from amp_tuner.study.lookup import Lookup
 from amp_tuner.study.minimal_settings import read_minimal
 from amp_tuner.study.node_search import NodeSearch
 from amp_tuner.study.objectives import objectives_of
@@ -53,6 +50,14 @@ LISTS_SHARE = 0.5
 
 class Tuning:
     """One run of a study over a folder whose lock is held.
+
+    Args:
+        session: measures.
+        folder: where all of it is kept.
+        log: told what happens.
+        clock, lock: see below.
+        storage: of the trials; None: the folder's journal.
+        rank: among the tuners that share the storage.
 
     Attributes:
         clock: how long the study has run.
@@ -72,6 +77,8 @@ class Tuning:
         *,
         clock: Clock,
         lock: Lock,
+        storage: StudyStorage | None = None,
+        rank: int = 0,
     ) -> None:
         config = session.config
         self._session = session
@@ -86,7 +93,6 @@ class Tuning:
         self.disk = DiskUse(folder, config.limits.disk_bytes)
         self.budget = Budget(session, self._ended, clock, self.disk)
         self._quarantine = Quarantine(folder.quarantine)
-        self._float32: Mapping[bool, Measurement] = {}
         # A kill may have come between a trial's own file and the table.
         self._table = TrialsTable(folder.trials_csv, self._ended.read())
         begun = (minimal for minimal in read_minimal(folder).values() if not minimal.ended)
@@ -99,8 +105,15 @@ class Tuning:
         self.viewer = StudyViewer(session.planner, space) if space.op_types else None
         sampler = search.sampler if self.viewer is not None else "random"
         self._study = TuningStudy(
-            folder.journal, config.name, space, sampler, search.seed, self.viewer
+            storage or OneWriterStorage(folder.journal),
+            config.name,
+            space,
+            sampler,
+            search.seed,
+            self.viewer,
+            rank,
         )
+        self._lookup = Lookup(session, self._ended, self._quarantine, self.anchors)
         self._prospects = Prospects(session, self.viewer, self._ended)
         if self._study.cut_bytes:
             log.write("repaired", {"bytes_cut": self._study.cut_bytes})
@@ -146,7 +159,7 @@ class Tuning:
 
     def measure_baseline(self) -> None:
         """Measures FP32 in each of its forms, if that was not done before."""
-        self._float32 = measured_baseline(self._session, self._folder)
+        self._lookup.float32 = measured_baseline(self._session, self._folder)
 
     def prepare(self, held: Container[int] = ()) -> None:
         """Ends what an earlier tuner left running, and puts up the anchors.
@@ -243,7 +256,7 @@ class Tuning:
         self.lock.check()
         if stuck is None:
             stuck = self._prospects.is_stuck()
-        proposal = self._study.ask(lease.new_lease(), stuck=stuck, left=self._prospects.left())
+        proposal = self._study.ask(self._lease(), stuck=stuck, left=self._prospects.left())
         facts = {"trial": proposal.number, "parameters": proposal.parameters}
         self._log.write("asked", {**facts, "predicted": proposal.expected()})
         return proposal
@@ -255,77 +268,43 @@ class Tuning:
         """Runs a proposal as a trial, from its plan to its end."""
         began = time.monotonic()
         started = now()
-
-        def renew(renewed: Mapping[str, Any]) -> None:
-            self._study.renew(proposal.number, renewed)
-
         bench = self._session.bench
         before_s, away_s = bench.device_s, bench.away_s
         try:
-            with lease.kept(renew):
+            with self._leased(proposal.number):
                 trial = self._tried(proposal, started)
         except KeyboardInterrupt:
-            self._study.sweep(proposal.number)
+            self._repeat_later(proposal.number)
             self._log.write("interrupted", {"trial": proposal.number})
             raise
         seconds = time.monotonic() - began + bench.away_s - away_s
         device_s = bench.device_s - before_s
         self._finish(replace(trial, seconds=seconds, overhead_s=seconds - device_s))
 
+    def _lease(self) -> Mapping[str, Any]:
+        """Whose a new trial is."""
+        return lease.new_lease()
+
+    def _leased(self, number: int) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, a trial is known to be this tuner's."""
+        return lease.kept(lambda: self._study.renew(number, lease.new_lease()))
+
+    def _repeat_later(self, number: int) -> None:
+        """Leaves a trial that was interrupted to a later run."""
+        self._study.sweep(number)
+
     def _tried(self, proposal: Proposal, started: str) -> Trial:
         """What becomes of a proposal; durations are filled in by the caller."""
-        trial, plan = self._looked_up(proposal, started)
+        trial, plan = self._lookup.end_of(proposal, started)
         return trial if plan is None else self._measured(trial, plan)
 
     def to_measure(self, proposal: Proposal) -> Plan | None:
         """What a proposal would run; None where its end is known without."""
-        return self._looked_up(proposal, "")[1]
+        return self._lookup.end_of(proposal, "")[1]
 
-    def _looked_up(self, proposal: Proposal, started: str) -> tuple[Trial, Plan | None]:
-        """A proposal's end as far as it is known, and what must be run for the rest."""
-        anchor = None if proposal.anchor is None else self.anchors.get(proposal.anchor)
-        setting = self._setting(proposal, anchor)
-        trial = Trial(
-            number=proposal.number,
-            state="FAIL",
-            setting=setting,
-            anchor=proposal.anchor,
-            effective=None,
-            measurement=None,
-            cached_from=None,
-            cause=None,
-            started=started,
-            seconds=0.0,
-            overhead_s=0.0,
-            predicted=proposal.expected(),
-        )
-        if proposal.anchor is not None and anchor is None:
-            return replace(trial, cause=f"{REFUSED}: this target has no {proposal.anchor}"), None
-        known = self._float32.get(bool(self._session.switch.of(setting)))
-        if setting.data_type == FLOAT32 and anchor is not None and known is not None:
-            told = replace(trial, state="COMPLETE", effective=known.effective, measurement=known)
-            return told, None
-        try:
-            plan = self._session.planner.plan(setting)
-        except RewriteError as error:
-            return replace(trial, cause=f"{REFUSED}: {error}"), None
-        return self._if_known(replace(trial, setting=plan.setting, effective=plan.effective), plan)
-
-    def _if_known(self, trial: Trial, plan: Plan) -> tuple[Trial, Plan | None]:
-        quarantined = self._quarantine.verdict(Key.of(plan.effective, plan.setting))
-        if quarantined is not None:
-            return replace(trial, cause=f"{QUARANTINED}: {quarantined}"), None
-        known = self.known(plan)
-        if known is None:
-            return trial, plan
-        told = replace(
-            trial,
-            state=known.state,
-            cached_from=known.number,
-            measurement=known.measurement,
-            cause=known.cause,
-        )
-        return told, None
+    def known(self, plan: Plan) -> Trial | None:
+        """The trial that has run the same effective graph under the same switches."""
+        return self._lookup.known(plan)
 
     def _measured(self, trial: Trial, plan: Plan) -> Trial:
         """Runs a setting; once more, on a fresh worker, if the first one dies of it."""
@@ -359,25 +338,18 @@ class Tuning:
             self._log.write("measured", {"trial": trial.number, "seconds": seconds})
             return replace(trial, state="COMPLETE", measurement=measurement)
 
-    def _setting(self, proposal: Proposal, anchor: Anchor | None) -> Setting:
-        if anchor is not None and self._session.switch.of(anchor.setting) is not None:
-            return anchor.setting
-        drawn = self._session.space.setting(proposal.parameters)
-        if proposal.moves is not None:
-            drawn = replace(drawn, moves=proposal.moves)
-        return self._session.switched(drawn if anchor is None else anchor.setting)
-
-    def known(self, plan: Plan) -> Trial | None:
-        """The trial that has run the same effective graph under the same switches."""
-        return self._ended.of_graph(Key.of(plan.effective, plan.setting))
-
     def _finish(self, trial: Trial) -> None:
         self.lock.check()
         self._study.keep()
+        self._take_in(trial, tell=True)
+
+    def _take_in(self, trial: Trial, *, tell: bool) -> None:
+        """Writes a trial's end to its own file, then wherever else it stands."""
         write_json(self._folder.trial(trial.number), {"format": 1, "trial": trial.to_json()})
         self.disk.wrote_trial(trial.number)
         self._ended.add(trial)
-        self._tell(trial)
+        if tell:
+            self._tell(trial)
         self.clock.tick()
         self._table.add(trial)
         self._log.write("ended", ended_facts(trial))

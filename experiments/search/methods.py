@@ -14,8 +14,8 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 
 from amp_tuner.records import Setting
 from amp_tuner.search.amp_sampler import TOLD, AmpSampler, prediction_of
+from amp_tuner.search.proposal import NEVER_TIMED
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.search.study import NEVER_TIMED
 
 #: As in a study: so many known graphs in a row, and a random setting is asked for.
 _STUCK = 10

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from amp_tuner.search import dashboard
-from amp_tuner.search.study import Objectives, TuningStudy
+from amp_tuner.search.journal import OneWriterStorage
+from amp_tuner.search.proposal import Objectives
+from amp_tuner.search.study import TuningStudy
 from tests.cli.conftest import Command
 from tests.cli.processes import LIMIT_S
 from tests.search.painted_space import PaintedSpace
@@ -38,7 +40,9 @@ class Run:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.journal = root / "study.journal"
-        self._study = TuningStudy(self.journal, "small", PaintedSpace().space, "random", seed=1)
+        self._study = TuningStudy(
+            OneWriterStorage(self.journal), "small", PaintedSpace().space, "random", seed=1
+        )
 
     def tell(self, *told: Objectives) -> None:
         for objectives in told:

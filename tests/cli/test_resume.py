@@ -20,8 +20,10 @@ from optuna.trial import FrozenTrial
 
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import CACHED, FAILED, MEASURED, QUARANTINED, Trial
+from amp_tuner.search.journal import OneWriterStorage
+from amp_tuner.search.proposal import Objectives
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.search.study import Objectives, TuningStudy
+from amp_tuner.search.study import TuningStudy
 from amp_tuner.study.ended import read_trials
 from amp_tuner.study.prospects import STUCK
 from tests import small_study
@@ -226,7 +228,8 @@ def replayed(folder: Path, first: FrozenTrial, study: Mapping[str, Any]) -> Tuni
     op_types = [name.removeprefix("list:") for name in first.distributions if name != "data_type"]
     space = SearchSpace(tuple(types[1:]), tuple(op_types), tuple(study["search"]["lists"]), {})
     search = study["search"]
-    return TuningStudy(folder / "journal", "again", space, search["sampler"], search["seed"])
+    storage = OneWriterStorage(folder / "journal")
+    return TuningStudy(storage, "again", space, search["sampler"], search["seed"])
 
 
 def test_a_finished_study_is_not_run_again(quick: Command, finished: Path) -> None:

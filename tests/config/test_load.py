@@ -391,7 +391,7 @@ def test_a_storage_is_refused_without_repeating_its_password() -> None:
     found = problems(changed(storage="postgresql://me:secret@host/db"))
     assert list(found) == ["$.storage"]
     assert "secret" not in found["$.storage"]
-    assert "not available" in found["$.storage"]
+    assert "allowed: env:NAME" in found["$.storage"]
 
 
 def test_a_metric_of_ones_own_has_a_direction() -> None:

@@ -13,7 +13,9 @@ from amp_tuner.results.effects_csv import write_effects
 from amp_tuner.search.candidates import Candidates
 from amp_tuner.search.effects import OWN_WORK, Effect, effects
 from amp_tuner.search.evidence import Told
-from amp_tuner.search.study import Objectives, TuningStudy
+from amp_tuner.search.journal import OneWriterStorage
+from amp_tuner.search.proposal import Objectives
+from amp_tuner.search.study import TuningStudy
 from tests.search.painted_space import PaintedSpace
 
 SLOW, INACCURATE, FAST = "Tanh", "Softmax", "MatMul"
@@ -27,7 +29,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> list[Effect]:
     draw = Candidates(painted.space, np.random.default_rng(3))
     noise = np.random.default_rng(4)
     path = tmp_path_factory.mktemp("planted") / "journal"
-    study = TuningStudy(path, "planted", painted.space, "random", 0, painted.viewer)
+    study = TuningStudy(
+        OneWriterStorage(path), "planted", painted.space, "random", 0, painted.viewer
+    )
     told = []
     while len(told) < 150:
         parameters = draw.at_random()

@@ -7,8 +7,10 @@ import pytest
 from optuna import load_study
 from optuna.storages import JournalStorage
 
+from amp_tuner.search.journal import OneWriterStorage
+from amp_tuner.search.proposal import Objectives
 from amp_tuner.search.read_only import ReadOnlyJournal
-from amp_tuner.search.study import Objectives, TuningStudy
+from amp_tuner.search.study import TuningStudy
 from tests.search.painted_space import PaintedSpace
 
 LEASE: dict[str, Any] = {"host": "here", "pid": 1, "started": 0.0, "expires": 0.0}
@@ -16,7 +18,8 @@ LEASE: dict[str, Any] = {"host": "here", "pid": 1, "started": 0.0, "expires": 0.
 
 @pytest.fixture
 def study(tmp_path: Path) -> TuningStudy:
-    return TuningStudy(tmp_path / "study.journal", "small", PaintedSpace().space, "random", seed=1)
+    storage = OneWriterStorage(tmp_path / "study.journal")
+    return TuningStudy(storage, "small", PaintedSpace().space, "random", seed=1)
 
 
 def test_it_gives_what_is_written_later_but_no_line_that_is_not_whole(

@@ -17,9 +17,11 @@ from optuna.trial import TrialState
 
 from amp_tuner.amp.lists import DESTINATIONS, AmpLists
 from amp_tuner.errors import InputError
+from amp_tuner.search.journal import OneWriterStorage
+from amp_tuner.search.proposal import Objectives
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.search.space import SearchSpace
-from amp_tuner.search.study import Objectives, TuningStudy
+from amp_tuner.search.study import TuningStudy
 from tests.search.painted_space import PaintedSpace
 
 SPACE = SearchSpace(
@@ -33,7 +35,7 @@ ANCHOR = {"data_type": "float32", "list:Exp": "deny", "list:GatherV2": "none", "
 
 
 def opened(folder: Path, sampler: str = "tpe") -> TuningStudy:
-    return TuningStudy(folder / "study.journal", "study", SPACE, sampler, seed=7)
+    return TuningStudy(OneWriterStorage(folder / "study.journal"), "study", SPACE, sampler, seed=7)
 
 
 def objectives(parameters: dict[str, str]) -> Objectives:
@@ -266,7 +268,9 @@ def test_what_is_asked_for_next_knows_what_is_under_way_after_a_resume(tmp_path:
 
 def amp_study(folder: Path, painted: PaintedSpace) -> TuningStudy:
     path = folder / "study.journal"
-    return TuningStudy(path, "study", painted.space, "amp", seed=7, viewer=painted.viewer)
+    return TuningStudy(
+        OneWriterStorage(path), "study", painted.space, "amp", seed=7, viewer=painted.viewer
+    )
 
 
 def test_sampler_amp_proposes_after_a_resume_what_it_would_have_proposed(tmp_path: Path) -> None:

@@ -26,6 +26,14 @@ happened). The same command resumes a study that was killed or interrupted; tota
 exit codes: 0 done; 1 nothing meets the accuracy goal, FP32 included; 2 bad input; 3 the target
 cannot run the FP32 model; 130 interrupted, resumable
 """
+_WORKER_EPILOG = """\
+The same command goes on with what was interrupted. What another worker died of, or was cut off
+from, is repeated by whoever sees it first.
+
+exit codes: 0 the search is over; 2 bad input, or a machine that is not like the study's first; 3
+the target cannot run the FP32 model; 130 interrupted, or the database was away for too long:
+resumable
+"""
 _BATCH_EPILOG = """\
 The time budget is shared: every study gets the same, but for those whose own search.time_budget is
 less; what a study does not use goes to those after it. The same command goes on with a batch that
@@ -63,6 +71,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="move an old study aside and start anew"
     )
+    _add_following(parser)
+
+
+def _add_following(parser: argparse.ArgumentParser) -> None:
+    """How a run is followed."""
     said = parser.add_mutually_exclusive_group()
     said.add_argument("--quiet", action="store_true", help="print the result only")
     said.add_argument(
@@ -103,6 +116,28 @@ def add_batch(verbs: Verbs) -> None:
         "--fresh", action="store_true", help="move all old studies aside and start anew"
     )
     parser.add_argument("--quiet", action="store_true", help="print the summary only")
+
+
+def add_worker(verbs: Verbs) -> None:
+    """``amp-tune worker``."""
+    parser = add_verb(
+        verbs,
+        "worker",
+        "measures for a study that is in a database, beside others",
+        "Joins the study whose file names a database (storage), or begins it: measures FP32 on\n"
+        "its own device, then settings, until the study's search is over. `amp-tune run` on one\n"
+        "machine measures too, and publishes the answer.",
+        _WORKER_EPILOG,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where this worker keeps its copy of the study (default: beside the study's own "
+        "folder, with -worker-HOST-N at its end, N the first that nobody uses)",
+    )
+    _add_following(parser)
 
 
 def add_init(verbs: Verbs) -> None:

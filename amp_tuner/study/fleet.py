@@ -1,0 +1,175 @@
+"""One member's part in a study that several machines work on: how it joins, and what it holds.
+
+A member is one output folder. The database says who is at work; a thread renews this member's lease
+for as long as its process lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import InputError, Problem
+from amp_tuner.files import write_json
+from amp_tuner.measure.same_machine import fleet_differences
+from amp_tuner.output import lease
+from amp_tuner.output.folder import RunFolder, other_study
+from amp_tuner.output.stored import FORMAT, StoredMember, read_stored
+from amp_tuner.search.shared_storage import SharedStorage
+from amp_tuner.shared.address import WHERE, Address, address_of
+from amp_tuner.shared.ledger import Ledger, SharedStudy
+from amp_tuner.shared.link import LONGEST_PAUSE_S, Link
+from amp_tuner.shared.members import Membership
+from amp_tuner.shared.schema import make_tables
+from amp_tuner.study.session import Session
+
+#: A lease is renewed at least so often.
+_RENEWED_S = 10.0
+
+
+@dataclass(frozen=True)
+class Database:
+    """The database of a shared study, its tables made."""
+
+    address: Address
+    link: Link
+
+
+def open_database(config: StudyConfig) -> Database | None:
+    """The database that a study file names; None where the output folder is all there is.
+
+    Raises:
+        InputError: it cannot be used, or holds another study of this name.
+    """
+    if config.storage is None:
+        return None
+    address = address_of(config.storage, os.environ)
+    link = Link(address, config.limits.storage_seconds)
+    make_tables(link)
+    held = Ledger(link, config.name, "").found()
+    if held is not None:
+        _check(held.identity, config.identity(), config.name, link)
+    return Database(address, link)
+
+
+class Fleet:
+    """What one member holds of a shared study.
+
+    Args:
+        database: where it is.
+        config: the study.
+        member: who this is.
+
+    Attributes:
+        link: the database.
+        member: this member's name in it.
+        ledger: what members tell each other.
+        storage: Optuna's trials.
+        rank: among the members, 0 for the first.
+    """
+
+    def __init__(self, database: Database, config: StudyConfig, member: str) -> None:
+        self.link = database.link
+        self.member = member
+        self.ledger = Ledger(database.link, config.name, member)
+        self._lease_s = config.limits.lease_seconds
+        self._membership = Membership(database.link, config.name, member, self._lease_s)
+        self._renewed_s = min(self._lease_s / 3, _RENEWED_S)
+        self._behind = False
+        self.storage = SharedStorage(database.address, database.link, member)
+        self.rank = 0
+
+    def check_alone(self) -> None:
+        """Makes sure that no other process is this member.
+
+        Raises:
+            InputError: the output folder is a copy of one that is in use.
+        """
+        process = self._membership.process()
+        other = None if process is None else lease.holder({**process, "expires": float("inf")})
+        if other is not None:
+            message = f"this output folder is a copy of one that is in use ({other})"
+            raise InputError.one("$.output", f"{message}; use one of its own")
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While the block runs, what this member holds is its own."""
+        self.rank = self._membership.enter(lease.new_lease())
+        try:
+            with lease.kept(self._renew, self._renewed_s):
+                yield
+        finally:
+            # Where the database is away, the lease ends by itself.
+            with contextlib.suppress(SQLAlchemyError):
+                self._membership.leave()
+
+    def may_take_over(self) -> bool:
+        """Whether a void lease means that its holder is gone.
+
+        After the database was away every lease is void, until everybody has renewed it.
+        """
+        steady_s = time.monotonic() - self.link.steady_since_s
+        return not self._behind and steady_s > self._renewed_s + LONGEST_PAUSE_S
+
+    def _renew(self) -> None:
+        # Whoever waits for an answer tells that the database is away; a lease is only tried again.
+        try:
+            self._membership.renew()
+        except SQLAlchemyError:
+            self._behind = True
+        else:
+            if self._behind:
+                self.link.steady_since_s = time.monotonic()
+            self._behind = False
+
+
+def join(database: Database, config: StudyConfig, folder: RunFolder, session: Session) -> Fleet:
+    """Takes part in the study of the database, which becomes this one if it holds none.
+
+    Raises:
+        InputError: it holds another study of this name, or this machine is not like its first.
+    """
+    facts = {"software": session.software, "hardware": session.hardware_here()}
+    fleet = Fleet(database, config, _member_of(folder))
+    if fleet.ledger.found() is None and fleet.storage.has_study(config.name):
+        _refuse_stranger(fleet.ledger, config.name, database.link)
+    fleet.check_alone()
+    held = fleet.ledger.found_or_made(SharedStudy(session.identity(), facts))
+    _check(held.identity, session.identity(), config.name, database.link)
+    problems = [
+        Problem(f"$.target.fleet.same ({kind})", difference)
+        for kind, difference in fleet_differences(config.target.fleet.same, held.facts, facts)
+    ]
+    if problems:
+        hint = "use a machine like it, another name for the study, or fewer target.fleet.same"
+        message = f"this machine is not like the first of the study {config.name}: {hint}"
+        raise InputError([*problems, Problem("$.target.fleet", message)])
+    return fleet
+
+
+def _member_of(folder: RunFolder) -> str:
+    if not folder.member.exists():
+        write_json(folder.member, {"format": FORMAT, "member": secrets.token_hex(8)})
+    return read_stored(folder.member, StoredMember).member
+
+
+def _refuse_stranger(ledger: Ledger, name: str, link: Link) -> None:
+    # Another member may have put it there just now.
+    if ledger.found() is None:
+        message = f"the {link.shown} holds an Optuna study {name} that amp-tune did not write"
+        raise InputError.one("$.name", f"{message}; give this one another name")
+
+
+def _check(held: Mapping[str, Any], identity: Mapping[str, Any], name: str, link: Link) -> None:
+    problems = other_study(held, identity, f"the study in the {link.shown}")
+    if problems:
+        message = f"holds another study called {name}: give this one another name"
+        raise InputError([*problems, Problem(WHERE, message)])
