@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from amp_tuner.config import checks, training_checks
+from amp_tuner.config import checks, execution_checks, training_checks
 from amp_tuner.config.model import (
     AccuracyConfig,
     DataConfig,
+    ExecutionConfig,
     ModelConfig,
     SearchConfig,
     Section,
@@ -69,6 +70,11 @@ def check_study(raw: Mapping[Any, Any], path: Path, *, check_files: bool = True)
         problems = [translate(item, StudyFile) for item in error.errors(include_url=False)]
     sections = _sections(raw, study_file.parent)
     problems += checks.problems_in(sections, check_files=check_files)
+    problems += execution_checks.problems_in(
+        _section(ExecutionConfig, raw.get("execution")),
+        sections.target,
+        shared=raw.get("storage") is not None,
+    )
     problems += training_checks.problems_in(sections, trains=raw.get("training") is not None)
     if problems or study is None:
         raise InputError(problems)

@@ -84,6 +84,9 @@ class FleetConfig(Section):
     """What a worker must have in common with the study's first: device (the CPU's model and flags,
     or the device's name), software (versions of TensorFlow and what belongs to it), threads (cores
     and CPUs that may be used), clock (governor and turbo)."""
+    share_cores: bool = False
+    """Whether workers of one machine may be timed on the same cores, as they may be where none are
+    pinned; they disturb each other's timing."""
 
 
 class TargetConfig(Section):
@@ -266,6 +269,23 @@ class LimitsConfig(Section):
         return parse_size(self.disk)
 
 
+class ExecutionConfig(Section):
+    """``execution``: who places the workers of a study that has several devices."""
+
+    engine: Literal["ray"] = "ray"
+    """Ray: pip install 'amp-tuner[ray]' on every machine."""
+    address: Text | None = Field(default=None, examples=["auto", "10.0.0.1:6379"])
+    """The cluster: auto (the one that this machine is a part of) or host:port of its head; null:
+    Ray is started on this machine, for as long as the study runs."""
+    workers: int = Field(ge=1, le=4096, examples=[8])
+    """Workers in all; amp-tune run itself is the first."""
+    resources: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default_factory=dict, examples=[{"CPU": 2, "GPU": 1}]
+    )
+    """What each worker has to itself, as Ray counts it: CPU (default: as many as
+    target.threads.intra_op), GPU, or a resource of the cluster's own."""
+
+
 class StudyFile(Section):
     """A study file's keys."""
 
@@ -280,6 +300,8 @@ class StudyFile(Section):
     search: SearchConfig = Field(default_factory=SearchConfig)
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    execution: ExecutionConfig | None = None
+    """Workers that are placed on several devices; default: this process alone."""
     storage: Storage = Field(default=None, examples=["postgresql://tuner@db.example/tuning"])
     """The database of a study that several machines work on: postgresql://…, mysql://…, or env:NAME
     (an environment variable that holds its address); null: one machine, in the output folder."""
@@ -292,10 +314,12 @@ class StudyConfig(StudyFile):
 
     Attributes:
         study_file: where it was read from.
+        core_set: the one of target.cores that this process's workers have; None: the first.
     """
 
     study_file: Path
     output: Path
+    core_set: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -305,7 +329,9 @@ class StudyConfig(StudyFile):
     @property
     def worker_cores(self) -> tuple[int, ...] | None:
         """The cores that this process's workers are pinned to; None: all that it has itself."""
-        return None if self.target.cores is None else parse_cores(self.target.cores[0])
+        if self.target.cores is None:
+            return None
+        return parse_cores(self.core_set or self.target.cores[0])
 
     @property
     def processes(self) -> int:
@@ -319,7 +345,7 @@ class StudyConfig(StudyFile):
 
     def to_plain(self) -> dict[str, Any]:
         """The study file's keys, every default filled in, as JSON and YAML can hold them."""
-        return self.model_dump(mode="json", exclude={"study_file"})
+        return self.model_dump(mode="json", exclude={"study_file", "core_set"})
 
     def identity(self) -> dict[str, Any]:
         """What must not change when a study is resumed; the files' digests are not here.

@@ -24,7 +24,7 @@ from amp_tuner.output import lease
 from amp_tuner.output.folder import RunFolder, other_study
 from amp_tuner.output.stored import FORMAT, StoredMember, read_stored
 from amp_tuner.search.shared_storage import SharedStorage
-from amp_tuner.shared.address import WHERE, Address, address_of
+from amp_tuner.shared.address import WHERE, Address, address_of, address_of_file
 from amp_tuner.shared.ledger import Ledger, SharedStudy
 from amp_tuner.shared.link import LONGEST_PAUSE_S, Link
 from amp_tuner.shared.members import Membership
@@ -51,7 +51,27 @@ def open_database(config: StudyConfig) -> Database | None:
     """
     if config.storage is None:
         return None
-    address = address_of(config.storage, os.environ)
+    return _opened(address_of(config.storage, os.environ), config)
+
+
+def open_own_database(config: StudyConfig) -> Database | None:
+    """The database in the output folder, of a study whose workers are all on this machine.
+
+    None where the study file names a database, or no workers.
+
+    Raises:
+        InputError: the folder holds a study without one.
+    """
+    if config.storage is not None or config.execution is None:
+        return None
+    folder = RunFolder(config.output)
+    if folder.identity.exists() and not folder.database.exists():
+        message = f"the study in {folder.root} was begun by one process, and goes on as such"
+        raise InputError.one("$.execution", f"{message}; use another output folder, or --fresh")
+    return _opened(address_of_file(folder.database), config)
+
+
+def _opened(address: Address, config: StudyConfig) -> Database:
     link = Link(address, config.limits.storage_seconds)
     make_tables(link)
     held = Ledger(link, config.name, "").found()

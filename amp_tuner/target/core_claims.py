@@ -13,12 +13,31 @@ import socket
 import struct
 from collections.abc import Collection, Iterator, Sequence
 
+from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
-from amp_tuner.measure.cores import cores_text, parse_cores, sharing, usable_cores
+from amp_tuner.measure.cores import cores_text, parse_cores, pinned, sharing, usable_cores
 
 _NAME = "\0amp-tune/core/{}"
 #: pid, uid, gid, as the kernel gives them (unix(7), SO_PEERCRED).
 _CREDENTIALS = struct.Struct("3i")
+
+
+@contextlib.contextmanager
+def own_cores(config: StudyConfig) -> Iterator[StudyConfig]:
+    """The study as one member of a fleet runs it.
+
+    While the block runs, this thread and all that it starts are pinned to cores that no other
+    member is timed on: the tuner's own work, too, since elsewhere it would disturb another.
+
+    Raises:
+        InputError: see :func:`claimed`; not where nothing is timed, or sharing is accepted.
+    """
+    if config.target.fleet.share_cores or config.target.profile is not None:
+        yield config
+        return
+    with claimed(config.target.cores) as cores, pinned(cores):
+        update = {"core_set": None if cores is None else cores_text(cores)}
+        yield config.model_copy(update=update)
 
 
 @contextlib.contextmanager
@@ -82,7 +101,7 @@ def _refusal(
         return (
             f"no cores are pinned, and process {process} has workers on this machine: the two "
             "would disturb each other's timing; allowed: a set of cores for each worker, such as "
-            '["0-1", "2-3"]'
+            '["0-1", "2-3"], or target.fleet.share_cores: true'
         )
     told = []
     for cores, (physical, process) in taken:

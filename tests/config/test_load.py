@@ -174,7 +174,6 @@ def test_a_bare_interpreter_name_is_left_to_be_found_on_the_path() -> None:
         ("$.limits.worker_memory", "8Gb", "found '8Gb'; allowed: a number and a unit"),
         ("$.limits.worker_memory", 8, "found 8; allowed: a number and a unit"),
         ("$.limits.max_proposals", 0, "found 0; allowed: 1 or more"),
-        ("$.execution", {}, "planned but not available"),
         ("$.output", 3, "found 3; allowed: a path"),
     ],
 )
