@@ -30,6 +30,10 @@ _CONNECT_S = 10.0
 #: This machine's own part must be free within so many seconds.
 _RESERVE_S = 60.0
 _WATCHED_S = 2.0
+#: Ray reads these as it is imported. It reports nothing to anybody.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+#: One try at a head takes half a minute; twenty are made.
+_IMPATIENT = {"RAY_NUM_REDIS_GET_RETRIES": "1"}
 
 
 class Cluster:
@@ -150,6 +154,7 @@ def connected(config: StudyConfig) -> Iterator[Cluster | None]:
     if importlib.util.find_spec("ray") is None:
         message = "needs ray, which is not installed: pip install 'amp-tuner[ray]'"
         raise InputError.one("$.execution.engine", message)
+    os.environ.update(_QUIET if execution.address is None else {**_QUIET, **_IMPATIENT})
     import ray
     import ray.util.scheduling_strategies
 
@@ -174,8 +179,6 @@ def connected(config: StudyConfig) -> Iterator[Cluster | None]:
 def _alone(config: StudyConfig, folder: str) -> dict[str, Any]:
     """Ray on this machine, with room for every worker and nothing else."""
     assert config.execution is not None
-    # No process of it reports anything to anybody.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     return {
         "address": "local",
         "num_cpus": math.ceil(config.execution.workers * needed(config)["num_cpus"]),
