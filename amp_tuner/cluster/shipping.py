@@ -82,24 +82,31 @@ def unpacked(shipment: Shipment) -> Iterator[dict[str, Any]]:
     """
     root = Path(tempfile.gettempdir(), f"{shipment.name}-{os.getuid()}")
     with private_files(), root.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / _FOLDER).exists():
-            _unpack(shipment.archive, root)
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        # Between two kinds of a lock nobody holds it, so each is followed by a look.
+        while not _shared(lock.fileno(), root):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not root.exists():
+                _unpack(shipment.archive, root)
         try:
             yield {"config": _placed(shipment.config, root), "study_file": f"{root}/{_FOLDER}/x"}
         finally:
             _remove_unless_used(root, lock.fileno())
 
 
+def _shared(lock: int, root: Path) -> bool:
+    """Keeps others from removing the files, if they are there."""
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return root.exists()
+
+
 def _unpack(archive: bytes, root: Path) -> None:
-    # What a machine that failed in the middle of it left behind.
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(mode=0o700)
+    parts = root.with_suffix(".part")
+    # What somebody who failed in the middle of it left behind.
+    shutil.rmtree(parts, ignore_errors=True)
+    (parts / _FOLDER).mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        opened.extractall(root, filter="data")
-    # It stands for all of them.
-    (root / _FOLDER).mkdir(exist_ok=True)
+        opened.extractall(parts, filter="data")
+    parts.rename(root)
 
 
 def _placed(config: dict[str, Any], root: Path) -> dict[str, Any]:

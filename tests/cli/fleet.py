@@ -123,6 +123,15 @@ def make_study(
         changes: of the study file.
     """
     server.execute(f"CREATE DATABASE {database}")
+    storage = {"storage": server.address(database)}
+    path = write_study(folder, small, trials=trials, slow_s=slow_s, **{**storage, **changes})
+    return Study(path, server, database)
+
+
+def write_study(
+    folder: Path, small: Files, *, trials: int, slow_s: float = 0.0, **changes: Any
+) -> Path:
+    """Writes a study file; arguments as in :func:`make_study`."""
     shutil.copy(PROFILE, folder / "t4.yaml")
     target = {"runtime": "roofline", "device": "gpu", "data_types": ["float16"]}
     plain = small_study.study(
@@ -131,12 +140,9 @@ def make_study(
         search={"trials": trials},
         target={**target, "profile": "t4.yaml"},
         limits={"lease_seconds": LEASE_S, "storage_seconds": PATIENCE_S},
-        storage=server.address(database),
     )
     if slow_s:
         (folder / "slow.py").write_text(_SLOW.format(seconds=slow_s))
         accuracy = {"metric": "slow:score", "direction": "maximize", "goal": "50%"}
         plain["accuracy"] = accuracy
-    return Study(
-        small_study.write_study(folder, small_study.changed(plain, **changes)), server, database
-    )
+    return small_study.write_study(folder, small_study.changed(plain, **changes))
