@@ -162,9 +162,10 @@ def test_a_node_that_is_lost_costs_a_trial(machines: Any, tmp_path: Path, small:
     execution = {"workers": 3, "address": machines.address, "resources": {"CPU": 1}}
     with postgres() as server:
         shared = make_study(
-            tmp_path, small, server, "cluster", trials=24, slow_s=2, execution=execution
+            tmp_path, small, server, "cluster", trials=16, slow_s=2, execution=execution
         )
         with leader(shared) as driver:
+            await_measuring(shared, 1, driver)
             deadline = time.monotonic() + LIMIT_S
             holders = "SELECT count(DISTINCT holder) FROM amp_tuner_trials"
             while shared.rows(holders) != [(3,)]:
@@ -174,6 +175,6 @@ def test_a_node_that_is_lost_costs_a_trial(machines: Any, tmp_path: Path, small:
             machines.remove_node(nodes[0], allow_graceful=False)
             code, said = finished(driver)
         assert code == 0, said
-        shared.assert_whole(measured=24)
+        shared.assert_whole(measured=16)
     # What was shipped to the nodes is gone, but for that of the lost one.
     assert len(list(Path(tempfile.gettempdir()).glob("amp-tune-*-*/study"))) <= 1
