@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from amp_tuner.shared.address import Address
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.launch import launch, launch_xla
 from amp_tuner.worker.protocol import Threads
 from amp_tuner.worker.xla_client import XlaClient
-from tests import small_study
+from tests import databases, small_study
 from tests.environments import interpreter
+from tests.mariadb import mariadb
+from tests.postgres import Server, postgres
 
 GIB = 2**30
 Launcher = Callable[..., WorkerClient]
@@ -24,6 +27,36 @@ Launcher = Callable[..., WorkerClient]
 # A shell starts background jobs with SIGINT ignored, and what is ignored is inherited by every
 # program that a test starts. A handler here gives them the default again.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server; every test makes a database of its own."""
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[str]:
+    """The address of a MySQL server, without a database."""
+    with mariadb() as address:
+        yield address
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.all_only),
+        pytest.param("mysql", marks=pytest.mark.all_only),
+    ]
+)
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
+    """A new database, of each kind."""
+    if request.param == "postgresql":
+        return databases.postgresql(request.getfixturevalue("server"))
+    if request.param == "mysql":
+        return databases.mysql(request.getfixturevalue("mysql_server"))
+    return databases.sqlite(tmp_path)
 
 
 @dataclass(frozen=True)

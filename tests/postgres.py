@@ -32,7 +32,7 @@ class Server:
     def __init__(self, programs: Path, folder: Path, host: str = "127.0.0.1") -> None:
         self._programs = programs
         self._data = folder / "data"
-        self.host, self.port = host, _free_port()
+        self.host, self.port = host, free_port()
         self._process: subprocess.Popen[bytes] | None = None
         password = folder / "password"
         password.write_text(PASSWORD)
@@ -124,7 +124,8 @@ def postgres(host: str = "127.0.0.1") -> Iterator[Server]:
             server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port: int = held.getsockname()[1]

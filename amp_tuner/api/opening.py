@@ -75,7 +75,7 @@ def opened(
         if fleet is None:
             tuning = Tuning(*parts, clock=clock, lock=lock)
         else:
-            stack.enter_context(fleet.at_work())
+            stack.enter_context(fleet.at_work(folder))
             tuning = FleetTuning(*parts, clock=clock, lock=lock, fleet=fleet, leads=leads)
         stack.callback(tuning.close)
         follower.recall(map(ended_facts, read_trials(folder)))

@@ -120,8 +120,13 @@ class Fleet:
             raise InputError.one("$.output", f"{message}; use one of its own")
 
     @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
-        """While the block runs, what this member holds is its own."""
+    def at_work(self, folder: RunFolder) -> Iterator[None]:
+        """While the block runs, what this member holds is its own.
+
+        Args:
+            folder: the member's, which is this study's by now.
+        """
+        write_json(folder.member, {"format": FORMAT, "member": self.member})
         self.rank = self._membership.enter(lease.new_lease())
         try:
             with lease.kept(self._renew, self._renewed_s):
@@ -176,9 +181,9 @@ def join(database: Database, config: StudyConfig, folder: RunFolder, session: Se
 
 
 def _member_of(folder: RunFolder) -> str:
-    if not folder.member.exists():
-        write_json(folder.member, {"format": FORMAT, "member": secrets.token_hex(8)})
-    return read_stored(folder.member, StoredMember).member
+    if folder.member.exists():
+        return read_stored(folder.member, StoredMember).member
+    return secrets.token_hex(8)
 
 
 def _refuse_stranger(ledger: Ledger, name: str, link: Link) -> None:

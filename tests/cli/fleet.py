@@ -123,15 +123,19 @@ def make_study(
         changes: of the study file.
     """
     server.execute(f"CREATE DATABASE {database}")
-    storage = {"storage": server.address(database)}
-    path = write_study(folder, small, trials=trials, slow_s=slow_s, **{**storage, **changes})
+    path = write_study(folder, small, server.address(database), trials, slow_s, **changes)
     return Study(path, server, database)
 
 
 def write_study(
-    folder: Path, small: Files, *, trials: int, slow_s: float = 0.0, **changes: Any
+    folder: Path,
+    small: Files,
+    storage: str | None,
+    trials: int,
+    slow_s: float = 0.0,
+    **changes: Any,
 ) -> Path:
-    """Writes a study file; arguments as in :func:`make_study`."""
+    """The same, in any database that is there."""
     shutil.copy(PROFILE, folder / "t4.yaml")
     target = {"runtime": "roofline", "device": "gpu", "data_types": ["float16"]}
     plain = small_study.study(
@@ -140,6 +144,7 @@ def write_study(
         search={"trials": trials},
         target={**target, "profile": "t4.yaml"},
         limits={"lease_seconds": LEASE_S, "storage_seconds": PATIENCE_S},
+        storage=storage,
     )
     if slow_s:
         (folder / "slow.py").write_text(_SLOW.format(seconds=slow_s))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,18 @@ def started(
     return command("--config", study_file, *words)
 
 
+def command(
+    *words: str | Path,
+) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    """A command of amp-tune; see :func:`spawned`."""
+    return spawned([sys.executable, "-m", "amp_tuner", *map(str, words)])
+
+
 @contextlib.contextmanager
-def command(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+def spawned(words: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """A command; what it says goes to one pipe. Nothing of its session outlives the block."""
     tuner = subprocess.Popen(
-        [sys.executable, "-m", "amp_tuner", *map(str, words)],
+        words,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

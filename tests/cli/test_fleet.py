@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.cli.fleet import Study, make_study
+from tests import databases
+from tests.cli.fleet import Study, make_study, write_study
 from tests.cli.processes import command, finished
 from tests.conftest import Files
 from tests.postgres import PASSWORD, Server, postgres
@@ -19,6 +20,7 @@ from tests.postgres import PASSWORD, Server, postgres
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
+    """One that tests may kill."""
     with postgres() as running:
         yield running
 
@@ -49,6 +51,7 @@ def worker(of: Study, name: str) -> Any:
     return command("worker", "--config", of.path, "--output", of.worker(name))
 
 
+@pytest.mark.all_only
 def test_workers_and_the_leader_end_by_themselves_and_measure_nothing_twice(
     study: Callable[..., Study],
 ) -> None:
@@ -155,3 +158,18 @@ def test_what_ended_while_the_database_was_gone_is_told_by_the_next_run(
     assert code == 0, said
     shared.assert_whole(measured=5)
     shared.assert_measured_once()
+
+
+@pytest.mark.all_only
+def test_a_study_may_be_in_mysql(tmp_path: Path, small: Files, mysql_server: str) -> None:
+    address = databases.mysql(mysql_server).url.set(drivername="mysql")
+    path = write_study(tmp_path, small, str(address), trials=6)
+    output = tmp_path / "worker"
+    with (
+        command("run", "--config", path) as first,
+        command("worker", "--config", path, "--output", output) as second,
+    ):
+        ended = [finished(one) for one in (first, second)]
+    assert [code for code, _ in ended] == [0, 0], ended
+    graphs = pd.read_csv(tmp_path / "run" / "trials.csv").query("cached_from.isna()")["graph_id"]
+    assert len(set(graphs)) == len(graphs) == 6

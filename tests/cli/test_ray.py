@@ -46,7 +46,7 @@ def study(tmp_path: Path, small: Files) -> Callable[..., Study]:
     """Makes a study whose workers are all on this machine."""
 
     def make(workers: int, **changes: Any) -> Study:
-        path = write_study(tmp_path, small, execution={"workers": workers}, **changes)
+        path = write_study(tmp_path, small, None, execution={"workers": workers}, **changes)
         return Study(path, File(tmp_path / "run" / "workers.db"), "")  # type: ignore[arg-type]
 
     return make
