@@ -1,12 +1,14 @@
 """How a study grows with its devices, by a simulated clock and measured costs.
 
-What a trial costs beside its own time is measured first: the CPU time of a proposal, which grows
-with the trials that are known, and what a trial asks of the database. Workers are then simulated
-event by event: each reads what the others have found, proposes, waits for the database (a part of
-it is done for one worker at a time) and runs its trial.
+What a trial costs beside its own time is measured: the CPU time of a proposal here, which grows
+with the trials that are known; what a trial asks of the database by ``experiments/storage``, which
+prints the round trips of a measured trial and how many trials a second members come to that do
+nothing else. Workers are then simulated event by event: each proposes, waits for its round trips,
+has the database to itself for a while, and runs its trial.
 
-    .venv/bin/python experiments/growth/run.py --storage postgresql://… [--trials 2000]
-        [--trial-seconds 30] [--devices 1 8 64 512] [--trip-ms 0.5] [--record-kib 200]
+    .venv/bin/python -m experiments.storage.run
+    .venv/bin/python experiments/growth/run.py --trips N --trials-per-second R [--trials 2000]
+        [--trial-seconds 30] [--devices 1 8 64 512] [--trip-ms 0.5] [--record-kib 80]
 """
 
 from __future__ import annotations
@@ -25,8 +27,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
 import numpy as np
 from common import print_machine
 from proposal import proposal_seconds
-from storage_costs import StorageCosts
-from storage_costs import measured as measured_storage
 
 #: Trials that are known, at which a proposal's CPU time is measured.
 KNOWN = (50, 200, 500, 1000, 2000)
@@ -43,16 +43,15 @@ class Costs:
     Attributes:
         known: trials that are known, at each of which ``proposal_s`` is
         proposal_s: the CPU time of a proposal.
-        storage_s: waiting for the database while nobody else asks it.
-        locked_s: the part of it that one worker at a time has.
-        read_s: for each trial that another worker has ended meanwhile.
+        trips_s: the way to the database and back, for all that a trial asks.
+        alone_s: for so long one worker at a time has the database. All that it does between two
+            trials of busy members, and these themselves: more than what is done under a lock.
     """
 
     known: Sequence[int]
     proposal_s: Sequence[float]
-    storage_s: float
-    locked_s: float
-    read_s: float
+    trips_s: float
+    alone_s: float
 
     def propose_s(self, known: int) -> float:
         """CPU time of a proposal; beyond what was measured it goes on growing as it did last."""
@@ -66,7 +65,6 @@ def ends_of(devices: int, trials: int, trial_s: float, costs: Costs) -> list[flo
     """When each trial of a simulated study ends, in seconds since its start, in order."""
     random = np.random.default_rng(0)
     ends: list[float] = []
-    seen = [0] * devices
     free_at_s, begun = 0.0, 0
     # (time, order, worker, what happens then): it looks for work, or comes to the storage's lock.
     events = [(0.0, worker, worker, "ask") for worker in range(devices)]
@@ -77,15 +75,12 @@ def ends_of(devices: int, trials: int, trial_s: float, costs: Costs) -> list[flo
         if what == "end":
             ends.append(now_s)
         if what == "locked":
-            free_at_s = max(now_s, free_at_s) + costs.locked_s
+            free_at_s = max(now_s, free_at_s) + costs.alone_s
             length_s = trial_s * float(random.lognormal(-(SPREAD**2) / 2, SPREAD))
             heapq.heappush(events, (free_at_s + length_s, order, worker, "end"))
         elif begun < trials:
             begun += 1
-            read_s = costs.read_s * (len(ends) - seen[worker])
-            seen[worker] = len(ends)
-            waits_s = costs.storage_s - costs.locked_s
-            at_s = now_s + read_s + costs.propose_s(len(ends)) + waits_s
+            at_s = now_s + costs.propose_s(len(ends)) + costs.trips_s
             heapq.heappush(events, (at_s, order, worker, "locked"))
     return ends
 
@@ -118,42 +113,22 @@ def report(options: argparse.Namespace, costs: Costs) -> None:
         print(f"| {' | '.join(cells)} |")
 
 
-def costs_of(found: StorageCosts, trip_s: float) -> Costs:
-    """The costs with a database that is ``trip_s`` away; proposals are measured here."""
-    proposal_s = [statistics.median(proposal_seconds(count, 5)) for count in KNOWN]
-    locked_s = found.served_s + found.locked_trips * trip_s
-    storage_s = max(found.alone_s + found.trips * trip_s, locked_s)
-    return Costs(KNOWN, proposal_s, storage_s, locked_s, found.read_s)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--storage", required=True, help="a database to measure in, or env:NAME")
+    parser.add_argument("--trips", type=float, required=True, help="round trips of a trial")
+    parser.add_argument("--trials-per-second", type=float, required=True, help="at most, in all")
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--trial-seconds", type=float, default=30.0)
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 8, 64, 512])
-    parser.add_argument("--trip-ms", type=float, default=0.5, help="to the workers' database")
-    parser.add_argument("--record-kib", type=int, default=200, help="a trial's raw block times")
+    parser.add_argument("--trip-ms", type=float, default=0.5, help="to the database and back")
+    parser.add_argument("--record-kib", type=int, default=80, help="a trial's raw block times")
     options = parser.parse_args()
     print_machine()
-    found = measured_storage(options.storage, options.record_kib * 1024)
-    costs = costs_of(found, options.trip_ms / 1000)
-    proposals = zip(costs.known, costs.proposal_s, strict=True)
-    print(
-        "a proposal: " + ", ".join(f"{s:.2f} s of CPU at {count} trials" for count, s in proposals)
-    )
-    print(
-        f"the database, of a trial: {found.trips:.0f} round trips, {found.locked_trips:.0f} of them"
-        f" while others wait; {1000 * found.alone_s:.0f} ms for a worker alone; at most "
-        f"{1 / found.served_s:.0f} trials a second; {1000 * found.read_s:.1f} ms for each trial of "
-        f"another worker (database and workers on this machine)"
-    )
-    print(
-        f"with {options.trip_ms:g} ms a round trip: {1000 * costs.storage_s:.0f} ms a trial, ",
-        end="",
-    )
-    print(f"{1000 * costs.locked_s:.0f} ms of them one worker at a time")
-    report(options, costs)
+    proposal_s = [statistics.median(proposal_seconds(count, 5)) for count in KNOWN]
+    found = zip(KNOWN, proposal_s, strict=True)
+    print("a proposal: " + ", ".join(f"{s:.2f} s of CPU at {count} trials" for count, s in found))
+    trips_s = options.trips * options.trip_ms / 1000
+    report(options, Costs(KNOWN, proposal_s, trips_s, 1 / options.trials_per_second))
 
 
 if __name__ == "__main__":

@@ -26,11 +26,6 @@ FILES = REFERENCE / "output-files.md"
 #: The only commands that are not run: page, first line, reason.
 NOT_RUN = {
     (
-        "docs/explanation/growth.md",
-        "python experiments/growth/run.py --storage env:AMP_TUNE_STORAGE",
-        "it needs a database",
-    ),
-    (
         "docs/how-to/clusters.md",
         "kubectl apply -f configs/deploy/kuberay-job.yaml",
         "it needs KubeRay",
