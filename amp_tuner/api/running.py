@@ -98,8 +98,12 @@ def check_folder(config: StudyConfig) -> None:
     Raises:
         InputError: the folder holds another study, or one that is measured elsewhere.
     """
-    check_identity(RunFolder(config.output), config.identity())
+    folder = RunFolder(config.output)
+    check_identity(folder, config.identity())
     refuse_bundled(config)
+    if config.storage is None and config.execution is None and folder.member.exists():
+        message = "was measured by several workers, and goes on as such: with storage, or execution"
+        raise InputError.one("$.output", f"the study in {folder.root} {message}")
 
 
 def refuse_bundled(config: StudyConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from amp_tuner.target.core_claims import claimed
 from tests.cli.fleet import Study, make_study, write_study
 from tests.cli.processes import LIMIT_S, command, finished, is_gone
 from tests.conftest import Files
@@ -140,6 +142,41 @@ def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(
         code, said = finished(again)
     assert code == 0, said
     shared.assert_whole(measured=14)
+
+
+def test_beside_another_worker_that_is_timed_on_its_cores_none_begins(
+    study: Callable[..., Study],
+) -> None:
+    timed = {"runtime": "engine", "device": "cpu", "data_types": ["bfloat16"], "profile": None}
+    shared = study(1, trials=5, target=timed)
+    with claimed(None), leader(shared) as driver:
+        code, said = finished(driver)
+    assert code == 2
+    assert f"no cores are pinned, and process {os.getpid()} has workers on this machine" in said
+    assert not (shared.run / "study.json").exists()
+
+
+def test_a_study_of_several_workers_stays_one_and_of_one_worker_too(
+    study: Callable[..., Study], small: Files
+) -> None:
+    shared = study(2, trials=5)
+    with leader(shared) as driver:
+        code, said = finished(driver)
+    assert code in (0, 1), said
+    alone = write_study(shared.path.parent, small, None, trials=5)
+    with command("run", "--config", alone) as driver:
+        code, said = finished(driver)
+    assert code == 2
+    assert "was measured by several workers, and goes on as such" in said
+    shutil.rmtree(shared.run)
+    with command("run", "--config", alone) as driver:
+        code, said = finished(driver)
+    assert code in (0, 1), said
+    with leader(study(2, trials=5)) as driver:
+        code, said = finished(driver)
+    assert code == 2
+    assert "$.execution: the study in" in said
+    assert "was begun by one process, and goes on as such" in said
 
 
 @pytest.fixture

@@ -4,11 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from amp_tuner.config.load import check_study
+from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
-from amp_tuner.target.core_claims import claimed
+from amp_tuner.measure.cores import usable_cores
+from amp_tuner.target.core_claims import claimed, own_cores
 
 #: Numbers that no machine has, so that tests beside this one claim others.
 SETS = [f"{core}" for core in (os.getpid() % 4000 + 4000, os.getpid() % 1000 + 8500)]
@@ -20,6 +25,35 @@ with claimed(sys.argv[1:]) as cores:
     print(cores[0], flush=True)
     sys.stdin.read()
 """
+
+
+def study(**target: Any) -> StudyConfig:
+    plain = {"name": "n", "model": {"path": "m"}, "data": {"path": "d"}, "target": target}
+    return check_study(plain, Path("/s/study.yaml"), check_files=False)
+
+
+def test_a_member_and_all_it_starts_are_pinned_to_a_set_that_is_free() -> None:
+    own = usable_cores()
+    core = str(max(own))
+    with claimed(SETS[:1]), own_cores(study(cores=[SETS[0], core])) as mine:
+        assert mine.worker_cores == (int(core),)
+        assert usable_cores() == {int(core)}
+    assert usable_cores() == own
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"fleet": {"share_cores": True}},
+        {"runtime": "roofline", "device": "gpu", "data_types": ["float16"], "profile": "t4.yaml"},
+    ],
+)
+def test_where_nothing_is_timed_or_sharing_is_accepted_nothing_is_claimed(
+    target: dict[str, Any],
+) -> None:
+    config = study(**target)
+    with own_cores(config) as one, own_cores(config) as other:
+        assert one is other is config
 
 
 def test_each_worker_has_the_first_set_that_is_free() -> None:
