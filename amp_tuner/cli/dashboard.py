@@ -33,6 +33,9 @@ def run(options: argparse.Namespace) -> int:
             not installed.
     """
     folder = RunFolder(options.run)
+    if folder.member.exists():
+        message = "holds a copy of a study that is in a database: optuna-dashboard ADDRESS shows it"
+        raise InputError.one(str(folder.root), message)
     if not folder.journal.exists():
         raise InputError.one(str(folder.root), "holds no study (no study.journal)")
     app = dashboard_app(folder.journal)

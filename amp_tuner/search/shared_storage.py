@@ -158,23 +158,23 @@ class SharedStorage(StudyStorage):
         )
         tried = False
 
-        def create() -> int:
+        def create() -> FrozenTrial:
             nonlocal tried
             before = self._marked(mark) if tried else None
             tried = True
-            return self._cached.create_new_trial(study_id, new) if before is None else before
+            # Asked for in public, it would be read back: eight round trips.
+            return before or self._rdb._create_new_trial(study_id, new)  # noqa: SLF001
 
-        number = self._patiently(create)
-        self._trials[number] = copy.deepcopy(self._cached.get_trial(number))
+        made = copy.deepcopy(self._patiently(create))
+        number = made._trial_id  # noqa: SLF001
+        self._trials[number] = made
         self._live.add(number)
         return number
 
-    def _marked(self, mark: str) -> int | None:
+    def _marked(self, mark: str) -> FrozenTrial | None:
         """The trial that was made although its answer was lost."""
-        for trial in self._cached.get_all_trials(self._study_id, deepcopy=False):
-            if trial.user_attrs.get(_MARK) == mark:
-                return trial._trial_id  # noqa: SLF001
-        return None
+        trials = self._cached.get_all_trials(self._study_id, deepcopy=False)
+        return next((one for one in trials if one.user_attrs.get(_MARK) == mark), None)
 
     def set_trial_param(
         self,

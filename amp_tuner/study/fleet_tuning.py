@@ -94,22 +94,22 @@ class FleetTuning(Tuning):
             path.unlink(missing_ok=True)
 
     def ask(self, *, stuck: bool | None = None) -> Proposal:
-        """The next proposal, which is this member's from now on."""
+        """The next proposal; not one for a graph that others measure, if there is a choice."""
         self._prospects.under_way = {
             key.split()[1] for key in self._now.claims if key.startswith(_GRAPH)
         }
-        proposal = super().ask(stuck=stuck)
-        self._ledger.hold(proposal.number)
-        return proposal
+        return super().ask(stuck=stuck)
 
     def settle(self, proposal: Proposal) -> None:
         """Runs a proposal to its end, unless somebody else is measuring its graph."""
         plan = self.to_measure(proposal)
-        if plan is not None and not self._claim(_key(plan)):
-            self._study.keep()
-            self._open[proposal.number] = proposal
-            self._log.write("waits", {"trial": proposal.number})
-            return
+        if plan is not None:
+            self._ledger.hold(proposal.number)
+            if not self._claim(_key(plan)):
+                self._study.keep()
+                self._open[proposal.number] = proposal
+                self._log.write("waits", {"trial": proposal.number})
+                return
         self._open.pop(proposal.number, None)
         super().settle(proposal)
 

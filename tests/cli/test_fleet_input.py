@@ -227,6 +227,12 @@ def test_fresh_does_not_touch_what_others_work_on(
     assert "give the study another name" in ended.err
 
 
+def test_the_dashboard_is_optunas_own(quick: Command, shared: Study) -> None:
+    ended = quick("dashboard", shared.worker("a"))
+    assert ended.code == 2
+    assert "a study that is in a database: optuna-dashboard ADDRESS shows it" in ended.err
+
+
 def test_no_credential_is_written_anywhere(
     quick: Command, write: Any, server: Server, monkeypatch: pytest.MonkeyPatch, shared: Study
 ) -> None:

@@ -23,7 +23,8 @@ from tests.config.test_schema import SMALLEST, VALIDATOR
 from tests.docs.pages import PAGES, ROOT, Block, anchors, blocks, links, name, prose
 
 FILES = REFERENCE / "output-files.md"
-#: The only commands that are not run: page, first line, reason.
+#: The only commands that are not run: page, first line, reason. Those that need a database are what
+#: ``tests/cli/test_fleet.py`` runs.
 NOT_RUN = {
     (
         "docs/how-to/clusters.md",
@@ -50,6 +51,8 @@ NOT_RUN = {
         "python experiments/accelerator/run.py --device gpu",
         "needs a GPU and a night",
     ),
+    ("docs/how-to/fleet.md", "amp-tune run --config study.yaml", "needs a database"),
+    ("docs/how-to/fleet.md", "amp-tune worker --config study.yaml", "needs a database"),
 }
 
 

@@ -135,7 +135,7 @@ def test_a_trial_whose_tuner_died_while_it_was_proposed_is_ended(
 
 
 LOST: dict[str, Callable[[Tuner], Any]] = {
-    "create_new_trial": lambda tuner: tuner.ask(),
+    "_create_new_trial": lambda tuner: tuner.ask(),
     "set_trial_state_values": lambda tuner: tuner.study.tell(tuner.ask().number, GOOD, {}),
 }
 
@@ -148,17 +148,17 @@ def test_what_was_done_although_its_answer_was_lost_is_not_done_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, _ = tuners
-    real = getattr(first.storage._cached, method)
+    real = getattr(first.storage._rdb, method)
     calls: list[int] = []
 
-    def answer_lost(*words: Any) -> Any:
+    def answer_lost(*words: Any, **named: Any) -> Any:
         calls.append(1)
-        answer = real(*words)
+        answer = real(*words, **named)
         if len(calls) == 1:
             raise OperationalError("", {}, Exception("server closed the connection"))
         return answer
 
-    monkeypatch.setattr(first.storage._cached, method, answer_lost)
+    monkeypatch.setattr(first.storage._rdb, method, answer_lost)
     LOST[method](first)
     assert calls
     assert len(stored(address)) == 1
