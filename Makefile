@@ -19,7 +19,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed (make PYTHON=/path/to/python)"; exit 1; }
 	"$(PYTHON)" -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable ".[tf,dashboard,postgresql,dev]"
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable ".[tf,dashboard,postgresql,ray,dev]"
 	touch $(INSTALLED)
 
 tune: install
@@ -53,11 +53,17 @@ reference: install
 # Targets that cannot share the tuner's environment: older TensorFlow, older Python, JAX alone.
 environments: .environments/tf215/.installed .environments/tf215-py39/.installed .environments/itex/.installed
 environments: .environments/jax/.installed .environments/serving/.installed
+environments: .environments/kubernetes/.installed
 
 # TensorFlow Serving's messages alone: the package asks for a TensorFlow of its own.
 .environments/serving/.installed: $(INSTALLED)
 	if $(BIN)/python -m pip install --quiet --no-deps --upgrade --target .environments/serving "tensorflow-serving-api==2.21.0"; then touch "$@"; else \
 	  echo "SKIPPED: tensorflow-serving-api does not install: its tests will not run" >&2; fi
+
+# What Kubernetes accepts, in every version: a hundred megabytes that only one test reads.
+.environments/kubernetes/.installed: $(INSTALLED)
+	if $(BIN)/python -m pip install --quiet --no-deps --upgrade --target .environments/kubernetes "kubernetes-validate==1.37.0" "importlib-resources==7.1.0"; then touch "$@"; else \
+	  echo "SKIPPED: kubernetes-validate does not install: its test will not run" >&2; fi
 
 .environments/jax/.installed: environments-jax.txt
 

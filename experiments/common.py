@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
-from amp_tuner.data.samples import open_data
+from amp_tuner.data.samples import DataSet, open_data
 from amp_tuner.judge.intervals import share
 from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.measure.timing import TimingRules
@@ -61,7 +61,13 @@ class Target:
 
     config: StudyConfig
     worker: WorkerClient
-    batch_size: int
+    data: DataSet
+    output: str
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a run."""
+        return self.data.batch_size
 
     def side(self, key: str) -> Callable[[int, int], Sequence[float]]:
         """Runs a side as a study does: (first batch, runs) to the seconds of each run."""
@@ -80,9 +86,9 @@ class Target:
 
 
 @contextlib.contextmanager
-def same_model_twice(study: Path) -> Iterator[Target]:
+def same_model_twice(study: Path, overrides: Mapping[str, Any] | None = None) -> Iterator[Target]:
     """A worker with the study's FP32 model under the keys ``float32`` and ``candidate``."""
-    config = load_study(study)
+    config = load_study(study, overrides=overrides)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         with starter(config, work)(True) as worker:
@@ -93,7 +99,7 @@ def same_model_twice(study: Path) -> Iterator[Target]:
             worker.load(source, batches, "engine", config.target.device)
             for key in (FLOAT32, "candidate"):
                 worker.build(key, Candidate(FLOAT32))
-            yield Target(config, worker, data.batch_size)
+            yield Target(config, worker, data, loaded.outputs[0].name)
 
 
 def exact_share(successes: int, cases: int) -> str:

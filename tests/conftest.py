@@ -73,6 +73,7 @@ def started(
     python: str | None = None,
     onednn: bool = True,
     threads: Threads = Threads(intra_op=1, inter_op=1),  # noqa: B008 - a frozen value
+    cores: tuple[int, ...] | None = None,
 ) -> WorkerClient:
     """A worker with the limits that tests use."""
     return launch(
@@ -82,6 +83,7 @@ def started(
         worker_memory_bytes=int(1.5 * GIB),
         scratch=scratch,
         timeout_s=60,
+        cores=cores,
     )
 
 

@@ -100,6 +100,12 @@ def test_only_the_runner_imports_jax(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_the_cluster_folder_imports_ray(path: Path) -> None:
+    if not _name(path).startswith("cluster/"):
+        assert "ray" not in _roots(path)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_nothing_below_the_command_line_imports_it(path: Path) -> None:
     if not _name(path).startswith("cli/") and _name(path) != "__main__.py":
         assert not [name for name in _imports(path) if name.startswith("amp_tuner.cli")]

@@ -18,7 +18,7 @@ from amp_tuner.files import private_files
 from amp_tuner.output.folder import InUseError, Lock, RunFolder
 from amp_tuner.records import MEASURED
 from amp_tuner.search.samplers import check_sampler
-from amp_tuner.study.fleet import Database, open_database
+from amp_tuner.study.fleet import Database, open_database, open_own_database
 from amp_tuner.study.fleet_tuning import FleetTuning
 
 
@@ -62,7 +62,7 @@ def run_worker(config: StudyConfig, follower: Follower, *, output: Path | None =
         KeyboardInterrupt: the same call goes on.
     """
     check_sampler(config.search.sampler)
-    database = open_database(config)
+    database = open_database(config) or open_own_database(config)
     if database is None:
         message = "found nothing (null); a worker needs the database that the study is in"
         raise InputError.one("$.storage", message)

@@ -17,6 +17,7 @@ from amp_tuner.study.fleet_tuning import FleetTuning
 from amp_tuner.study.progress import ended_facts
 from amp_tuner.study.session import Session, open_session
 from amp_tuner.study.tuning import Tuning
+from amp_tuner.target.core_claims import own_cores
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ def opened(
     # From here on: the time budget bounds what the user waits for.
     clock = Clock(folder)
     loading = tell_loading(config.name, follower.follow)
-    session = open_session(config, folder.work)
     with contextlib.ExitStack() as stack:
+        if database is not None:
+            config = stack.enter_context(own_cores(config))
+        session = open_session(config, folder.work)
         stack.callback(session.bench.close)
         fleet = None if database is None else join(database, config, folder, session)
         resumed = claim(folder, session.identity(), config.to_plain(), config.study_file)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from amp_tuner.api.follower import Follower
 from amp_tuner.api.opening import opened
+from amp_tuner.cluster.placing import Cluster, connected
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, StorageLost, TargetError
 from amp_tuner.files import private_files, write_text
@@ -25,7 +26,7 @@ from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.confirming import read_confirmations
 from amp_tuner.study.ending import end
-from amp_tuner.study.fleet import Database, open_database
+from amp_tuner.study.fleet import Database, open_database, open_own_database
 from amp_tuner.study.learnt import write_down
 from amp_tuner.study.progress import Progress
 from amp_tuner.study.publishing import Answer, answer_facts, answer_of, publish
@@ -77,9 +78,11 @@ def run_study(config: StudyConfig, follower: Follower, *, fresh: bool = False) -
     if fresh:
         _move_aside(config)
     check_folder(config)
-    database = open_database(config)
-    with locked(config.output) as (folder, lock):
-        return _run(config, folder, lock, follower, database)
+    with connected(config) as cluster:
+        database = open_database(config)
+        with locked(config.output) as (folder, lock):
+            database = database or open_own_database(config)
+            return _run(config, folder, lock, follower, database, cluster)
 
 
 def _move_aside(config: StudyConfig) -> None:
@@ -95,7 +98,20 @@ def check_folder(config: StudyConfig) -> None:
     Raises:
         InputError: the folder holds another study, or one that is measured elsewhere.
     """
-    check_identity(RunFolder(config.output), config.identity())
+    folder = RunFolder(config.output)
+    check_identity(folder, config.identity())
+    refuse_bundled(config)
+    if config.storage is None and config.execution is None and folder.member.exists():
+        message = "was measured by several workers, and goes on as such: with storage, or execution"
+        raise InputError.one("$.output", f"the study in {folder.root} {message}")
+
+
+def refuse_bundled(config: StudyConfig) -> None:
+    """Leaves alone what is measured elsewhere.
+
+    Raises:
+        InputError: the folder holds a study that is measured by bundles.
+    """
     if RunFolder(config.output).bundles.exists():
         message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
         raise InputError.one("$.output", f"the study in {config.output} {message}")
@@ -127,8 +143,12 @@ def _run(
     lock: Lock,
     follower: Follower,
     database: Database | None,
+    cluster: Cluster | None,
 ) -> Ended:
-    with opened(config, folder, lock, follower, database) as parts:
+    with contextlib.ExitStack() as stack:
+        parts = stack.enter_context(opened(config, folder, lock, follower, database))
+        if cluster is not None:
+            stack.enter_context(cluster.workers(parts.log.write))
         log, tuning = parts.log, parts.tuning
         ended = Ended(_tune(parts.session, folder, log, tuning), tuning.progress(), folder)
         write_report(folder, log, tuning)

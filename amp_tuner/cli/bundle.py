@@ -64,6 +64,9 @@ def _check(config: StudyConfig, output: Path | None) -> None:
     if config.search.granularity != "op_type":
         message = f"found {config.search.granularity}; a bundle needs op_type"
         problems.append(Problem("$.search.granularity", message))
+    if config.target.cores is not None:
+        message = "pins processes of this machine, but a bundle is measured elsewhere; remove it"
+        problems.append(Problem("$.target.cores", message))
     if output is not None and output.exists():
         problems.append(Problem("--output", _taken(output)))
     folder = RunFolder(config.output)

@@ -9,7 +9,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from amp_tuner.cli.arguments import VERBS, parse
@@ -34,11 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130 interrupted.
     """
     options = parse(sys.argv[1:] if arguments is None else arguments)
+
+    def run() -> int:
+        code: int = importlib.import_module(f"amp_tuner.cli.{VERBS[options.verb]}").run(options)
+        return code
+
+    return answered(run)
+
+
+def answered(run: Callable[[], int]) -> int:
+    """Runs what a process is for; the exit code, errors as messages on standard error."""
     # A service manager's stop is treated as Ctrl-C: everything is written, the study resumes.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        verb = importlib.import_module(f"amp_tuner.cli.{VERBS[options.verb]}")
-        code: int = verb.run(options)
+        code = run()
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -7,23 +7,13 @@ own, 1, would say that nothing meets the goal.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from types import TracebackType
 
 from amp_tuner.cli.main import main
+from amp_tuner.cli.parent import stop_with
 from amp_tuner.errors import INTERRUPTED
-
-_PR_SET_PDEATHSIG = 1
-
-
-def _stop_with(batch_pid: int) -> None:
-    """Asks the kernel to tell this process to stop when its parent ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != batch_pid:
-        sys.exit("the batch has ended")
 
 
 def _fail(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -35,7 +25,7 @@ def _fail(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 if __name__ == "__main__":
     sys.excepthook = _fail
-    _stop_with(int(sys.argv[1]))
+    stop_with(int(sys.argv[1]))
     code = main(sys.argv[2:])
     # Whoever read what the batch prints is gone, which ended the study with 0: it has not ended.
     sys.exit(INTERRUPTED if sys.stderr.closed else code)

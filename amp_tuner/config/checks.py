@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from amp_tuner.amp.rules import ITEX, TENSORFLOW, default_rules, rule_set
@@ -18,11 +19,13 @@ from amp_tuner.config.model import (
     ModelConfig,
     SearchConfig,
     TargetConfig,
+    ThreadsConfig,
     TrainingConfig,
 )
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.judge.goal import goal_problem
 from amp_tuner.judge.metrics import DECIDING, Metric, find_metric
+from amp_tuner.measure.cores import cores_text, disturbance, parse_cores, usable_cores
 from amp_tuner.records import BAKED
 from amp_tuner.roofline.device import load_profile
 
@@ -49,8 +52,8 @@ class Sections:
 
 
 def problems_in(sections: Sections, *, check_files: bool) -> list[Problem]:
-    """Every problem between and beyond single values; ``check_files``: missing files, too."""
-    checks = (*CHECKS, _files, _profile_file) if check_files else CHECKS
+    """Every problem between and beyond single values; ``check_files``: of this machine, too."""
+    checks = (*CHECKS, _files, _profile_file, _cores_here) if check_files else CHECKS
     return [problem for check in checks for problem in check(sections)]
 
 
@@ -66,6 +69,14 @@ def filled_data_types(target: TargetConfig) -> tuple[DataType, ...]:
     if "data_types" in target.model_fields_set or not possible:
         return target.data_types
     return tuple(name for name in target.data_types if name in possible)
+
+
+def filled_threads(target: TargetConfig) -> ThreadsConfig:
+    """``target.threads``; where the file does not say, within an op as many as there are cores."""
+    threads = target.threads
+    if target.cores is None or "intra_op" in threads.model_fields_set:
+        return threads
+    return threads.model_copy(update={"intra_op": len(parse_cores(target.cores[0]))})
 
 
 def _availability(sections: Sections) -> Iterator[Problem]:
@@ -185,6 +196,35 @@ def _baseline(sections: Sections) -> Iterator[Problem]:
         yield Problem("$.target.baseline", "cpu has no tf32; allowed: fp32")
 
 
+def _cores(sections: Sections) -> Iterator[Problem]:
+    """Threads within an op wait for each other: with fewer cores each op takes as long as two."""
+    target = sections.target
+    if target is None or target.cores is None:
+        return
+    cores, threads = len(parse_cores(target.cores[0])), filled_threads(target).intra_op
+    if threads > cores:
+        message = f"found {threads} for {cores} of $.target.cores; allowed: at most as many"
+        yield Problem("$.target.threads.intra_op", message)
+
+
+def _cores_here(sections: Sections) -> Iterator[Problem]:
+    """Cores that this machine lacks, and sets that two workers would disturb each other on."""
+    target = sections.target
+    if target is None or target.cores is None:
+        return
+    sets, usable = [parse_cores(text) for text in target.cores], usable_cores()
+    lacking = {core for cores in sets for core in cores} - usable
+    if lacking:
+        message = f"found {cores_text(lacking)}, which cannot be used here"
+        yield Problem("$.target.cores", f"{message}; allowed: {cores_text(usable)}")
+        return
+    for one, other in combinations(sets, 2):
+        why = disturbance(one, other)
+        if why is not None:
+            message = f"{why}, so two workers would disturb each other's timing"
+            yield Problem("$.target.cores", message)
+
+
 def _data(sections: Sections) -> Iterator[Problem]:
     data = sections.data
     if data is not None and (data.path is None) == (data.function is None):
@@ -283,6 +323,7 @@ CHECKS: tuple[Callable[[Sections], Iterator[Problem]], ...] = (
     _rules,
     _profile,
     _baseline,
+    _cores,
     _data,
     _granularity,
     _goal,

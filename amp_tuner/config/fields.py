@@ -26,6 +26,7 @@ from amp_tuner.config.quantities import DURATION, SIZE, parse_duration, parse_si
 from amp_tuner.config.storage import ADDRESS, file_problem
 from amp_tuner.judge.goal import GOAL_HINT, GOAL_KINDS, PERCENT, parse_goal
 from amp_tuner.judge.metrics import FUNCTION, find_metric, metric_names
+from amp_tuner.measure.cores import CORES, cores_text, parse_cores
 from amp_tuner.text import did_you_mean
 
 #: Type of the errors made here; ``context["allowed"]`` says what is allowed.
@@ -34,6 +35,7 @@ WRONG_VALUE = "wrong_value"
 SECRET_VALUE = "secret_value"  # noqa: S105 - a name of an error, not a password
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_CORE_SETS_HINT = "cores such as 0-3 or [0, 1], or a list of such sets, one for each worker"
 _TEXT_HINT = "text that is not empty"
 
 
@@ -120,6 +122,24 @@ def _op_types(value: Any) -> str | tuple[str, ...]:
     return items
 
 
+def _core_sets(value: Any) -> tuple[str, ...] | None:
+    """``"0-1"``, ``[0, 1]`` or ``["0-1", "2-3"]`` as sets of cores, each in its one spelling."""
+    if value is None:
+        return None
+    items = value if isinstance(value, (list, tuple)) and value else [value]
+    if all(type(item) is int for item in items):
+        items = [",".join(map(str, items))]
+    if not all(isinstance(item, str) for item in items):
+        raise wrong(_CORE_SETS_HINT)
+    try:
+        sets = [parse_cores(item) for item in items]
+    except ValueError as error:
+        raise wrong(f"{_CORE_SETS_HINT} ({error})") from error
+    if len({len(cores) for cores in sets}) > 1:
+        raise wrong("sets of as many cores each: settings are compared over all workers")
+    return tuple(cores_text(cores) for cores in sets)
+
+
 def _storage(value: Any) -> str | None:
     message = None if value is None else file_problem(value)
     if message is not None:
@@ -153,6 +173,18 @@ _GOAL_SCHEMA = {
 _OP_TYPES_SCHEMA = {
     "anyOf": [{"const": "auto"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]
 }
+_CORES_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": f"^(?:{CORES.pattern})$"},
+        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^(?:{CORES.pattern})$"},
+            "minItems": 1,
+        },
+        {"type": "null"},
+    ]
+}
 
 DataType = Literal["bfloat16", "float16"]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
@@ -163,6 +195,7 @@ Duration = Annotated[str, BeforeValidator(_parsed_by(parse_duration)), _looks_li
 FunctionName = Annotated[str, AfterValidator(_function), _looks_like(FUNCTION)]
 MetricName = Annotated[str, AfterValidator(_metric)]
 GoalValue = Annotated[Any, PlainValidator(_goal), WithJsonSchema(_GOAL_SCHEMA)]
+CoreSets = Annotated[Any, PlainValidator(_core_sets), WithJsonSchema(_CORES_SCHEMA)]
 OpTypes = Annotated[Any, PlainValidator(_op_types), WithJsonSchema(_OP_TYPES_SCHEMA)]
 Storage = Annotated[
     Any,

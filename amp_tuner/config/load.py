@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from amp_tuner.config import checks, training_checks
+from amp_tuner.config import checks, execution_checks, training_checks
 from amp_tuner.config.model import (
     AccuracyConfig,
     DataConfig,
+    ExecutionConfig,
     ModelConfig,
     SearchConfig,
     Section,
@@ -43,7 +44,7 @@ def load_study(
     Args:
         source: the study file, or its content.
         overrides: values that replace the file's, by dotted key: ``{"search.trials": 20}``.
-        check_files: False leaves out whether model and data exist.
+        check_files: False leaves out whether model and data exist, and cores can be used, here.
 
     Raises:
         InputError: every problem that was found.
@@ -69,6 +70,11 @@ def check_study(raw: Mapping[Any, Any], path: Path, *, check_files: bool = True)
         problems = [translate(item, StudyFile) for item in error.errors(include_url=False)]
     sections = _sections(raw, study_file.parent)
     problems += checks.problems_in(sections, check_files=check_files)
+    problems += execution_checks.problems_in(
+        _section(ExecutionConfig, raw.get("execution")),
+        sections.target,
+        shared=raw.get("storage") is not None,
+    )
     problems += training_checks.problems_in(sections, trains=raw.get("training") is not None)
     if problems or study is None:
         raise InputError(problems)
@@ -131,7 +137,10 @@ def _section(kind: type[AnySection], raw: Any) -> AnySection | None:
 
 
 def _filled_target(target: TargetConfig, folder: Path) -> dict[str, Any]:
-    update: dict[str, Any] = {"data_types": checks.filled_data_types(target)}
+    update: dict[str, Any] = {
+        "data_types": checks.filled_data_types(target),
+        "threads": checks.filled_threads(target),
+    }
     if target.profile is not None:
         update["profile"] = _absolute(target.profile, folder)
     if target.python is not None and "/" in target.python:

@@ -6,13 +6,13 @@ The text under a field is what ``amp-tune schema`` says of its key.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from amp_tuner.config.fields import (
+    CoreSets,
     DataType,
     Duration,
     FilePath,
@@ -29,6 +29,7 @@ from amp_tuner.config.fields import (
 )
 from amp_tuner.config.quantities import parse_duration, parse_size
 from amp_tuner.judge.goal import Goal, parse_goal
+from amp_tuner.measure.cores import parse_cores, usable_cores
 
 #: Measured settings to proposals, where ``limits.max_proposals`` is not given.
 PROPOSALS_PER_TRIAL = 20
@@ -63,15 +64,12 @@ class ModelConfig(Section):
     """Load models that can run any code: Lambda layers, PyFunc, file ops."""
 
 
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 class ThreadsConfig(Section):
     """``target.threads``: TensorFlow's two pools; all CPUs that the tuner may use, and 1."""
 
-    intra_op: int = Field(default_factory=_usable_cpus, ge=1, le=4096)
-    """Threads within an op; default: all CPUs that the tuner may use."""
+    intra_op: int = Field(default_factory=lambda: len(usable_cores()), ge=1, le=4096)
+    """Threads within an op; default: as many as target.cores, else all CPUs that the tuner may
+    use."""
     inter_op: int = Field(default=1, ge=1, le=4096)
     """Ops at the same time."""
 
@@ -86,6 +84,9 @@ class FleetConfig(Section):
     """What a worker must have in common with the study's first: device (the CPU's model and flags,
     or the device's name), software (versions of TensorFlow and what belongs to it), threads (cores
     and CPUs that may be used), clock (governor and turbo)."""
+    share_cores: bool = False
+    """Whether workers of one machine may be timed on the same cores, as they may be where none are
+    pinned; they disturb each other's timing."""
 
 
 class TargetConfig(Section):
@@ -115,6 +116,9 @@ class TargetConfig(Section):
     tuner's own."""
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig)
     """TensorFlow's thread pools, as in production."""
+    cores: CoreSets = Field(default=None, examples=["0-3", ["0-1", "2-3"]])
+    """What a worker is pinned to; default: nothing. Of several sets each worker of a machine has
+    one, so that they do not disturb each other's timing; a single one has the first."""
     fleet: FleetConfig = Field(default_factory=FleetConfig)
     """With storage: who may join."""
 
@@ -265,6 +269,23 @@ class LimitsConfig(Section):
         return parse_size(self.disk)
 
 
+class ExecutionConfig(Section):
+    """``execution``: who places the workers of a study that has several devices."""
+
+    engine: Literal["ray"] = "ray"
+    """Ray: pip install 'amp-tuner[ray]' on every machine."""
+    address: Text | None = Field(default=None, examples=["auto", "10.0.0.1:6379"])
+    """The cluster: auto (the one that this machine is a part of) or host:port of its head; null:
+    Ray is started on this machine, for as long as the study runs."""
+    workers: int = Field(ge=1, le=4096, examples=[8])
+    """Workers in all; amp-tune run itself is the first."""
+    resources: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default_factory=dict, examples=[{"CPU": 2, "GPU": 1}]
+    )
+    """What each worker has to itself, as Ray counts it: CPU (default: as many as
+    target.threads.intra_op), GPU, or a resource of the cluster's own."""
+
+
 class StudyFile(Section):
     """A study file's keys."""
 
@@ -279,6 +300,8 @@ class StudyFile(Section):
     search: SearchConfig = Field(default_factory=SearchConfig)
     measure: MeasureConfig = Field(default_factory=MeasureConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    execution: ExecutionConfig | None = None
+    """Workers that are placed on several devices; default: this process alone."""
     storage: Storage = Field(default=None, examples=["postgresql://tuner@db.example/tuning"])
     """The database of a study that several machines work on: postgresql://…, mysql://…, or env:NAME
     (an environment variable that holds its address); null: one machine, in the output folder."""
@@ -291,15 +314,24 @@ class StudyConfig(StudyFile):
 
     Attributes:
         study_file: where it was read from.
+        core_set: the one of target.cores that this process's workers have; None: the first.
     """
 
     study_file: Path
     output: Path
+    core_set: str | None = None
 
     @property
     def folder(self) -> Path:
         """The study file's folder: relative paths and ``module:function`` start here."""
         return self.study_file.parent
+
+    @property
+    def worker_cores(self) -> tuple[int, ...] | None:
+        """The cores that this process's workers are pinned to; None: all that it has itself."""
+        if self.target.cores is None:
+            return None
+        return parse_cores(self.core_set or self.target.cores[0])
 
     @property
     def processes(self) -> int:
@@ -313,7 +345,7 @@ class StudyConfig(StudyFile):
 
     def to_plain(self) -> dict[str, Any]:
         """The study file's keys, every default filled in, as JSON and YAML can hold them."""
-        return self.model_dump(mode="json", exclude={"study_file"})
+        return self.model_dump(mode="json", exclude={"study_file", "core_set"})
 
     def identity(self) -> dict[str, Any]:
         """What must not change when a study is resumed; the files' digests are not here.

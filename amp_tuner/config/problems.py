@@ -14,10 +14,7 @@ from amp_tuner.errors import Problem
 from amp_tuner.text import did_you_mean
 
 #: Keys of capabilities that are planned: refused by name instead of as unknown keys.
-PLANNED_KEYS = (
-    "$.execution",
-    "$.search.data",
-)
+PLANNED_KEYS = ("$.search.data",)
 #: Values of capabilities that are planned: never proposed; ``checks.py`` refuses them by name.
 PLANNED_VALUES = ("tpu",)
 _TYPES = {

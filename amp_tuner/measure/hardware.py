@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Collection
 from pathlib import Path
+
+from amp_tuner.measure.cores import cores_text
 
 Fact = str | int | float | bool | None
 
@@ -34,11 +37,12 @@ _FLAGS = (
 _STATE = ("governor", "turbo", "load_average", "cpu_flags")
 
 
-def hardware_facts(root: Path = Path("/")) -> dict[str, Fact]:
+def hardware_facts(root: Path = Path("/"), cores: Collection[int] | None = None) -> dict[str, Fact]:
     """A flat mapping of facts; the keys are always the same.
 
     Args:
         root: where ``proc`` and ``sys`` are.
+        cores: what the processes that measure are pinned to; None: they are not.
     """
     cpu = _cpu_info(root / "proc/cpuinfo")
     flags = set((cpu.get("flags") or cpu.get("Features") or "").split())
@@ -50,7 +54,8 @@ def hardware_facts(root: Path = Path("/")) -> dict[str, Fact]:
         "architecture": platform.machine(),
         "cores": _cores(system),
         "threads": os.cpu_count(),
-        "usable_threads": _usable_threads(),
+        "usable_threads": _usable_threads() if cores is None else len(cores),
+        "pinned_to_cores": None if cores is None else cores_text(cores),
         "cpu_limit": _cpu_limit(root / "sys/fs/cgroup/cpu.max"),
         "governor": _text(system / "cpu0/cpufreq/scaling_governor"),
         "turbo": _turbo(system),

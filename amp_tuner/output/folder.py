@@ -56,6 +56,11 @@ class RunFolder:
         return self.root / "member.json"
 
     @property
+    def database(self) -> Path:
+        """What workers of this machine tell each other, where the study file names no database."""
+        return self.root / "workers.db"
+
+    @property
     def confirmed(self) -> Path:
         """One JSON file for each member of the front that was measured again."""
         return self.root / "confirmed"
@@ -184,7 +189,7 @@ def open_folder(root: Path) -> tuple[RunFolder, Lock]:
     folder = RunFolder(root)
     if root.is_dir() and not folder.identity.exists():
         # What a tuner leaves behind that found bad input, or was killed before its first trial.
-        ours = re.compile(rf"lock|work|\.{folder.identity.name}\..*")
+        ours = re.compile(rf"lock|work|{folder.database.name}.*|\.{folder.identity.name}\..*")
         names = sorted(entry.name for entry in root.iterdir())
         strangers = [name for name in names if not ours.fullmatch(name)]
         if strangers:

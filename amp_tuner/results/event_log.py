@@ -70,6 +70,7 @@ finished
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -126,6 +127,8 @@ class EventLog:
         self._path = path
         self._follow = follow
         self._file = LineFile(path)
+        # Reentrant: who follows may have something to tell.
+        self._writing = threading.RLock()
         try:
             for event in before:
                 self._append(event)
@@ -147,9 +150,10 @@ class EventLog:
             ValueError: a fact is not JSON (NaN and Inf are not).
             OSError: it cannot be written (a full disk); the log keeps the lines before it.
         """
-        happened = new_event(event, facts)
-        self._append(happened, durable=durable)
-        self._follow(happened)
+        with self._writing:
+            happened = new_event(event, facts)
+            self._append(happened, durable=durable)
+            self._follow(happened)
 
     def _append(self, event: Event, *, durable: bool = False) -> None:
         line = f"{event_line(event)}\n".encode()

@@ -32,7 +32,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from amp_tuner.errors import InputError
 from amp_tuner.search.storage import StudyStorage
 from amp_tuner.shared.address import WHERE, Address
-from amp_tuner.shared.link import Link, engine_options
+from amp_tuner.shared.link import Link, engine_options, serialise
 from amp_tuner.shared.schema import together
 
 Answer = TypeVar("Answer")
@@ -307,7 +307,9 @@ def _opened(address: Address, link: Link) -> RDBStorage:
     escaped = url.replace("{", "{{").replace("}", "}}")
     options = engine_options(address)
     try:
-        return RDBStorage(escaped, options)
+        storage = RDBStorage(escaped, options)
+        serialise(storage.engine)
+        return storage
     except RuntimeError as error:
         message = f"the {link.shown} was set up by another version of Optuna: {_version(error)}"
         raise InputError.one(WHERE, message) from None

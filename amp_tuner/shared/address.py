@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -33,7 +34,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "read_timeout": _SILENCE_S,
         "write_timeout": _SILENCE_S,
     },
-    "sqlite": {},
+    "sqlite": {"timeout": 60},
 }
 _MASK = "***"
 
@@ -72,6 +73,11 @@ class Address:
         found = [one for value in values for one in ([value] if isinstance(value, str) else value)]
         password = self.url.password
         return [secret for secret in (password, *found) if secret]
+
+
+def address_of_file(path: Path) -> Address:
+    """That of a database in a file, for processes of one machine."""
+    return Address(URL.create("sqlite", database=str(path)), f"database {path}")
 
 
 def address_of(storage: str, environment: Mapping[str, str]) -> Address:

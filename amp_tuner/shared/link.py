@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, create_engine, insert
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from amp_tuner.errors import InputError, StorageLost
@@ -53,6 +53,7 @@ class Link:
         self._patience_s = patience_s
         self.tell: Tell = tell_nobody
         self.engine = create_engine(address.url, **engine_options(address))
+        serialise(self.engine)
         self.steady_since_s = time.monotonic()
 
     @property
@@ -164,6 +165,26 @@ def engine_options(address: Address) -> dict[str, Any]:
             "isolation_level": "READ COMMITTED",
         }
     return options
+
+
+def serialise(engine: Engine) -> None:
+    """Makes SQLite's transactions whole; its driver of itself reads outside of them.
+
+    They follow each other, so that none fails for another (SQLAlchemy: pysqlite's locking).
+    """
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    # Connections of before know nothing of it.
+    engine.dispose()
 
 
 def _database_error(error: BaseException | None) -> SQLAlchemyError | None:

@@ -19,13 +19,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.files import write_json
-from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.measure.same_machine import fleet_differences
 from amp_tuner.output import lease
 from amp_tuner.output.folder import RunFolder, other_study
 from amp_tuner.output.stored import FORMAT, StoredMember, read_stored
 from amp_tuner.search.shared_storage import SharedStorage
-from amp_tuner.shared.address import WHERE, Address, address_of
+from amp_tuner.shared.address import WHERE, Address, address_of, address_of_file
 from amp_tuner.shared.ledger import Ledger, SharedStudy
 from amp_tuner.shared.link import LONGEST_PAUSE_S, Link
 from amp_tuner.shared.members import Membership
@@ -50,14 +49,26 @@ def open_database(config: StudyConfig) -> Database | None:
     Raises:
         InputError: it cannot be used, or holds another study of this name.
     """
-    database = _reached(config)
-    if database is None:
+    if config.storage is None:
         return None
-    make_tables(database.link)
-    held = Ledger(database.link, config.name, "").found()
-    if held is not None:
-        _check(held.identity, config.identity(), config.name, database.link)
-    return database
+    return _opened(address_of(config.storage, os.environ), config)
+
+
+def open_own_database(config: StudyConfig) -> Database | None:
+    """The database in the output folder, of a study whose workers are all on this machine.
+
+    None where the study file names a database, or no workers.
+
+    Raises:
+        InputError: the folder holds a study without one.
+    """
+    if config.storage is not None or config.execution is None:
+        return None
+    folder = RunFolder(config.output)
+    if folder.identity.exists() and not folder.database.exists():
+        message = f"the study in {folder.root} was begun by one process, and goes on as such"
+        raise InputError.one("$.execution", f"{message}; use another output folder, or --fresh")
+    return _opened(address_of_file(folder.database), config)
 
 
 def check_database(config: StudyConfig) -> None:
@@ -66,16 +77,22 @@ def check_database(config: StudyConfig) -> None:
     Raises:
         InputError: it cannot, or it is of a newer version.
     """
-    database = _reached(config)
-    if database is not None:
+    if config.storage is not None:
+        database = _reached(address_of(config.storage, os.environ), config)
         check_tables(database.link)
         database.link.close()
 
 
-def _reached(config: StudyConfig) -> Database | None:
-    if config.storage is None:
-        return None
-    address = address_of(config.storage, os.environ)
+def _opened(address: Address, config: StudyConfig) -> Database:
+    database = _reached(address, config)
+    make_tables(database.link)
+    held = Ledger(database.link, config.name, "").found()
+    if held is not None:
+        _check(held.identity, config.identity(), config.name, database.link)
+    return database
+
+
+def _reached(address: Address, config: StudyConfig) -> Database:
     return Database(address, Link(address, config.limits.storage_seconds))
 
 
@@ -162,7 +179,7 @@ def join(database: Database, config: StudyConfig, folder: RunFolder, session: Se
     Raises:
         InputError: it holds another study of this name, or this machine is not like its first.
     """
-    facts = {"software": session.software, "hardware": session.hardware or hardware_facts()}
+    facts = {"software": session.software, "hardware": session.hardware_here()}
     fleet = Fleet(database, config, _member_of(folder))
     if fleet.ledger.found() is None and fleet.storage.has_study(config.name):
         _refuse_stranger(fleet.ledger, config.name, database.link)

@@ -11,7 +11,6 @@ from typing import Any
 
 from amp_tuner.files import write_text
 from amp_tuner.judge.front import Front
-from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.measure.processes import of_processes
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import FLOAT32, Point, Trial, baseline_name
@@ -56,7 +55,7 @@ def answer_of(session: Session, folder: RunFolder, trials: Mapping[int, Trial]) 
     if front is None:
         return None
     by_number = {one.trial.number: one for one in published}
-    facts = hardware_facts() if session.hardware is None else session.hardware
+    facts = session.hardware_here()
     made_from = origins(trials, known)
     points = {
         entry.number: replace(

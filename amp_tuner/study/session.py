@@ -15,6 +15,7 @@ from amp_tuner.data.samples import DataSet, open_data
 from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import digest
 from amp_tuner.judge.accuracy import check_metric
+from amp_tuner.measure.hardware import hardware_facts
 from amp_tuner.records import BAKED, FLOAT32, Setting
 from amp_tuner.roofline.device import load_profile
 from amp_tuner.search.anchors import default_anchor
@@ -59,6 +60,12 @@ class Session:
     def rules(self) -> tuple[RuleSet, ...]:
         """The rule sets, in the order of the study's data types."""
         return tuple(painter.rules for painter in self.planner.painters.values())
+
+    def hardware_here(self) -> Mapping[str, Any]:
+        """Facts of the machine that measures."""
+        if self.hardware is not None:
+            return self.hardware
+        return hardware_facts(cores=self.config.worker_cores)
 
     @property
     def switch(self) -> Switch:

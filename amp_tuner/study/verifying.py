@@ -120,7 +120,7 @@ def _facts(session: Session, point: Point) -> Iterator[Check]:
     yield _same("threads", _shown(point.threads), _shown(config.target.threads.model_dump()))
     yield _same("batch size", str(point.batch_size), str(session.data.batch_size))
     published = {"software": point.software, "hardware": point.hardware}
-    here = {"software": session.software, "hardware": hardware_facts()}
+    here = {"software": session.software, "hardware": session.hardware_here()}
     for name, before, now in compared(published, here):
         yield _same(name, _text(before), _text(now), ELSEWHERE)
 

@@ -30,6 +30,7 @@ class _Shared(TypedDict):
     scratch: Path
     timeout_s: float
     disk_bytes: int
+    cores: tuple[int, ...] | None
 
 
 def starter(config: StudyConfig, scratch: Path) -> Start:
@@ -73,6 +74,7 @@ def _shared(config: StudyConfig, scratch: Path, state: bool) -> _Shared:
         scratch=own,
         timeout_s=limits.trial_seconds,
         disk_bytes=room_bytes(limits.disk_bytes, tree_bytes(config.output)),
+        cores=config.worker_cores,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def launch(
     timeout_s: float,
     device: str = "cpu",
     disk_bytes: int | None = None,
+    cores: Sequence[int] | None = None,
 ) -> WorkerClient:
     """Starts a worker and waits until it has imported TensorFlow.
 
@@ -52,6 +54,7 @@ def launch(
         timeout_s: see :class:`WorkerClient`; the start has a limit of its own.
         device: ``cpu`` limits the address space too; GPU drivers reserve far more than they use.
         disk_bytes: what the worker may write to ``scratch``; None for no limit.
+        cores: what the worker and all that it starts run on; None for all that this process has.
 
     Raises:
         TargetError: no such interpreter, or it has no TensorFlow, or too old a one.
@@ -61,7 +64,7 @@ def launch(
     environment, dropped = worker_environment(os.environ, package_folder, threads, onednn=onednn)
     # With -m the working directory comes first on the path: this one is ours.
     command = [interpreter, "-m", "amp_tuner.worker.main"]
-    limits = _Limits(worker_memory_bytes, scratch, disk_bytes, device)
+    limits = _Limits(worker_memory_bytes, scratch, disk_bytes, device, cores)
     process = _started(command, environment, package_folder, limits)
     conversation = Conversation(process, START_TIMEOUT_S)
     client = WorkerClient(conversation, threads=threads, scratch=scratch, dropped_variables=dropped)
@@ -84,6 +87,7 @@ def launch_xla(
     timeout_s: float,
     device: str = "cpu",
     disk_bytes: int | None = None,
+    cores: Sequence[int] | None = None,
 ) -> XlaClient:
     """Starts a worker that lowers, under this interpreter, and a runner under the target's.
 
@@ -96,6 +100,7 @@ def launch_xla(
         timeout_s: as in :func:`launch`.
         device: the runner's; as in :func:`launch`.
         disk_bytes: as in :func:`launch`; of what both processes write together.
+        cores: as in :func:`launch`; of both processes.
 
     Raises:
         TargetError: no such interpreter or device, or no JAX there; or no TensorFlow here.
@@ -108,6 +113,7 @@ def launch_xla(
         timeout_s=timeout_s,
         device=device,
         disk_bytes=disk_bytes,
+        cores=cores,
     )
     try:
         lowering = launch(
@@ -118,6 +124,7 @@ def launch_xla(
             scratch=scratch,
             timeout_s=timeout_s,
             disk_bytes=disk_bytes,
+            cores=cores,
         )
     except BaseException:
         runner.close()
@@ -134,6 +141,7 @@ def launch_runner(
     timeout_s: float,
     device: str,
     disk_bytes: int | None = None,
+    cores: Sequence[int] | None = None,
 ) -> RunnerClient:
     """Starts a runner and waits until it has found its device; arguments as in launch_xla.
 
@@ -143,7 +151,7 @@ def launch_runner(
     interpreter = _interpreter(python)
     command = [interpreter, str(Path(xla_runner.__file__))]
     environment = runner_environment(os.environ, threads)
-    limits = _Limits(worker_memory_bytes, scratch, disk_bytes, device)
+    limits = _Limits(worker_memory_bytes, scratch, disk_bytes, device, cores)
     process = _started(command, environment, scratch, limits)
     conversation = Conversation(process, START_TIMEOUT_S)
     facts = _greeted(conversation, "runner", interpreter, device=device)
@@ -159,6 +167,7 @@ class _Limits:
     scratch: Path
     disk_bytes: int | None
     device: str
+    cores: Sequence[int] | None
 
     def address_space_bytes(self) -> int | None:
         """What it may map."""
@@ -179,6 +188,7 @@ def _started(
             address_space_bytes=limits.address_space_bytes(),
             scratch=limits.scratch,
             disk_bytes=limits.disk_bytes,
+            cores=limits.cores,
         )
     except OSError as error:
         raise TargetError(f"{command[0]} cannot be started: {error.strerror}") from error

@@ -14,12 +14,13 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from amp_tuner.errors import WorkerFailure
 from amp_tuner.files import tree_bytes
+from amp_tuner.measure.cores import pinned
 from amp_tuner.text import printable
 
 KEPT_OUTPUT_BYTES = 64 * 1024
@@ -95,6 +96,7 @@ class WorkerProcess:
         scratch: the folder of its own that the worker writes to.
         disk_bytes: no file that it writes grows larger, and past so much in ``scratch`` the whole
             process group is killed; None for no limit.
+        cores: what it runs on, and all that it starts; None for all that this process has.
 
     Raises:
         OSError: the program cannot be started.
@@ -110,20 +112,23 @@ class WorkerProcess:
         address_space_bytes: int | None,
         scratch: Path,
         disk_bytes: int | None = None,
+        cores: Iterable[int] | None = None,
     ) -> None:
         request_read, self._requests = os.pipe()
         self._replies, reply_write = os.pipe()
         try:
-            self._popen = subprocess.Popen(
-                [*command, str(request_read), str(reply_write), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=dict(environment),
-                cwd=folder,
-                pass_fds=(request_read, reply_write),
-                start_new_session=True,
-            )
+            # Not afterwards: the threads that it has by then would stay where they are.
+            with pinned(cores):
+                self._popen = subprocess.Popen(
+                    [*command, str(request_read), str(reply_write), str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=dict(environment),
+                    cwd=folder,
+                    pass_fds=(request_read, reply_write),
+                    start_new_session=True,
+                )
         except OSError:
             os.close(self._requests)
             os.close(self._replies)

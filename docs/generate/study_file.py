@@ -46,9 +46,10 @@ def study_file() -> str:
 
 def _sections(schema: dict[str, Any], section: dict[str, Any], prefix: str) -> Iterator[str]:
     for key, value in section["properties"].items():
-        if "$ref" not in value:
+        reference = _reference(value)
+        if reference is None:
             continue
-        found = _resolved(schema, value)
+        found = _resolved(schema, reference)
         about = re.sub(r"``([^`]*)``", r"`\1`", found.get("description", ""))
         about = about.partition(": ")[2] or about
         name = f"{prefix}{key}"
@@ -57,8 +58,14 @@ def _sections(schema: dict[str, Any], section: dict[str, Any], prefix: str) -> I
         yield from _sections(schema, found, f"{name}.")
 
 
-def _resolved(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = schema["$defs"][value["$ref"].rpartition("/")[2]]
+def _reference(value: dict[str, Any]) -> str | None:
+    """The section that a key holds, or may hold; None: it holds a value."""
+    one_of = [value, *value.get("anyOf", ())]
+    return next((one["$ref"] for one in one_of if "$ref" in one), None)
+
+
+def _resolved(schema: dict[str, Any], reference: str) -> dict[str, Any]:
+    found: dict[str, Any] = schema["$defs"][reference.rpartition("/")[2]]
     return found
 
 
@@ -72,10 +79,11 @@ def _keys(section: dict[str, Any], prefix: str) -> str:
 
 
 def _key_row(key: str, value: dict[str, Any], *, needed: bool) -> Sequence[str]:
-    if "$ref" in value:
-        default = "needed" if needed else ""
-        return code(key), "mapping", default, "", f"see [{key}](#{_anchor(key)})"
     about = " ".join(value.get("description", "").split()).replace("<", "&lt;")
+    if _reference(value) is not None:
+        default = "needed" if needed else ""
+        see = f"see [{key}](#{_anchor(key)})"
+        return code(key), "mapping", default, "", f"{about} S{see[1:]}." if about else see
     examples = ", ".join(code(_shown(example)) for example in value.get("examples", ()))
     return code(key), _type(value, key), _default(value, needed=needed), examples, about
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import optuna
@@ -52,7 +53,11 @@ def _tell(study: optuna.Study, trial: optuna.Trial, observed: Observed | None) -
 
 
 def _optuna(
-    make: Callable[[Run, int], BaseSampler], *, anchored: bool, redraws: bool = False
+    make: Callable[[Run, int], BaseSampler],
+    *,
+    anchored: bool,
+    redraws: bool = False,
+    in_flight: int = 1,
 ) -> Method:
     """A run of a sampler of Optuna's interface.
 
@@ -60,6 +65,7 @@ def _optuna(
         make: the sampler for a seed.
         anchored: begin with the anchors, and ask at random after known graphs in a row.
         redraws: parameters that were drawn before are told again and cost nothing.
+        in_flight: so many workers: the result of a proposal is known that many proposals later.
     """
 
     def run(run: Run, seed: int) -> None:
@@ -74,6 +80,7 @@ def _optuna(
             name: CategoricalDistribution(values) for name, values in space.choices().items()
         }
         known_in_a_row, drawn = 0, {}
+        waiting: deque[tuple[optuna.Trial, float | None]] = deque()
         while known_in_a_row < _EXHAUSTED:
             stuck = anchored and known_in_a_row >= _STUCK
             study.sampler = chance if stuck else usual
@@ -85,10 +92,13 @@ def _optuna(
                 continue
             is_known = run.is_known(trial.params)
             known_in_a_row = known_in_a_row + 1 if is_known else 0
-            is_anchor = anchored and trial.number < 2 * len(space.data_types)
-            hope = _hope(study, trial)
-            drawn[key] = run.measure(trial.params, always_timed=is_anchor, hope=hope)
-            _tell(study, trial, drawn[key])
+            waiting.append((trial, _hope(study, trial)))
+            if len(waiting) == in_flight:
+                trial, hope = waiting.popleft()
+                is_anchor = anchored and trial.number < 2 * len(space.data_types)
+                observed = run.measure(trial.params, always_timed=is_anchor, hope=hope)
+                drawn[tuple(trial.params.items())] = observed
+                _tell(study, trial, observed)
 
     return run
 
@@ -199,9 +209,13 @@ def _olive(_: Run, seed: int) -> BaseSampler:
 
 
 ANCHORED = ", anchors and dedupe"
+#: As many workers as a rack has servers.
+WORKERS = 8
+IN_FLIGHT = f", {WORKERS} in flight"
 #: Name to (method, whether known graphs cost nothing).
 METHODS: dict[str, tuple[Method, bool]] = {
     "amp": (_optuna(_amp, anchored=True), True),
+    f"amp{IN_FLIGHT}": (_optuna(_amp, anchored=True, in_flight=WORKERS), True),
     **{
         f"{name}{ANCHORED}": (_optuna(make, anchored=True), True)
         for name, make in _samplers().items()

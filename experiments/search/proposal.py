@@ -36,7 +36,8 @@ class _WideViewer:
         return Look(name, parameters["data_type"], row, row, 0.5 * row, np.full(4, 0.1))
 
 
-def main() -> None:
+def proposal_seconds(trials: int, proposals: int = PROPOSALS) -> list[float]:
+    """CPU seconds of each of so many proposals in a study of so many trials."""
     op_types = tuple(f"Op{place:02}" for place in range(OP_TYPES))
     space = SearchSpace(("bfloat16",), op_types, ("allow", "deny"), {"bfloat16": AmpLists()})
     viewer = _WideViewer(space)
@@ -44,17 +45,22 @@ def main() -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
     random = np.random.default_rng(0)
     distributions = AmpSampler(0, space, viewer).infer_relative_search_space()
-    for _ in range(TRIALS):
+    for _ in range(trials):
         row = {f"list:{op}": str(random.choice(["allow", "deny"])) for op in op_types}
         values = [float(random.uniform(0.8, 2)), float(random.uniform(0, 1))]
         parameters = {"data_type": "bfloat16", **row}
         study.add_trial(create_trial(params=parameters, distributions=distributions, values=values))
     taken_s = []
-    for seed in range(PROPOSALS):
+    for seed in range(proposals):
         study.sampler = AmpSampler(seed, space, viewer)
         began_s = time.process_time()
         study.ask(distributions)
         taken_s.append(time.process_time() - began_s)
+    return taken_s
+
+
+def main() -> None:
+    taken_s = proposal_seconds(TRIALS)
     print(f"CPU seconds of a proposal at {TRIALS} trials and {OP_TYPES} op types:", end=" ")
     print(f"median {statistics.median(taken_s):.2f}, largest {max(taken_s):.2f}")
 

@@ -25,7 +25,7 @@ import numpy as np
 import stopping
 from common import RESULTS, Journal
 from measuring import Run
-from methods import ANCHORED, METHODS, run_method
+from methods import ANCHORED, IN_FLIGHT, METHODS, run_method
 from reference import reference
 from synthetic import PROBLEMS, synthetic
 
@@ -203,8 +203,12 @@ def _lead(
     problems: Sequence[str],
     counts: Sequence[int],
 ) -> None:
-    """How far ours is ahead of each competitor that has our anchors and dedupe, by problem."""
-    for name in (one for one in methods if one.endswith(ANCHORED) and "amp" in methods):
+    """How far ours is ahead, by problem: of itself with many workers, and of each competitor.
+
+    Competitors are those that have our anchors and dedupe.
+    """
+    rivals = [name for name in methods if name.endswith((ANCHORED, IN_FLIGHT))]
+    for name in rivals if "amp" in methods else ():
         cells = []
         for count in counts:
             pairs = zip(

@@ -128,7 +128,12 @@ def make_study(
 
 
 def write_study(
-    folder: Path, small: Files, storage: str, trials: int, slow_s: float = 0.0, **changes: Any
+    folder: Path,
+    small: Files,
+    storage: str | None,
+    trials: int,
+    slow_s: float = 0.0,
+    **changes: Any,
 ) -> Path:
     """The same, in any database that is there."""
     shutil.copy(PROFILE, folder / "t4.yaml")

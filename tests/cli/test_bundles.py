@@ -24,6 +24,7 @@ import yaml
 
 from amp_tuner.bundle.manifest import AGAIN, Entry, Step
 from amp_tuner.cli.main import main
+from amp_tuner.measure.cores import usable_cores
 from tests import small_study
 from tests.bundle.elsewhere import FACTS, answered, blocks, rewritten, unpacked
 from tests.cli.conftest import Command, Ended
@@ -461,10 +462,12 @@ def test_options_that_make_no_sense_are_refused(
 def test_another_runtime_and_a_folder_that_exists_are_told_at_once(
     amp_tune: Command, small: Files, tmp_path: Path
 ) -> None:
-    plain = small_study.study(small.model, small.data, search={"granularity": "node"})
+    changes = {"search": {"granularity": "node"}, "target": {"cores": str(min(usable_cores()))}}
+    plain = small_study.study(small.model, small.data, **changes)
     path = small_study.write_study(tmp_path, plain)
     ended = amp_tune("bundle", "--config", path, "--trials", 1, "--output", tmp_path)
     assert ended.code == 2
+    assert "$.target.cores: pins processes of this machine, but a bundle" in ended.err
     assert "$.target.runtime: found engine; a bundle needs xla" in ended.err
     assert "$.search.granularity: found node; a bundle needs op_type" in ended.err
     assert f"--output: {tmp_path} exists already; allowed: a new folder" in ended.err

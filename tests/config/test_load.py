@@ -136,6 +136,13 @@ def test_a_bare_interpreter_name_is_left_to_be_found_on_the_path() -> None:
         ("$.target.threads.intra_op", "2", "found '2'; allowed: a whole number"),
         ("$.target.threads.intra_op", 0, "found 0; allowed: 1 or more"),
         ("$.target.threads.intra_op", True, "found true; allowed: a whole number"),
+        ("$.target.cores", "all", "found 'all'; allowed: cores such as 0-3 or [0, 1], or a list"),
+        ("$.target.cores", "3-1", "found '3-1'; allowed: cores such as"),
+        ("$.target.cores", [1, 0], "found a list of 2; allowed: cores such as"),
+        ("$.target.cores", [0, "1-2"], "allowed: cores such as 0-3"),
+        ("$.target.cores", [], "found a list of 0; allowed: cores such as"),
+        ("$.target.cores", True, "found true; allowed: cores such as"),
+        ("$.target.cores", ["0-1", "2"], "found a list of 2; allowed: sets of as many cores each"),
         ("$.data.batch_size", 64.0, "found 64.0; allowed: a whole number"),
         ("$.data.holdout", 1, "found 1; allowed: a number below 1"),
         ("$.data.holdout", -0.1, "found -0.1; allowed: 0 or more"),
@@ -167,7 +174,6 @@ def test_a_bare_interpreter_name_is_left_to_be_found_on_the_path() -> None:
         ("$.limits.worker_memory", "8Gb", "found '8Gb'; allowed: a number and a unit"),
         ("$.limits.worker_memory", 8, "found 8; allowed: a number and a unit"),
         ("$.limits.max_proposals", 0, "found 0; allowed: 1 or more"),
-        ("$.execution", {}, "planned but not available"),
         ("$.output", 3, "found 3; allowed: a path"),
     ],
 )
@@ -306,6 +312,56 @@ def test_the_default_data_types_are_those_that_the_runtime_has() -> None:
     assert target.rules == {"bfloat16": "itex-cpu-bfloat16"}
 
 
+@pytest.mark.parametrize(
+    ("cores", "sets"),
+    [
+        ("0-1", ("0-1",)),
+        ("0,1", ("0-1",)),
+        ([0, 1], ("0-1",)),
+        ([3], ("3",)),
+        (["0-1", "4,5"], ("0-1", "4-5")),
+        (None, None),
+    ],
+)
+def test_cores_have_one_spelling(cores: Any, sets: tuple[str, ...] | None) -> None:
+    assert check(changed(target__cores=cores, target__threads={})).target.cores == sets
+
+
+def test_a_worker_has_the_first_set_of_cores_and_as_many_threads() -> None:
+    config = check(changed(target__cores=["0-2", "4-6"], target__threads={"inter_op": 2}))
+    assert config.worker_cores == (0, 1, 2)
+    assert config.target.threads.model_dump() == {"intra_op": 3, "inter_op": 2}
+    assert check(VALID).worker_cores is None
+
+
+def test_more_threads_than_cores_are_refused() -> None:
+    found = problems(changed(target__cores="0", target__threads={"intra_op": 2}))
+    assert found == {
+        "$.target.threads.intra_op": "found 2 for 1 of $.target.cores; allowed: at most as many"
+    }
+
+
+def test_cores_that_this_machine_lacks_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    plain = changed(target__cores="0,4000-4001", target__threads={})
+    path.write_text(yaml.safe_dump(plain), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    found = {problem.where: problem.message for problem in caught.value.problems}
+    assert "4000-4001, which cannot be used here; allowed: " in found["$.target.cores"]
+
+
+def test_two_workers_never_share_cores(tmp_path: Path) -> None:
+    core = str(max(os.sched_getaffinity(0)))
+    path = tmp_path / "study.yaml"
+    plain = changed(target__cores=[core, core], target__threads={})
+    path.write_text(yaml.safe_dump(plain), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_study(path)
+    found = {problem.where: problem.message for problem in caught.value.problems}
+    assert f"cores {core} and {core} overlap, so two workers" in found["$.target.cores"]
+
+
 def test_itex_has_rules_of_its_own_and_no_gpu_yet() -> None:
     rules = {"bfloat16": "itex-cpu-bfloat16"}
     found = problems(
@@ -370,6 +426,7 @@ def test_identity_holds_what_must_not_change_and_nothing_else() -> None:
         {"target__threads": {"intra_op": 1, "inter_op": 1}},
         {"search__op_types": ["Conv2D"]},
         {"data__batch_size": 32},
+        {"target__cores": "0-1"},
     ):
         assert check(changed(**places)).identity() != check(VALID).identity()
 

@@ -47,6 +47,7 @@ WRONG = [
     {"model": {"path": "m", "signatur": "s"}},
     {"target": {"runtime": "turbo"}},
     {"target": {"threads": {"intra_op": 0}}},
+    {"target": {"cores": "all"}},
     {"accuracy": {"goal": {"drop": 0.1}}},
     {"accuracy": {"goal": "good"}},
     {"search": {"time_budget": "soon"}},
@@ -66,6 +67,11 @@ def test_what_it_refuses_is_refused_when_the_study_is_read(
     path.write_text(json.dumps(plain))
     with pytest.raises(InputError):
         load_study(path, check_files=False)
+
+
+@pytest.mark.parametrize("cores", ["0-3", "0-1,8", [0, 1], ["0-1", "2-3"], None])
+def test_it_accepts_every_form_of_cores(cores: Any) -> None:
+    VALIDATOR.validate({**SMALLEST, "target": {"cores": cores}})
 
 
 @pytest.mark.parametrize(

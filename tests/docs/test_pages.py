@@ -27,6 +27,26 @@ FILES = REFERENCE / "output-files.md"
 #: ``tests/cli/test_fleet.py`` runs.
 NOT_RUN = {
     (
+        "docs/how-to/clusters.md",
+        "kubectl apply -f configs/deploy/kuberay-job.yaml",
+        "it needs KubeRay",
+    ),
+    (
+        "docs/how-to/clusters.md",
+        "for host in node1 node2 node3; do",
+        "it needs other machines",
+    ),
+    (
+        "docs/how-to/clusters.md",
+        "sbatch configs/deploy/slurm.sbatch study.yaml",
+        "it needs Slurm",
+    ),
+    (
+        "docs/how-to/clusters.md",
+        "kubectl create secret generic amp-tune-storage --from-file=url=storage-address.txt",
+        "it needs a cluster",
+    ),
+    (
         "docs/how-to/gpus.md",
         "python experiments/accelerator/run.py --device gpu",
         "needs a GPU and a night",

@@ -1,14 +1,26 @@
-"""Simulated machines: two sides and a clock that only the sides move."""
+"""Machines that tests make up: what Linux says of one, and two sides with a clock of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 
+def machine(root: Path, files: Mapping[str, str]) -> Path:
+    """Writes what Linux has in files under ``proc`` and ``sys``."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
 class Machine:
-    """Runs take ``base_s / speedup`` seconds with noise and drift; no real time passes.
+    """Two sides and a clock that only they move.
+
+    Runs take ``base_s / speedup`` seconds with noise and drift; no real time passes.
 
     A share ``interrupted`` of the runs takes five times as long: another process had the CPU.
 

@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from amp_tuner.measure.hardware import hardware_facts
-
-
-def machine(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return root
-
+from tests.measure.machines import machine
 
 CPU_INFO = """processor\t: 0
 model name\t: Imaginary 9000
@@ -39,6 +31,12 @@ def test_a_machine_that_tells_nothing_gives_the_same_keys(tmp_path: Path) -> Non
     assert facts.keys() == hardware_facts().keys()
     assert facts["governor"] is facts["turbo"] is facts["cpu_limit"] is None
     assert facts["cpu_flags"] == ""
+
+
+def test_pinned_processes_have_the_threads_of_their_cores() -> None:
+    facts = hardware_facts(cores=(0, 1, 5))
+    assert (facts["pinned_to_cores"], facts["usable_threads"]) == ("0-1,5", 3)
+    assert hardware_facts()["pinned_to_cores"] is None
 
 
 def test_the_cpu_and_its_flags_of_interest_are_read(tmp_path: Path) -> None:

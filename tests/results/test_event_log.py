@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,25 @@ def test_each_event_is_one_line_of_json_there_at_once(tmp_path: Path) -> None:
     assert (event["format"], event["event"], event["trial"]) == (1, "asked", 3)
     log.close()
     log.close()
+
+
+def test_events_of_several_threads_come_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    told: list[Event] = []
+    log = EventLog(path, told.append)
+
+    def write(thread: int) -> None:
+        for number in range(50):
+            log.write("asked", {"thread": thread, "trial": number})
+
+    threads = [threading.Thread(target=write, args=(one,)) for one in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    assert told == list(read_events(path))
+    assert len(told) == 200
 
 
 def test_who_follows_is_told_each_event_once_it_is_written(tmp_path: Path) -> None:
@@ -114,6 +134,7 @@ def test_what_is_not_json_is_refused(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from amp_tuner.results.event_log import EventLog
 log = EventLog(Path(sys.argv[1]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from amp_tuner.errors import InputError, TargetError, WorkerFailure
@@ -50,6 +51,20 @@ def ask(
 
     run.client = client  # type: ignore[attr-defined]
     return run
+
+
+def test_all_threads_run_on_the_cores_that_a_worker_is_pinned_to(
+    trouble: tuple[ModelSource, DataSource], tmp_path: Path
+) -> None:
+    own = os.sched_getaffinity(0)
+    core = max(own)
+    with started(tmp_path, threads=Threads(2, 1), cores=(core,)) as client:
+        client.load(*trouble, "engine", "cpu")
+        client.build("float32", FLOAT32)
+        threads = [thread.id for thread in psutil.Process(client.pid).threads()]
+        assert len(threads) > 2
+        assert {tuple(os.sched_getaffinity(thread)) for thread in threads} == {(core,)}
+    assert os.sched_getaffinity(0) == own
 
 
 def test_a_model_that_hangs_is_killed_past_its_limit(ask: Any) -> None:
