@@ -16,6 +16,7 @@ __all__ = [
     "InputError",
     "Problem",
     "RewriteError",
+    "StorageLost",
     "StudyConfig",
     "StudyPoint",
     "StudyResult",
@@ -27,7 +28,10 @@ __all__ = [
     "tune",
 ]
 
-_ERRORS = ("AmpTunerError", "InputError", "Problem", "RewriteError", "TargetError", "WorkerFailure")
+_ERRORS = (
+    *("AmpTunerError", "InputError", "Problem", "RewriteError", "StorageLost", "TargetError"),
+    "WorkerFailure",
+)
 _MODULES = {
     **dict.fromkeys(_ERRORS, "errors"),
     "StudyConfig": "config.model",

@@ -8,6 +8,7 @@ from amp_tuner.errors import AmpTunerError as AmpTunerError
 from amp_tuner.errors import InputError as InputError
 from amp_tuner.errors import Problem as Problem
 from amp_tuner.errors import RewriteError as RewriteError
+from amp_tuner.errors import StorageLost as StorageLost
 from amp_tuner.errors import TargetError as TargetError
 from amp_tuner.errors import WorkerFailure as WorkerFailure
 

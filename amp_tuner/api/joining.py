@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections import Counter
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from pathlib import Path
 
 from amp_tuner.api.follower import Follower
 from amp_tuner.api.opening import opened
-from amp_tuner.api.running import locked, refuse_bundled
+from amp_tuner.api.running import check_folder, locked
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, StorageLost, TargetError
 from amp_tuner.files import private_files
-from amp_tuner.output.folder import Lock, RunFolder, check_identity
+from amp_tuner.output.folder import InUseError, Lock, RunFolder
 from amp_tuner.records import MEASURED
 from amp_tuner.search.samplers import check_sampler
 from amp_tuner.study.fleet import Database, open_database, open_own_database
@@ -65,21 +66,23 @@ def run_worker(config: StudyConfig, follower: Follower, *, output: Path | None =
     if database is None:
         message = "found nothing (null); a worker needs the database that the study is in"
         raise InputError.one("$.storage", message)
-    root = output or _own_folder(config.output)
-    if root == config.output:
-        message = f"{root} is the folder of amp-tune run; a worker needs one of its own"
+    if output == config.output:
+        message = f"{output} is the folder of amp-tune run; a worker needs one of its own"
         raise InputError.one("--output", message)
-    with private_files():
-        return _work(config.model_copy(update={"output": root}), database, follower)
+    with private_files(), contextlib.ExitStack() as stack:
+        if output is None:
+            folder, lock = _own_folder(stack, config.output)
+        else:
+            folder, lock = stack.enter_context(locked(output))
+        mine = config.model_copy(update={"output": folder.root})
+        check_folder(mine)
+        return _work(mine, folder, lock, database, follower)
 
 
-def _work(config: StudyConfig, database: Database, follower: Follower) -> Worked:
-    check_identity(RunFolder(config.output), config.identity())
-    refuse_bundled(config)
-    with (
-        locked(config.output) as (folder, lock),
-        opened(config, folder, lock, follower, database, leads=False) as parts,
-    ):
+def _work(
+    config: StudyConfig, folder: RunFolder, lock: Lock, database: Database, follower: Follower
+) -> Worked:
+    with opened(config, folder, lock, follower, database, leads=False) as parts:
         tuning, log = parts.tuning, parts.log
         assert isinstance(tuning, FleetTuning)
         try:
@@ -94,19 +97,11 @@ def _work(config: StudyConfig, database: Database, follower: Follower) -> Worked
         return Worked(tuning.here, tuning.progress().measured, why, folder)
 
 
-def _own_folder(study: Path) -> Path:
-    """The first folder beside the study's that no worker of this machine is using."""
+def _own_folder(stack: contextlib.ExitStack, study: Path) -> tuple[RunFolder, Lock]:
+    """The first folder beside the study's that no worker of this machine is using, locked."""
     host = socket.gethostname()
     for number in count(1):
-        root = study.with_name(f"{study.name}-worker-{host}-{number}")
-        if not root.exists() or _is_free(root):
-            return root
+        with contextlib.suppress(InUseError):
+            root = study.with_name(f"{study.name}-worker-{host}-{number}")
+            return stack.enter_context(locked(root))
     raise AssertionError
-
-
-def _is_free(root: Path) -> bool:
-    try:
-        Lock(RunFolder(root)).release()
-    except InputError:
-        return False
-    return True

@@ -16,6 +16,7 @@ from amp_tuner.config.load import load_study
 from amp_tuner.errors import TargetError
 from amp_tuner.judge.metrics import samples_word
 from amp_tuner.study.comparing import Compared, compare, is_float32
+from amp_tuner.study.fleet import check_database
 from amp_tuner.study.session import Session, open_session
 from amp_tuner.text import duration
 
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     console = make_console()
     size = options.batch_size
     config = load_study(options.config, overrides={"data.batch_size": size} if size else None)
+    check_database(config)
     with tempfile.TemporaryDirectory(prefix="amp-tune-") as work:
         with working(console, "starting a worker, loading the model"):
             session = open_session(config, Path(work))

@@ -133,8 +133,16 @@ class RunFolder:
         return self.minimal / f"{number:04d}.json"
 
 
+class InUseError(InputError):
+    """Another process is writing to the folder."""
+
+
 class Lock:
-    """The folder's lock: held until :meth:`release` or the end of the process."""
+    """The folder's lock: held until :meth:`release` or the end of the process.
+
+    Raises:
+        InUseError: another process holds it.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self._path = folder.root / "lock"
@@ -145,7 +153,7 @@ class Lock:
             holder = self._path.read_text(encoding="utf-8").strip() or "an unknown process"
             os.close(self._handle)
             message = f"another tuner is writing to this folder ({holder})"
-            raise InputError.one(str(folder.root), message) from None
+            raise InUseError.one(str(folder.root), message) from None
         os.ftruncate(self._handle, 0)
         text = f"host {socket.gethostname()}, pid {os.getpid()}, since {now()}\n"
         os.pwrite(self._handle, text.encode(), 0)

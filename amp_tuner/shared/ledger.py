@@ -103,7 +103,7 @@ class Ledger:
                 identity=json.dumps(mine.identity),
                 facts=json.dumps(mine.facts),
                 members=0,
-                records=0,
+                changes=0,
             )
         )
         found = self.found()
@@ -288,7 +288,7 @@ class Ledger:
             for other in known:
                 if other.number != number:
                     return record, other.number
-            count = select(STUDIES.c.records).where(self._of(STUDIES)).scalar_subquery()
+            count = select(STUDIES.c.changes).where(self._of(STUDIES)).scalar_subquery()
             values = {
                 "record": record,
                 "graph": graph,
@@ -310,7 +310,7 @@ class Ledger:
     def _lock(self, connection: Connection) -> None:
         """From here on, whoever else comes here waits for the end of this transaction."""
         row = update(STUDIES).where(self._of(STUDIES))
-        connection.execute(row.values(records=STUDIES.c.records + 1))
+        connection.execute(row.values(changes=STUDIES.c.changes + 1))
 
     def _permit(self) -> ColumnElement[bool]:
         return and_(self._of(CLAIMS), CLAIMS.c.key == _PERMIT + self.member)

@@ -19,7 +19,7 @@ from amp_tuner.shared.address import WHERE, Address
 Answer = TypeVar("Answer")
 Tell = Callable[[str, Mapping[str, Any]], None]
 
-#: Seconds between the first two tries, and at most between two.
+#: Seconds between the second and the third try, and at most between two.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
 #: What a driver raises for a server that is gone, full, starting or stopping.
 _COMES_BACK = ("OperationalError", "InterfaceError", "InternalError")
@@ -97,7 +97,7 @@ class Link:
             StorageLost, InputError: as above.
         """
         began_s = time.monotonic()
-        pause_s, lost = FIRST_PAUSE_S, False
+        pause_s, lost = 0.0, False
         while True:
             try:
                 answer = what()
@@ -113,13 +113,14 @@ class Link:
                     self.steady_since_s = time.monotonic()
                     self.tell("storage_back", {"seconds": round(time.monotonic() - began_s, 1)})
                 return answer
-            if not lost:
+            # Two that wait for each other's locks are told apart by trying again at once.
+            if not lost and pause_s:
                 lost = True
                 self.tell("storage_lost", {"storage": self.shown, "why": why})
             if time.monotonic() - began_s > self._patience_s:
                 raise self._lost(why)
             time.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
     def hurry(self, patience_s: float) -> None:
         """From now on the database is waited for at most so long."""

@@ -27,8 +27,17 @@ def make_tables(link: Link) -> None:
     Raises:
         InputError: it cannot be reached or written to, or is of a newer version.
     """
-    link.open(_check_format)
+    check_tables(link)
     together(lambda: link.open(_make))
+
+
+def check_tables(link: Link) -> None:
+    """Makes sure that tables which are there are of a version that is known.
+
+    Raises:
+        InputError: they are of a newer one, or the database cannot be reached.
+    """
+    link.open(_check_format)
 
 
 def together(make: Callable[[], Answer]) -> Answer:

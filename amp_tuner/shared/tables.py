@@ -34,8 +34,8 @@ _KEY = String(200)
 
 FORMATS = Table("amp_tuner_format", METADATA, Column("format", Integer, primary_key=True))
 
-#: One row a study. ``records`` counts the trials that ended, and each has its number as
-#: ``sequence``; whoever adds one holds the row until it is there, so that none is seen late.
+#: One row a study. ``changes`` grows with every trial that ends, which has it as ``sequence``;
+#: whoever adds one holds the row until it is there, so that none is seen late.
 STUDIES = Table(
     "amp_tuner_studies",
     METADATA,
@@ -45,7 +45,7 @@ STUDIES = Table(
     Column("baseline", Integer),
     Column("ended", Text),
     Column("members", Integer, nullable=False),
-    Column("records", Integer, nullable=False),
+    Column("changes", Integer, nullable=False),
 )
 
 #: Who is at work: a member is one output folder.

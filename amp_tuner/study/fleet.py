@@ -28,7 +28,7 @@ from amp_tuner.shared.address import WHERE, Address, address_of, address_of_file
 from amp_tuner.shared.ledger import Ledger, SharedStudy
 from amp_tuner.shared.link import LONGEST_PAUSE_S, Link
 from amp_tuner.shared.members import Membership
-from amp_tuner.shared.schema import make_tables
+from amp_tuner.shared.schema import check_tables, make_tables
 from amp_tuner.study.session import Session
 
 #: A lease is renewed at least so often.
@@ -37,7 +37,7 @@ _RENEWED_S = 10.0
 
 @dataclass(frozen=True)
 class Database:
-    """The database of a shared study, its tables made."""
+    """The database of a shared study."""
 
     address: Address
     link: Link
@@ -49,9 +49,8 @@ def open_database(config: StudyConfig) -> Database | None:
     Raises:
         InputError: it cannot be used, or holds another study of this name.
     """
-    if config.storage is None:
-        return None
-    return _opened(address_of(config.storage, os.environ), config)
+    database = _reached(config)
+    return None if database is None else _made(database, config)
 
 
 def open_own_database(config: StudyConfig) -> Database | None:
@@ -68,16 +67,38 @@ def open_own_database(config: StudyConfig) -> Database | None:
     if folder.identity.exists() and not folder.database.exists():
         message = f"the study in {folder.root} was begun by one process, and goes on as such"
         raise InputError.one("$.execution", f"{message}; use another output folder, or --fresh")
-    return _opened(address_of_file(folder.database), config)
+    return _made(_linked(address_of_file(folder.database), config), config)
 
 
-def _opened(address: Address, config: StudyConfig) -> Database:
-    link = Link(address, config.limits.storage_seconds)
-    make_tables(link)
-    held = Ledger(link, config.name, "").found()
+def _made(database: Database, config: StudyConfig) -> Database:
+    """The database with our tables in it."""
+    make_tables(database.link)
+    held = Ledger(database.link, config.name, "").found()
     if held is not None:
-        _check(held.identity, config.identity(), config.name, link)
-    return Database(address, link)
+        _check(held.identity, config.identity(), config.name, database.link)
+    return database
+
+
+def check_database(config: StudyConfig) -> None:
+    """Whether the database that a study file names, if any, can be reached; writes nothing.
+
+    Raises:
+        InputError: it cannot, or it is of a newer version.
+    """
+    database = _reached(config)
+    if database is not None:
+        check_tables(database.link)
+        database.link.close()
+
+
+def _reached(config: StudyConfig) -> Database | None:
+    if config.storage is None:
+        return None
+    return _linked(address_of(config.storage, os.environ), config)
+
+
+def _linked(address: Address, config: StudyConfig) -> Database:
+    return Database(address, Link(address, config.limits.storage_seconds))
 
 
 class Fleet:
@@ -117,7 +138,8 @@ class Fleet:
         other = None if process is None else lease.holder({**process, "expires": float("inf")})
         if other is not None:
             message = f"this output folder is a copy of one that is in use ({other})"
-            raise InputError.one("$.output", f"{message}; use one of its own")
+            hint = "use one of its own, or wait until that lease ends (limits.lease_seconds)"
+            raise InputError.one("$.output", f"{message}; {hint}")
 
     @contextlib.contextmanager
     def at_work(self, folder: RunFolder) -> Iterator[None]:
