@@ -100,19 +100,10 @@ def check_folder(config: StudyConfig) -> None:
     """
     folder = RunFolder(config.output)
     check_identity(folder, config.identity())
-    refuse_bundled(config)
     if config.storage is None and config.execution is None and folder.member.exists():
         message = "was measured by several workers, and goes on as such: with storage, or execution"
         raise InputError.one("$.output", f"the study in {folder.root} {message}")
-
-
-def refuse_bundled(config: StudyConfig) -> None:
-    """Leaves alone what is measured elsewhere.
-
-    Raises:
-        InputError: the folder holds a study that is measured by bundles.
-    """
-    if RunFolder(config.output).bundles.exists():
+    if folder.bundles.exists():
         message = "is measured by bundles: use amp-tune bundle and ingest, or --fresh to start anew"
         raise InputError.one("$.output", f"the study in {config.output} {message}")
 

@@ -7,12 +7,15 @@ import importlib.util
 import logging
 import math
 import os
+import secrets
 import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import psutil
 
 from amp_tuner.cluster.placed_worker import STOP_S, Exit, PlacedWorker
 from amp_tuner.cluster.shipping import packed
@@ -30,7 +33,7 @@ _CONNECT_S = 10.0
 #: This machine's own part must be free within so many seconds.
 _RESERVE_S = 60.0
 _WATCHED_S = 2.0
-#: Ray reads these as it is imported. It reports nothing to anybody.
+#: It reports nothing to anybody.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 #: One try at a head takes half a minute; twenty are made.
 _IMPATIENT = {"RAY_NUM_REDIS_GET_RETRIES": "1"}
@@ -154,7 +157,7 @@ def connected(config: StudyConfig) -> Iterator[Cluster | None]:
     if importlib.util.find_spec("ray") is None:
         message = "needs ray, which is not installed: pip install 'amp-tuner[ray]'"
         raise InputError.one("$.execution.engine", message)
-    os.environ.update(_QUIET if execution.address is None else {**_QUIET, **_IMPATIENT})
+    os.environ.update(_environment(execution.address))
     import ray
     import ray.util.scheduling_strategies
 
@@ -164,7 +167,7 @@ def connected(config: StudyConfig) -> Iterator[Cluster | None]:
         if execution.address is not None:
             _check_head(execution.address)
             options = {"address": execution.address}
-        stack.callback(ray.shutdown)
+        stack.callback(_shut_down, ray, folder)
         try:
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
@@ -176,6 +179,14 @@ def connected(config: StudyConfig) -> Iterator[Cluster | None]:
         yield Cluster(ray, config)
 
 
+def _environment(address: str | None) -> dict[str, str]:
+    """What Ray reads as it is imported."""
+    if address is not None:
+        return {**_QUIET, **_IMPATIENT}
+    # It listens to other machines, too: only who has this process's word is answered.
+    return {**_QUIET, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
 def _alone(config: StudyConfig, folder: str) -> dict[str, Any]:
     """Ray on this machine, with room for every worker and nothing else."""
     assert config.execution is not None
@@ -185,6 +196,20 @@ def _alone(config: StudyConfig, folder: str) -> dict[str, Any]:
         "include_dashboard": False,
         "_temp_dir": folder,
     }
+
+
+def _shut_down(ray: Any, folder: str) -> None:
+    """Leaves the cluster, and ends one of this machine whole: parts of it would live on a while."""
+    started: list[psutil.Process] = []
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(folder in word for word in process.cmdline()):
+                started += [process, *process.children(recursive=True)]
+    ray.shutdown()
+    for process in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(started, timeout=_CONNECT_S)
 
 
 def _check_head(address: str) -> None:

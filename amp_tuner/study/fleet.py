@@ -49,9 +49,8 @@ def open_database(config: StudyConfig) -> Database | None:
     Raises:
         InputError: it cannot be used, or holds another study of this name.
     """
-    if config.storage is None:
-        return None
-    return _opened(address_of(config.storage, os.environ), config)
+    database = _reached(config)
+    return None if database is None else _made(database, config)
 
 
 def open_own_database(config: StudyConfig) -> Database | None:
@@ -68,7 +67,16 @@ def open_own_database(config: StudyConfig) -> Database | None:
     if folder.identity.exists() and not folder.database.exists():
         message = f"the study in {folder.root} was begun by one process, and goes on as such"
         raise InputError.one("$.execution", f"{message}; use another output folder, or --fresh")
-    return _opened(address_of_file(folder.database), config)
+    return _made(_linked(address_of_file(folder.database), config), config)
+
+
+def _made(database: Database, config: StudyConfig) -> Database:
+    """The database with our tables in it."""
+    make_tables(database.link)
+    held = Ledger(database.link, config.name, "").found()
+    if held is not None:
+        _check(held.identity, config.identity(), config.name, database.link)
+    return database
 
 
 def check_database(config: StudyConfig) -> None:
@@ -77,22 +85,19 @@ def check_database(config: StudyConfig) -> None:
     Raises:
         InputError: it cannot, or it is of a newer version.
     """
-    if config.storage is not None:
-        database = _reached(address_of(config.storage, os.environ), config)
+    database = _reached(config)
+    if database is not None:
         check_tables(database.link)
         database.link.close()
 
 
-def _opened(address: Address, config: StudyConfig) -> Database:
-    database = _reached(address, config)
-    make_tables(database.link)
-    held = Ledger(database.link, config.name, "").found()
-    if held is not None:
-        _check(held.identity, config.identity(), config.name, database.link)
-    return database
+def _reached(config: StudyConfig) -> Database | None:
+    if config.storage is None:
+        return None
+    return _linked(address_of(config.storage, os.environ), config)
 
 
-def _reached(address: Address, config: StudyConfig) -> Database:
+def _linked(address: Address, config: StudyConfig) -> Database:
     return Database(address, Link(address, config.limits.storage_seconds))
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,19 @@ def await_measuring(of: Study, members: int, driver: subprocess.Popen[str]) -> N
         time.sleep(0.05)
 
 
+def assert_strangers_are_refused(processes: list[psutil.Process]) -> None:
+    """Ray listens to other machines: who does not know its token is not let in."""
+    (head,) = (process for process in processes if process.name() == "gcs_server")
+    (port,) = (one.laddr.port for one in head.net_connections() if one.status == "LISTEN")
+    knock = f"import ray; ray.init('127.0.0.1:{port}', log_to_driver=False)"
+    token = {name: head.environ()[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    for known in (True, False):
+        variables = {**os.environ, "RAY_NUM_REDIS_GET_RETRIES": "1", **(token if known else {})}
+        command = [sys.executable, "-c", knock]
+        done = subprocess.run(command, check=False, capture_output=True, env=variables)
+        assert (done.returncode == 0) == known
+
+
 def assert_nothing_left(processes: list[psutil.Process]) -> None:
     """No process of a command outlives it, and no file of Ray's."""
     assert all(is_gone(process, 10) for process in processes)
@@ -101,6 +115,7 @@ def test_workers_share_a_study_and_leave_nothing_behind(study: Callable[..., Stu
     with leader(shared) as driver:
         await_measuring(shared, 3, driver)
         processes = descendants(driver)
+        assert_strangers_are_refused(processes)
         code, said = finished(driver)
     assert code == 0, said
     shared.assert_whole(measured=20)
@@ -110,7 +125,7 @@ def test_workers_share_a_study_and_leave_nothing_behind(study: Callable[..., Stu
 
 
 def test_an_actor_that_dies_costs_a_trial_and_is_replaced(study: Callable[..., Study]) -> None:
-    shared = study(2, trials=16, slow_s=1.5)
+    shared = study(2, trials=14, slow_s=3)
     with leader(shared) as driver:
         await_measuring(shared, 2, driver)
         (doomed,) = working(driver)
@@ -121,14 +136,14 @@ def test_an_actor_that_dies_costs_a_trial_and_is_replaced(study: Callable[..., S
             time.sleep(0.1)
         code, said = finished(driver)
     assert code == 0, said
-    shared.assert_whole(measured=16)
+    shared.assert_whole(measured=14)
 
 
 def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(
     study: Callable[..., Study],
 ) -> None:
     # What is given back is not waited for.
-    shared = study(2, trials=14, slow_s=1, limits={"lease_seconds": 3600.0})
+    shared = study(2, trials=14, slow_s=3, limits={"lease_seconds": 3600.0})
     with leader(shared) as driver:
         await_measuring(shared, 2, driver)
         processes = descendants(driver)
