@@ -15,10 +15,10 @@ from amp_tuner.api.running import check_folder, locked
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, StorageLost, TargetError
 from amp_tuner.files import private_files
-from amp_tuner.output.folder import InUseError, Lock, RunFolder
+from amp_tuner.output.folder import InUseError, Lock, RunFolder, move_aside
 from amp_tuner.records import MEASURED
 from amp_tuner.search.samplers import check_sampler
-from amp_tuner.study.fleet import Database, open_database, open_own_database
+from amp_tuner.study.fleet import Database, is_of, open_database, open_own_database
 from amp_tuner.study.fleet_tuning import FleetTuning
 
 
@@ -71,7 +71,7 @@ def run_worker(config: StudyConfig, follower: Follower, *, output: Path | None =
         raise InputError.one("--output", message)
     with private_files(), contextlib.ExitStack() as stack:
         if output is None:
-            folder, lock = _own_folder(stack, config.output)
+            folder, lock = _own_folder(stack, config, database)
         else:
             folder, lock = stack.enter_context(locked(output))
         mine = config.model_copy(update={"output": folder.root})
@@ -97,11 +97,18 @@ def _work(
         return Worked(tuning.here, tuning.progress().measured, why, folder)
 
 
-def _own_folder(stack: contextlib.ExitStack, study: Path) -> tuple[RunFolder, Lock]:
-    """The first folder beside the study's that no worker of this machine is using, locked."""
-    host = socket.gethostname()
+def _own_folder(
+    stack: contextlib.ExitStack, config: StudyConfig, database: Database
+) -> tuple[RunFolder, Lock]:
+    """The first folder beside the study's that no worker of this machine is using, locked.
+
+    A copy of a study that is not the database's any more is moved aside.
+    """
+    host, study = socket.gethostname(), config.output
     for number in count(1):
         with contextlib.suppress(InUseError):
             root = study.with_name(f"{study.name}-worker-{host}-{number}")
+            if not is_of(RunFolder(root), database, config.name):
+                move_aside(root)
             return stack.enter_context(locked(root))
     raise AssertionError

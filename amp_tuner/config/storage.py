@@ -64,4 +64,7 @@ def has_password(address: str) -> bool:
     authority, query = re.split(r"[/?#]", place)[0], place.partition("?")[2]
     if authority.rpartition("@")[0].partition(":")[2]:
         return True
+    # A password with one of these characters in it, which should have been percent-encoded.
+    if ":" in authority and "@" in place[len(authority) :]:
+        return True
     return any(key.lower() in SECRETS for key, _ in parse_qsl(query, keep_blank_values=True))

@@ -76,10 +76,15 @@ class StoredClock:
 
 @dataclass(frozen=True)
 class StoredMember:
-    """``member.json``: who an output folder is among those that work on a shared study."""
+    """``member.json``: who an output folder is among those that work on a shared study.
+
+    Attributes:
+        instance: which study that is; one in another database has another.
+    """
 
     format: Literal[1]
     member: str
+    instance: str
 
 
 @dataclass(frozen=True)

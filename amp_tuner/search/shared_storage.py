@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import json
 import uuid
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from optuna.storages._rdb import models
 from optuna.study._frozen import FrozenStudy
 from optuna.study._study_direction import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import delete, insert
+from sqlalchemy import Connection, delete, insert, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
 from amp_tuner.errors import InputError
@@ -120,19 +120,25 @@ class SharedStorage(StudyStorage):
         self, parameters: list[dict[str, Any]], attributes: list[tuple[Any, dict[str, Any]]]
     ) -> None:
         params = models.TrialParamModel
+        every = {row["trial_id"] for row in (*parameters, *(row for _, row in attributes))}
         with self._rdb.engine.begin() as connection:
+            # Two tuners may end the trial of one that is gone: the second one changes nothing.
+            running = _running(connection, every)
             # Twice comes to the same as once.
-            if parameters:
-                numbers = {row["trial_id"] for row in parameters}
+            rows = [row for row in parameters if row["trial_id"] in running]
+            if rows:
+                numbers = {row["trial_id"] for row in rows}
                 connection.execute(delete(params).where(params.trial_id.in_(numbers)))
-                connection.execute(insert(params), parameters)
+                connection.execute(insert(params), rows)
             for table in map(_table, (False, True)):
-                rows = [row for its, row in attributes if its is table]
+                rows = [
+                    row for its, row in attributes if its is table and row["trial_id"] in running
+                ]
                 if rows:
-                    keys = {row["key"] for row in rows}
-                    numbers = {row["trial_id"] for row in rows}
-                    old = delete(table).where(table.trial_id.in_(numbers), table.key.in_(keys))
-                    connection.execute(old)
+                    keys = [(row["trial_id"], row["key"]) for row in rows]
+                    connection.execute(
+                        delete(table).where(tuple_(table.trial_id, table.key).in_(keys))
+                    )
                     connection.execute(insert(table), rows)
 
     def close(self) -> None:
@@ -298,6 +304,14 @@ class SharedStorage(StudyStorage):
 
 def _table(system: bool) -> Any:
     return models.TrialSystemAttributeModel if system else models.TrialUserAttributeModel
+
+
+def _running(connection: Connection, numbers: Collection[int]) -> set[int]:
+    """Those of some trials that have not ended; nobody else writes to them until the commit."""
+    trials = models.TrialModel
+    rows = select(trials.trial_id, trials.state).where(trials.trial_id.in_(numbers))
+    held = connection.execute(rows.order_by(trials.trial_id).with_for_update()).all()
+    return {row.trial_id for row in held if not row.state.is_finished()}
 
 
 def _opened(address: Address, link: Link) -> RDBStorage:

@@ -282,8 +282,12 @@ class TuningStudy:
     def _running(self) -> list[FrozenTrial]:
         return [self._stored(trial_id) for _, trial_id in sorted(self._running_ids.items())]
 
-    def adopt(self, number: int) -> Proposal | None:
+    def adopt(self, number: int, lease: Mapping[str, Any]) -> Proposal | None:
         """Takes over a trial whose tuner is gone.
+
+        Args:
+            number: the trial's.
+            lease: who runs it from now on.
 
         Returns:
             The same proposal; None where that tuner died while it was being made: it has ended.
@@ -292,6 +296,8 @@ class TuningStudy:
             self._end_interrupted(number)
             return None
         trial = self._frozen(number)
+        self._trial(number).set_user_attr(_LEASE, dict(lease))
+        self._storage.flush()
         return self._proposal(trial, prediction_of(trial))
 
     def sweep(self, number: int) -> bool:

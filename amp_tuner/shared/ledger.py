@@ -7,6 +7,7 @@ connection that was to bring it.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,8 @@ from amp_tuner.shared.tables import CLAIMS, MEMBERS, STUDIES, TRIALS
 
 #: So many records are read at once; each may be a few MiB.
 _AT_ONCE = 20
-_PERMIT = "permit "
+#: How the claim of somebody who may measure one more setting begins.
+PERMIT = "permit "
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class SharedStudy:
     Attributes:
         identity: what must not differ.
         facts: of the first member's machine: ``software`` and ``hardware``.
+        instance: tells it from a study of the same identity in another database.
     """
 
     identity: Mapping[str, Any]
     facts: Mapping[str, Any]
+    instance: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,11 @@ class Ledger:
         """The study that the database holds under this name; None: none."""
 
         def read(connection: Connection) -> SharedStudy | None:
-            columns = select(STUDIES.c.identity, STUDIES.c.facts).where(self._of(STUDIES))
-            row = connection.execute(columns).first()
+            columns = STUDIES.c.identity, STUDIES.c.facts, STUDIES.c.instance
+            row = connection.execute(select(*columns).where(self._of(STUDIES))).first()
             if row is None:
                 return None
-            return SharedStudy(json.loads(row.identity), json.loads(row.facts))
+            return SharedStudy(json.loads(row.identity), json.loads(row.facts), row.instance)
 
         return self._link.run(read)
 
@@ -102,6 +106,7 @@ class Ledger:
                 study=self._study,
                 identity=json.dumps(mine.identity),
                 facts=json.dumps(mine.facts),
+                instance=secrets.token_hex(8),
                 members=0,
                 changes=0,
             )
@@ -127,7 +132,10 @@ class Ledger:
         return self._link.run(settle)
 
     def end(self, why: str | None) -> None:
-        """Tells all members that the search is over; None: it goes on."""
+        """Tells all members that the search is over; None: it goes on.
+
+        Nobody gets a permit after it.
+        """
         values = update(STUDIES).where(self._of(STUDIES)).values(ended=why)
         self._link.run(lambda connection: connection.execute(values))
 
@@ -230,30 +238,40 @@ class Ledger:
 
         return self._link.run(claim)
 
-    def permit(self, limit: int) -> bool:
+    def permit(self, limit: int, *, heed_end: bool = True) -> bool:
         """Asks to measure one more setting, until :meth:`record` has one of this member.
 
         Args:
             limit: settings that may be measured in all.
+            heed_end: whether the search is over once its end was told.
 
         Returns:
-            Whether it may: not if what was measured, and what others may measure, comes to that.
+            Whether it may: not if what was measured, and what others may measure, comes to that,
+            and not once the search is over.
         """
 
-        def permit(connection: Connection) -> bool:
-            self._lock(connection)
+        def may(connection: Connection) -> bool:
+            ended = select(STUDIES.c.ended).where(self._of(STUDIES))
+            if heed_end and connection.scalar(ended) is not None:
+                return False
             measured = select(func.sum(TRIALS.c.measured)).where(self._of(TRIALS))
             others = select(func.count()).where(
                 self._of(CLAIMS),
-                CLAIMS.c.key.startswith(_PERMIT),
+                CLAIMS.c.key.startswith(PERMIT),
                 CLAIMS.c.holder != self.member,
                 ~is_gone(self._study, CLAIMS.c.holder),
             )
             used = (connection.scalar(measured) or 0) + (connection.scalar(others) or 0)
-            if used >= limit:
+            return used < limit
+
+        def permit(connection: Connection) -> bool:
+            # Whoever waits asks every second: they need not wait for each other.
+            if may(connection):
+                self._lock(connection)
+            if not may(connection):
                 connection.execute(delete(CLAIMS).where(self._permit()))
                 return False
-            row = {"study": self._study, "key": _PERMIT + self.member, "holder": self.member}
+            row = {"study": self._study, "key": PERMIT + self.member, "holder": self.member}
             inserted(connection, CLAIMS, **row)
             return True
 
@@ -313,7 +331,7 @@ class Ledger:
         connection.execute(row.values(changes=STUDIES.c.changes + 1))
 
     def _permit(self) -> ColumnElement[bool]:
-        return and_(self._of(CLAIMS), CLAIMS.c.key == _PERMIT + self.member)
+        return and_(self._of(CLAIMS), CLAIMS.c.key == PERMIT + self.member)
 
     def _of(self, table: Table) -> ColumnElement[bool]:
         return table.c.study == self._study

@@ -42,6 +42,7 @@ STUDIES = Table(
     Column("study", _NAME, primary_key=True),
     Column("identity", _LONG, nullable=False),
     Column("facts", _LONG, nullable=False),
+    Column("instance", _MEMBER, nullable=False),
     Column("baseline", Integer),
     Column("ended", Text),
     Column("members", Integer, nullable=False),
@@ -101,7 +102,8 @@ def _postgresql_now(*_: Any, **__: Any) -> str:
 @compiles(DatabaseNow, "mysql")
 @compiles(DatabaseNow, "mariadb")
 def _mysql_now(*_: Any, **__: Any) -> str:
-    return "(UNIX_TIMESTAMP(SYSDATE(6)) + 0e0)"
+    # UNIX_TIMESTAMP goes through local time, which has an hour twice in autumn.
+    return "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6)"
 
 
 @compiles(DatabaseNow, "sqlite")

@@ -22,7 +22,7 @@ from amp_tuner.files import write_json
 from amp_tuner.measure.same_machine import fleet_differences
 from amp_tuner.output import lease
 from amp_tuner.output.folder import RunFolder, other_study
-from amp_tuner.output.stored import FORMAT, StoredMember, read_stored
+from amp_tuner.output.stored import FORMAT, StoredMember, numbered, read_stored
 from amp_tuner.search.shared_storage import SharedStorage
 from amp_tuner.shared.address import WHERE, Address, address_of, address_of_file
 from amp_tuner.shared.ledger import Ledger, SharedStudy
@@ -115,6 +115,7 @@ class Fleet:
         ledger: what members tell each other.
         storage: Optuna's trials.
         rank: among the members, 0 for the first.
+        instance: of the study, once it is joined.
     """
 
     def __init__(self, database: Database, config: StudyConfig, member: str) -> None:
@@ -127,6 +128,7 @@ class Fleet:
         self._behind = False
         self.storage = SharedStorage(database.address, database.link, member)
         self.rank = 0
+        self.instance = ""
 
     def check_alone(self) -> None:
         """Makes sure that no other process is this member.
@@ -148,7 +150,8 @@ class Fleet:
         Args:
             folder: the member's, which is this study's by now.
         """
-        write_json(folder.member, {"format": FORMAT, "member": self.member})
+        about = {"member": self.member, "instance": self.instance}
+        write_json(folder.member, {"format": FORMAT, **about})
         self.rank = self._membership.enter(lease.new_lease())
         try:
             with lease.kept(self._renew, self._renewed_s):
@@ -185,11 +188,15 @@ def join(database: Database, config: StudyConfig, folder: RunFolder, session: Se
         InputError: it holds another study of this name, or this machine is not like its first.
     """
     facts = {"software": session.software, "hardware": session.hardware_here()}
-    fleet = Fleet(database, config, _member_of(folder))
+    known = _member_of(folder)
+    fleet = Fleet(database, config, secrets.token_hex(8) if known is None else known.member)
     if fleet.ledger.found() is None and fleet.storage.has_study(config.name):
         _refuse_stranger(fleet.ledger, config.name, database.link)
     fleet.check_alone()
+    found = fleet.ledger.found()
+    _check_folder(folder, known, "" if found is None else found.instance, database.link)
     held = fleet.ledger.found_or_made(SharedStudy(session.identity(), facts))
+    fleet.instance = held.instance
     _check(held.identity, session.identity(), config.name, database.link)
     problems = [
         Problem(f"$.target.fleet.same ({kind})", difference)
@@ -202,10 +209,23 @@ def join(database: Database, config: StudyConfig, folder: RunFolder, session: Se
     return fleet
 
 
-def _member_of(folder: RunFolder) -> str:
-    if folder.member.exists():
-        return read_stored(folder.member, StoredMember).member
-    return secrets.token_hex(8)
+def is_of(folder: RunFolder, database: Database, study: str) -> bool:
+    """Whether a folder holds nothing, or a copy of the study that the database holds now."""
+    found = Ledger(database.link, study, "").found()
+    known = _member_of(folder)
+    return known is None or (found is not None and known.instance == found.instance)
+
+
+def _member_of(folder: RunFolder) -> StoredMember | None:
+    return read_stored(folder.member, StoredMember) if folder.member.exists() else None
+
+
+def _check_folder(folder: RunFolder, known: StoredMember | None, instance: str, link: Link) -> None:
+    """Makes sure that what a folder holds has ended in this study and in no other one."""
+    holds_trials = any(any(numbered(place)) for place in (folder.trials, folder.untold))
+    if holds_trials and (known is None or known.instance != instance):
+        message = f"holds trials of another study than that of the {link.shown}"
+        raise InputError.one("$.output", f"{folder.root} {message}; name an empty or a new folder")
 
 
 def _refuse_stranger(ledger: Ledger, name: str, link: Link) -> None:

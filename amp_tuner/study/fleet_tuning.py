@@ -22,8 +22,9 @@ from amp_tuner.errors import InputError, StorageLost
 from amp_tuner.files import write_json
 from amp_tuner.output.stored import FORMAT, StoredTrial, checked, numbered, read_stored
 from amp_tuner.records import FAILED, MEASURED, Trial
+from amp_tuner.search.anchors import Anchor
 from amp_tuner.search.proposal import Proposal
-from amp_tuner.shared.ledger import Look
+from amp_tuner.shared.ledger import PERMIT, Look
 from amp_tuner.study.baseline import agreed_baseline
 from amp_tuner.study.ended import read_trial
 from amp_tuner.study.fleet import Fleet
@@ -38,7 +39,7 @@ _MOST_OPEN = 8
 _PAUSE_S = 1.0
 #: What is said of a database that is away while this process is being stopped.
 _HURRY_S = 5.0
-_GRAPH, _ANCHOR = "graph", "anchor"
+_GRAPH, _ANCHOR, _LEAD = "graph", "anchor", "lead"
 
 
 class FleetTuning(Tuning):
@@ -63,6 +64,8 @@ class FleetTuning(Tuning):
         self._open: dict[int, Proposal] = {}
         self._next: Proposal | None = None
         self._permitted = False
+        #: Whether an end that is told is this run's; workers may be there before who leads them.
+        self._heeds_end = False
         self.here: Counter[str] = Counter()
         fleet.link.tell = self._log.write
 
@@ -73,6 +76,7 @@ class FleetTuning(Tuning):
             StorageLost: the database was gone for too long; everything that ended is on the disk.
         """
         if self._leads:
+            self._claim(_LEAD)
             self._ledger.end(None)
         ended = super().run()
         if self._leads:
@@ -113,6 +117,27 @@ class FleetTuning(Tuning):
         self._open.pop(proposal.number, None)
         super().settle(proposal)
 
+    def measure(self, anchor: Anchor) -> Trial:
+        """Runs one more named setting as a trial; waits where somebody else measures its graph.
+
+        Raises:
+            As for :class:`Tuning`.
+        """
+        self.anchors[anchor.name] = anchor
+        self._study.enqueue(self._session.space.parameters(anchor.setting), anchor.name)
+        while self._study.waiting():
+            self.settle(self.ask())
+        while True:
+            for trial in self.trials.values():
+                if trial.anchor == anchor.name:
+                    return trial
+            self._sync()
+            proposal = self._left_over()
+            if proposal is None:
+                self._wait()
+            else:
+                self.settle(proposal)
+
     def _one_trial(self) -> None:
         proposal, self._next = self._next or self.ask(), None
         self.settle(proposal)
@@ -120,9 +145,11 @@ class FleetTuning(Tuning):
     def _why_ended(self, share: float) -> str | None:
         while True:
             self._sync()
-            self._next = self._left_over()
-            if self._next is not None or self._put_up_anchor():
-                return self.budget.no_room() or self.budget.no_time()
+            left = self._left_over()
+            if left is not None or self._put_up_anchor():
+                ended = self._out_of_budget()
+                self._next = left if ended is None else None
+                return ended
             ended = self._told_to_end() or super()._why_ended(share)
             if ended is not None or self._may_ask(share):
                 return ended
@@ -139,32 +166,40 @@ class FleetTuning(Tuning):
             self._wait()
 
     def _told_to_end(self) -> str | None:
-        return None if self._leads else self._now.ended
+        return None if self._leads or not self._heeds_end else self._now.ended
+
+    def _out_of_budget(self) -> str | None:
+        return self.budget.no_room() or self.budget.no_time()
 
     def _may_ask(self, share: float) -> bool:
         """Whether what others may measure leaves a trial for this member."""
         if len(self._open) >= _MOST_OPEN:
             return False
         if not self._permitted:
-            self._permitted = self._ledger.permit(self.budget.trials(share))
+            limit = self.budget.trials(share)
+            self._permitted = self._ledger.permit(limit, heed_end=self._heeds_end)
         return self._permitted
 
-    def _under_way(self) -> list[str]:
-        """Graphs that others are measuring."""
-        return [
-            key
-            for key, holder in self._now.claims.items()
-            if key.startswith(_GRAPH) and holder != self._fleet.member and holder in self._now.alive
-        ]
+    def _are_at_work(self) -> bool:
+        """Whether others measure, are about to, or hold trials that they will end."""
+        claims = self._now.claims.items()
+        doing = {holder for key, holder in claims if key.startswith((_GRAPH, PERMIT))}
+        others = self._now.alive - {self._fleet.member}
+        return not others.isdisjoint({*doing, *self._now.unfinished.values()})
 
     def _await_others(self) -> None:
-        """Waits for what is under way elsewhere, and ends what nobody will end."""
+        """Waits for what is under way elsewhere, and ends what nobody will end.
+
+        Once the time or the disk is used up, what would have to be measured for that is left to the
+        next run.
+        """
         while True:
             self._sync()
-            proposal = self._left_over()
+            may_measure = self._out_of_budget() is None
+            proposal = self._left_over(may_measure=may_measure)
             if proposal is not None:
                 self.settle(proposal)
-            elif self._under_way() or self._void_leases():
+            elif self._are_at_work() or (may_measure and self._void_leases()):
                 self._wait()
             else:
                 return
@@ -173,17 +208,21 @@ class FleetTuning(Tuning):
         self.phases.enter("waiting")
         time.sleep(_PAUSE_S)
 
-    def _left_over(self) -> Proposal | None:
-        """A proposal to go on with: an open one whose graph is free or known, or a void one."""
+    def _left_over(self, *, may_measure: bool = True) -> Proposal | None:
+        """A proposal to go on with: an open one whose graph is free or known, or a void one.
+
+        Args:
+            may_measure: if not, only one whose graph is known.
+        """
         for number, proposal in list(self._open.items()):
             if self._now.unfinished.get(number) != self._fleet.member:
                 # This member was taken for dead: the trial is somebody else's.
                 del self._open[number]
                 continue
             plan = self.to_measure(proposal)
-            if plan is None or self._is_free(_key(plan)):
+            if plan is None or (may_measure and self._is_free(_key(plan))):
                 return proposal
-        return self._adopted()
+        return self._adopted() if may_measure else None
 
     def _is_free(self, key: str) -> bool:
         holder = self._now.claims.get(key, self._fleet.member)
@@ -215,7 +254,7 @@ class FleetTuning(Tuning):
                 begun = running[number].begun
                 if begun is not None:
                     self._quarantine.died_with_the_tuner(number, begun)
-                proposal = self._study.adopt(number)
+                proposal = self._study.adopt(number, self._lease())
                 self._log.write("swept", {"trial": number, "repeated": proposal is not None})
                 if proposal is not None:
                     return proposal
@@ -249,6 +288,8 @@ class FleetTuning(Tuning):
         """Takes in what ended elsewhere, and sees who is at work."""
         self.lock.check()
         self._now = self._ledger.look(self._now.reached)
+        leads = self._now.claims.get(_LEAD) in self._now.alive
+        self._heeds_end = self._heeds_end or leads or self._now.ended is None
         new = [number for number in self._now.news if not self._folder.trial(number).exists()]
         records = self._ledger.records(new)
         for number in new:

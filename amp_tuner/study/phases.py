@@ -19,13 +19,16 @@ class Phases:
         self._now: dict[str, Any] = {"phase": "loading"}
 
     def enter(self, phase: str, **about: int) -> None:
-        """Something else is being done from now on.
+        """Something else is being done from now on; the same again is not told.
 
         Args:
             phase: one of those of the event ``phase``.
             about: its trial, its position.
         """
-        self._now = {"phase": phase, **about}
+        now = {"phase": phase, **about}
+        if now == self._now:
+            return
+        self._now = now
         self._log.write("phase", self._now)
 
     def step(self, step: str, **about: float) -> None:

@@ -114,12 +114,28 @@ def test_a_trial_is_taken_over_with_what_was_proposed(
     first.study.begin(proposal.number, {"deaths": 0})
     second.study.refresh()
     assert second.study.running()[0].begun == {"deaths": 0}
-    assert second.study.adopt(0) == proposal
+    assert second.study.adopt(0, {"member": "second"}) == proposal
     second.study.tell(0, GOOD, {})
     assert [trial.state for trial in stored(address)] == [TrialState.COMPLETE]
     # Whoever was taken for dead and comes back late changes nothing.
     first.study.tell(0, Objectives(9.9, 0.0, -1.0), {})
     assert [trial.values for trial in stored(address)] == [[1.2, 0.001]]
+
+
+def test_whoever_tells_an_end_second_changes_nothing_of_the_trial(
+    address: Address, tuners: tuple[Tuner, Tuner]
+) -> None:
+    first, second = tuners
+    numbers = [first.ask().number for _ in range(2)]
+    second.study.refresh()
+    for number in numbers:
+        second.study.adopt(number, {"member": "second"})
+        second.study.tell(number, GOOD, {"graph_id": "theirs"})
+        first.study.tell(number, Objectives(9.9, 0.0, -1.0), {"graph_id": "late"})
+    for trial in stored(address):
+        assert trial.values == [1.2, 0.001]
+        assert trial.user_attrs["graph_id"] == "theirs"
+        assert trial.user_attrs["lease"] == {"member": "second"}
 
 
 def test_a_trial_whose_tuner_died_while_it_was_proposed_is_ended(
@@ -128,7 +144,7 @@ def test_a_trial_whose_tuner_died_while_it_was_proposed_is_ended(
     first, second = tuners
     first.study.ask(LEASE)
     second.study.refresh()
-    assert second.study.adopt(0) is None
+    assert second.study.adopt(0, {"member": "second"}) is None
     (trial,) = stored(address)
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["cause"] == "interrupted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,10 @@ from tests.shared.conftest import STUDY, Member
 
 def test_the_first_member_says_which_study_it_is(first: Member, second: Member) -> None:
     other = SharedStudy({"data": {"batch_size": 32}}, {})
-    assert second.ledger.found_or_made(other) == first.ledger.found() == STUDY
+    found = first.ledger.found()
+    assert second.ledger.found_or_made(other) == found
+    assert found is not None
+    assert replace(found, instance="") == STUDY
 
 
 def test_all_use_the_baseline_that_was_told_first(first: Member, second: Member) -> None:
@@ -126,6 +130,26 @@ def test_no_more_are_permitted_than_the_budget_leaves(first: Member, second: Mem
     assert first.ledger.permit(2)
     first.membership.leave()
     assert second.ledger.permit(2)
+
+
+def test_nothing_more_is_permitted_once_the_search_is_over(first: Member, second: Member) -> None:
+    first.ledger.end("time budget used up")
+    assert not second.ledger.permit(9)
+    assert second.ledger.permit(9, heed_end=False), "of an earlier run"
+    first.ledger.end(None)
+    assert first.ledger.permit(9)
+
+
+def test_a_study_is_not_that_of_another_database(first: Member, second: Member) -> None:
+    mine, same = first.ledger.found(), second.ledger.found()
+    assert mine is not None
+    assert same == mine
+    link = Link(Address(make_url("sqlite://"), "a database in memory"), patience_s=1.0)
+    make_tables(link)
+    other = Member(link, "first").ledger.found()
+    link.close()
+    assert other is not None
+    assert (other.identity, other.instance != mine.instance) == (mine.identity, True)
 
 
 def test_all_are_told_that_the_search_is_over(first: Member, second: Member) -> None:
