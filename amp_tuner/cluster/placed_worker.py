@@ -44,18 +44,21 @@ class PlacedWorker:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         return [one for one in visible.split(",") if one]
 
-    async def work(self, told: dict[str, Any] | None, shipment: Shipment | None) -> Exit:
+    async def work(
+        self, number: int, told: dict[str, Any] | None, shipment: Shipment | None
+    ) -> Exit:
         """Runs a worker to its end.
 
         Args:
+            number: the worker's; it stays the same when it is started again.
             told: ``config`` and ``study_file``, where its files are at the same place here.
             shipment: the study's files, where they are not.
         """
         if shipment is None:
             assert told is not None
-            return await self._run(told)
+            return await self._run({**told, "number": number})
         with unpacked(shipment) as here:
-            return await self._run(here)
+            return await self._run({**here, "number": number})
 
     async def _run(self, told: dict[str, Any]) -> Exit:
         self._process = process = await asyncio.create_subprocess_exec(

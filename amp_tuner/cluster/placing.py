@@ -91,7 +91,10 @@ class Cluster:
             shipment = ray.put(packed(config))
         restarts = {"max_restarts": RESTARTS, "max_task_retries": -1}
         actors = [self._actor(**restarts) for _ in range(self._execution.workers - 1)]
-        working = {actor.work.remote(told, shipment): actor for actor in actors}
+        working = {
+            actor.work.remote(number, told, shipment): actor
+            for number, actor in enumerate(actors, start=2)
+        }
         over = threading.Event()
         watching = threading.Thread(target=self._watch, args=(list(working), tell, over))
         watching.start()

@@ -61,6 +61,11 @@ class RunFolder:
         return self.root / "workers.db"
 
     @property
+    def workers(self) -> Path:
+        """Copies of the study, of workers that were placed on this machine; one folder each."""
+        return self.root / "workers"
+
+    @property
     def confirmed(self) -> Path:
         """One JSON file for each member of the front that was measured again."""
         return self.root / "confirmed"

@@ -66,7 +66,7 @@ class Study:
 
     def events(self, name: str) -> Iterator[dict[str, Any]]:
         """The events of one name, of all members."""
-        for log in self.path.parent.glob("*/log.jsonl"):
+        for log in self.path.parent.rglob("log.jsonl"):
             yield from (event for event in read_events(log) if event["event"] == name)
 
     def await_events(self, name: str, count: int, *members: subprocess.Popen[str]) -> None:
@@ -86,7 +86,7 @@ class Study:
         own = [one["trial"] for one in records.values() if one["trial"]["cached_from"] is None]
         graphs = Counter(trial["effective"]["graph_id"] for trial in own)
         assert len(graphs) == len(own) == measured
-        for folder in self.path.parent.glob("*/trials"):
+        for folder in self.path.parent.rglob("trials"):
             mirrored = {int(path.stem): json.loads(path.read_text()) for path in folder.iterdir()}
             assert mirrored == {number: records[number] for number in mirrored}
             if folder.parent == self.run:

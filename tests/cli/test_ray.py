@@ -78,8 +78,8 @@ def working(driver: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def measuring(of: Study) -> set[str]:
     """The folders of members that have begun to measure."""
-    logs = of.path.parent.glob("*/log.jsonl")
-    return {log.parent.name for log in logs if '"measuring"' in log.read_text()}
+    logs = of.path.parent.rglob("log.jsonl")
+    return {str(log.parent) for log in logs if '"measuring"' in log.read_text()}
 
 
 def await_measuring(of: Study, members: int, driver: subprocess.Popen[str]) -> None:
