@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """
     folder = RunFolder(options.run)
     if folder.member.exists():
-        message = "holds a copy of a study that is in a database: optuna-dashboard ADDRESS shows it"
+        message = "holds a copy of a study that is in a database, which optuna-dashboard can show"
         raise InputError.one(str(folder.root), message)
     if not folder.journal.exists():
         raise InputError.one(str(folder.root), "holds no study (no study.journal)")

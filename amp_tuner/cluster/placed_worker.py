@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from amp_tuner.cluster.shipping import Shipment, unpacked
+from amp_tuner.errors import INTERRUPTED
 
+#: A worker that dies is started again so often, where there is room for it.
+RESTARTS = 20
 #: A worker that is told to stop gives its trial back; after this it is killed.
 STOP_S = 20.0
 _WORDS_BYTES = 4096
@@ -38,6 +41,7 @@ class PlacedWorker:
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
 
     async def device(self) -> list[str]:
         """The GPUs that this actor has to itself, as CUDA numbers them."""
@@ -47,7 +51,7 @@ class PlacedWorker:
     async def work(
         self, number: int, told: dict[str, Any] | None, shipment: Shipment | None
     ) -> Exit:
-        """Runs a worker to its end.
+        """Runs a worker to its end; once more where it is killed, or gave up for a while.
 
         Args:
             number: the worker's; it stays the same when it is started again.
@@ -61,8 +65,19 @@ class PlacedWorker:
             return await self._run({**here, "number": number})
 
     async def _run(self, told: dict[str, Any]) -> Exit:
+        ended = await self._once(told)
+        for _ in range(RESTARTS):
+            if self._stopping or 0 <= ended.status != INTERRUPTED:
+                break
+            ended = await self._once(told)
+        return ended
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "amp_tuner.cli.placed", str(os.getpid())]
+
+    async def _once(self, told: dict[str, Any]) -> Exit:
         self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "amp_tuner.cli.placed", str(os.getpid())),
+            *self._command(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -76,6 +91,7 @@ class PlacedWorker:
 
     async def stop(self) -> None:
         """Ends the worker; what it was measuring is given back."""
+        self._stopping = True
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from amp_tuner.cluster.placed_worker import STOP_S, Exit, PlacedWorker
+from amp_tuner.cluster.placed_worker import RESTARTS, STOP_S, Exit, PlacedWorker
 from amp_tuner.cluster.shipping import packed
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError
@@ -26,8 +26,6 @@ from amp_tuner.text import one_line
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 _WHERE = "$.execution.address"
-#: A worker that dies is started again so often, where there is room for it.
-RESTARTS = 20
 #: A head that does not answer within so many seconds is not there.
 _CONNECT_S = 10.0
 #: This machine's own part must be free within so many seconds.
