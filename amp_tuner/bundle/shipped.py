@@ -27,6 +27,7 @@ SHIPPED = (
     "graph/typed_graph.py",
     "measure/__init__.py",
     "measure/blocks.py",
+    "measure/cores.py",
     "measure/hardware.py",
     "measure/noise.py",
     "measure/same_machine.py",
