@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from amp_tuner.shared.link import Link, inserted
-from amp_tuner.shared.members import alive, is_gone
+from amp_tuner.shared.members import alive, has_left, is_gone
 from amp_tuner.shared.tables import CLAIMS, MEMBERS, STUDIES, TRIALS
 
 #: So many records are read at once; each may be a few MiB.
@@ -56,6 +56,7 @@ class Look:
 
     Attributes:
         alive: members whose lease runs.
+        left: members that have gone by themselves.
         unfinished: who holds each trial without a record.
         claims: who holds what.
         news: numbers of trials that ended since the last look, in the order in which they did.
@@ -64,6 +65,7 @@ class Look:
     """
 
     alive: frozenset[str]
+    left: frozenset[str]
     unfinished: Mapping[int, str]
     claims: Mapping[str, str]
     news: tuple[int, ...]
@@ -147,7 +149,9 @@ class Ledger:
         """
 
         def read(connection: Connection) -> Look:
-            lives = select(MEMBERS.c.member).where(alive(self._study))
+            lives, left = (
+                select(MEMBERS.c.member).where(which(self._study)) for which in (alive, has_left)
+            )
             unfinished = select(TRIALS.c.number, TRIALS.c.holder).where(
                 self._of(TRIALS), TRIALS.c.sequence.is_(None)
             )
@@ -161,6 +165,7 @@ class Ledger:
             rows = connection.execute(news).all()
             return Look(
                 frozenset(connection.scalars(lives)),
+                frozenset(connection.scalars(left)),
                 {row.number: row.holder for row in connection.execute(unfinished)},
                 {row.key: row.holder for row in connection.execute(claims)},
                 tuple(row.number for row in rows),
@@ -214,7 +219,7 @@ class Ledger:
 
         Args:
             key: what; of a graph, that which its record will have.
-            may_take_over: from a member whose lease is void.
+            may_take_over: also from a member whose lease is void though it did not go by itself.
 
         Returns:
             Whether it is this member's; not if somebody holds it, or has done it.
@@ -223,7 +228,8 @@ class Ledger:
         def claim(connection: Connection) -> bool:
             row = {"study": self._study, "key": key, "holder": self.member}
             if not inserted(connection, CLAIMS, **row):
-                free: ColumnElement[bool] = CLAIMS.c.holder == self.member
+                gone = select(MEMBERS.c.member).where(has_left(self._study))
+                free = or_(CLAIMS.c.holder == self.member, CLAIMS.c.holder.in_(gone))
                 if may_take_over:
                     free = or_(free, is_gone(self._study, CLAIMS.c.holder))
                 taken = update(CLAIMS).where(self._of(CLAIMS), CLAIMS.c.key == key, free)

@@ -15,6 +15,9 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, insert, select, 
 from amp_tuner.shared.link import Link
 from amp_tuner.shared.tables import MEMBERS, STUDIES, DatabaseNow
 
+#: When the lease of a member ends that gave it up itself: it is gone for certain.
+_LEFT = 0.0
+
 
 class Membership:
     """One member's lease.
@@ -77,8 +80,9 @@ class Membership:
         self._expire_in(self._lease_s)
 
     def leave(self) -> None:
-        """Gives the lease up: what this member holds is anybody's. Tried once, as :meth:`renew`."""
-        self._expire_in(-1.0)
+        """Gives the lease up: what this member holds is anybody's at once. Tried once, too."""
+        values = update(MEMBERS).where(self._row).values(expires=_LEFT)
+        self._link.once(lambda connection: connection.execute(values))
 
     def _expire_in(self, seconds: float) -> None:
         values = update(MEMBERS).where(self._row).values(expires=DatabaseNow() + seconds)
@@ -88,6 +92,11 @@ class Membership:
 def alive(study: str) -> ColumnElement[bool]:
     """Members of a study whose lease runs."""
     return and_(MEMBERS.c.study == study, MEMBERS.c.expires > DatabaseNow())
+
+
+def has_left(study: str) -> ColumnElement[bool]:
+    """Members of a study that gave their lease up themselves."""
+    return and_(MEMBERS.c.study == study, MEMBERS.c.expires == _LEFT)
 
 
 def is_gone(study: str, holder: ColumnElement[str]) -> ColumnElement[bool]:

@@ -59,7 +59,7 @@ class FleetTuning(Tuning):
         self._fleet = fleet
         self._ledger = fleet.ledger
         self._leads = leads
-        self._now = Look(frozenset(), {}, {}, (), 0, None)
+        self._now = Look(frozenset(), frozenset(), {}, {}, (), 0, None)
         #: Proposals of this member that wait for somebody else's measurement.
         self._open: dict[int, Proposal] = {}
         self._next: Proposal | None = None
@@ -226,7 +226,10 @@ class FleetTuning(Tuning):
 
     def _is_free(self, key: str) -> bool:
         holder = self._now.claims.get(key, self._fleet.member)
-        if holder == self._fleet.member:
+        return holder == self._fleet.member or self._is_gone(holder)
+
+    def _is_gone(self, holder: str) -> bool:
+        if holder in self._now.left:
             return True
         return holder not in self._now.alive and self._fleet.may_take_over()
 
@@ -245,7 +248,7 @@ class FleetTuning(Tuning):
         """A trial whose member is gone, to be repeated here; None if there is none."""
         running = self._study.running()
         for number, holder in self._void_leases():
-            if holder != self._fleet.member and not self._fleet.may_take_over():
+            if holder != self._fleet.member and not self._is_gone(holder):
                 continue
             if self._folder.trial(number).exists():
                 # It ended, and its member died before Optuna knew.

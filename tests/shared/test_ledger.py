@@ -42,7 +42,7 @@ def test_a_graph_is_claimed_by_one_member(first: Member, second: Member) -> None
 
 def test_what_a_member_that_is_gone_claimed_is_free(first: Member, second: Member) -> None:
     assert first.ledger.claim("graph a")
-    first.membership.leave()
+    first.membership._expire_in(-1.0)
     assert not second.ledger.claim("graph a", may_take_over=False)
     assert second.ledger.claim("graph a")
     first.membership.renew()
@@ -130,6 +130,16 @@ def test_no_more_are_permitted_than_the_budget_leaves(first: Member, second: Mem
     assert first.ledger.permit(2)
     first.membership.leave()
     assert second.ledger.permit(2)
+
+
+def test_who_says_that_it_goes_leaves_its_graphs_to_others_at_once(
+    first: Member, second: Member
+) -> None:
+    assert first.ledger.claim("graph a")
+    assert not second.ledger.claim("graph a", may_take_over=False)
+    first.membership.leave()
+    assert second.ledger.look(0).left == {"first"}
+    assert second.ledger.claim("graph a", may_take_over=False)
 
 
 def test_nothing_more_is_permitted_once_the_search_is_over(first: Member, second: Member) -> None:
