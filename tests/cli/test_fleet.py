@@ -118,7 +118,7 @@ def test_a_worker_that_is_stopped_leaves_its_trial_at_once(study: Callable[..., 
     assert not (shared.run / "quarantine.json").exists()
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 def test_a_worker_that_was_killed_resumes_its_own_trial(study: Callable[..., Study]) -> None:
     shared = study(trials=5, slow_s=1, limits={"lease_seconds": 3600.0})
     with worker(shared, "a") as doomed:
@@ -151,7 +151,7 @@ def test_a_database_that_dies_and_comes_back_loses_nothing(study: Callable[..., 
     shared.assert_measured_once()
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 def test_what_ended_while_the_database_was_gone_is_told_by_the_next_run(
     study: Callable[..., Study],
 ) -> None:

@@ -18,7 +18,6 @@ from tests.cli.processes import command, finished, spawned
 from tests.conftest import Files
 from tests.postgres import PASSWORD, Server, postgres
 
-pytestmark = [pytest.mark.all_only]
 as_root = pytest.mark.skipif(
     os.getuid() != 0 or shutil.which("ip") is None,
     reason="needs root, and ip of iproute2: a network namespace, a file system of its own",
@@ -71,7 +70,13 @@ def _ip(*words: str) -> None:
 
 
 @as_root
-@pytest.mark.parametrize("lease_s", [3.0, 60.0])
+@pytest.mark.parametrize(
+    "lease_s",
+    [
+        pytest.param(3.0, marks=pytest.mark.all_only),
+        pytest.param(60.0, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_worker_that_is_cut_off_and_comes_back(
     tmp_path: Path, small: Files, cable: Cable, lease_s: float
 ) -> None:
@@ -116,6 +121,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @as_root
+@pytest.mark.nightly
 def test_a_database_whose_disk_is_full_keeps_the_study_waiting(
     tmp_path: Path, small: Files, small_disk: Path
 ) -> None:
@@ -156,6 +162,7 @@ def _fill(shared: Study) -> None:
                 shared.rows(row.format(rows))
 
 
+@pytest.mark.all_only
 def test_clocks_an_hour_apart_are_nothing_to_a_lease(
     tmp_path: Path, small: Files, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

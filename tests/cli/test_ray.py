@@ -26,7 +26,6 @@ from tests.conftest import Files
 from tests.postgres import PASSWORD, postgres
 
 pytestmark = [
-    pytest.mark.all_only,
     pytest.mark.timeout(600),
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="NOT TESTED: no ray"),
 ]
@@ -110,6 +109,7 @@ def assert_nothing_left(processes: list[psutil.Process]) -> None:
     assert not list(Path(tempfile.gettempdir()).glob("amp-ray-*"))
 
 
+@pytest.mark.all_only
 def test_workers_share_a_study_and_leave_nothing_behind(study: Callable[..., Study]) -> None:
     shared = study(3, trials=20, slow_s=1)
     with leader(shared) as driver:
@@ -124,6 +124,7 @@ def test_workers_share_a_study_and_leave_nothing_behind(study: Callable[..., Stu
     assert "Traceback" not in said
 
 
+@pytest.mark.all_only
 def test_an_actor_that_dies_costs_a_trial_and_is_replaced(study: Callable[..., Study]) -> None:
     shared = study(2, trials=14, slow_s=3)
     with leader(shared) as driver:
@@ -139,6 +140,7 @@ def test_an_actor_that_dies_costs_a_trial_and_is_replaced(study: Callable[..., S
     shared.assert_whole(measured=14)
 
 
+@pytest.mark.nightly
 def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(
     study: Callable[..., Study],
 ) -> None:
@@ -159,6 +161,7 @@ def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(
     shared.assert_whole(measured=14)
 
 
+@pytest.mark.all_only
 def test_beside_another_worker_that_is_timed_on_its_cores_none_begins(
     study: Callable[..., Study],
 ) -> None:
@@ -171,6 +174,7 @@ def test_beside_another_worker_that_is_timed_on_its_cores_none_begins(
     assert not (shared.run / "study.json").exists()
 
 
+@pytest.mark.nightly
 def test_a_study_of_several_workers_stays_one_and_of_one_worker_too(
     study: Callable[..., Study], small: Files
 ) -> None:
@@ -209,6 +213,7 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         cluster.shutdown()
 
 
+@pytest.mark.nightly
 def test_a_node_that_is_lost_costs_a_trial(machines: Any, tmp_path: Path, small: Files) -> None:
     nodes = [machines.add_node(num_cpus=1) for _ in range(2)]
     execution = {"workers": 3, "address": machines.address, "resources": {"CPU": 1}}
