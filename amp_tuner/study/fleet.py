@@ -190,10 +190,10 @@ def join(database: Database, config: StudyConfig, folder: RunFolder, session: Se
     facts = {"software": session.software, "hardware": session.hardware_here()}
     known = _member_of(folder)
     fleet = Fleet(database, config, secrets.token_hex(8) if known is None else known.member)
-    if fleet.ledger.found() is None and fleet.storage.has_study(config.name):
+    found = fleet.ledger.found()
+    if found is None and fleet.storage.has_study(config.name):
         _refuse_stranger(fleet.ledger, config.name, database.link)
     fleet.check_alone()
-    found = fleet.ledger.found()
     _check_folder(folder, known, "" if found is None else found.instance, database.link)
     held = fleet.ledger.found_or_made(SharedStudy(session.identity(), facts))
     fleet.instance = held.instance
