@@ -81,7 +81,13 @@ class AmpSampler(BaseSampler):
         # The matrices are small: more threads only wait for each other, and may round differently.
         with threadpool_limits(1, user_api="blas"):
             proposer = Proposer(
-                self._space, self._viewer, self._random, learnt, known=known, only=self._only
+                self._space,
+                self._viewer,
+                self._random,
+                learnt,
+                known=known,
+                pending=_pending(told),
+                only=self._only,
             )
             choice = proposer.choose()
         if choice is None:
@@ -135,6 +141,13 @@ def prediction_of(trial: FrozenTrial) -> Prediction | None:
 def _teaches(trial: FrozenTrial) -> bool:
     """Running trials have no result yet; of unusual ones the parameters do not say what ran."""
     return trial.state != TrialState.RUNNING and trial.user_attrs.get(TOLD, {}).get("usual", True)
+
+
+def _pending(told: Sequence[tuple[FrozenTrial, Told]]) -> list[Told]:
+    """Running trials of 16-bit graphs of which nothing is known yet, one of each."""
+    ended = {read.look.graph_id for trial, read in told if trial.state != TrialState.RUNNING}
+    running = {read.look.graph_id: read for _, read in told if read.look.is_16bit}
+    return [read for graph, read in running.items() if graph not in ended]
 
 
 def _limit(trial: FrozenTrial, drop: float) -> float | None:

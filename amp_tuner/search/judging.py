@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -93,12 +94,20 @@ class Judge:
         space: what may be proposed.
         viewer: its graphs.
         evidence: the trials so far.
+        pending: 16-bit graphs that run; candidates are judged as if these had come as predicted.
     """
 
-    def __init__(self, space: SearchSpace, viewer: Viewer, evidence: Evidence) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        viewer: Viewer,
+        evidence: Evidence,
+        pending: Sequence[Told] = (),
+    ) -> None:
         self._types = space.data_types
         self._viewer = viewer
         self._evidence = evidence
+        self._pending = [one.look for one in pending]
         self._sums: dict[str, Sums] = {}
         timed, judged = evidence.timed(), evidence.judged()
         errors = [evidence.log_error(one) for one in judged]
@@ -112,15 +121,17 @@ class Judge:
         times = [evidence.log_time(one) for one in timed]
         logs, variances = np.array(errors, np.float64).reshape(-1, 2).T
         self._bounds = Bounds([one.look for one in judged], logs, np.sqrt(variances))
-        self._models = (
+        self._told_models = (
             self._fitted(0, timed, times, (_TIME_SCALE,)),
             self._fitted(1, judged, errors, error_scales),
         )
         trusts = [Trust.of(found(evidence.told)[2]) for found in (errors_of_time, errors_of_error)]
         self._widened = np.array([trust.widened for trust in trusts])
+        self._models = self._believing() if pending else self._told_models
         #: Whether the newest predictions were too bad to go by.
         self.is_lost = any(trust.is_lost for trust in trusts)
-        self._points = self._known_points()
+        self._members = [*timed, *pending]
+        self._points = self._known_points([one.look for one in self._members])
         self._front = front_of(self._points, self._reference)
         least = _LEAST_VOLUME * float(self._reference[1])
         self._volume = max(hypervolume(self._points, self._reference), least)
@@ -143,9 +154,9 @@ class Judge:
         pairs: Sequence[tuple[float, float]],
         scales: Sequence[Scale],
     ) -> Surrogate | None:
-        if not told:
+        if not told and not self._pending:
             return None
-        logs, variances = np.array(pairs).T
+        logs, variances = np.array(pairs, np.float64).reshape(-1, 2).T
         design = self._design([one.look for one in told], target)
         return least_surprised(design, logs, variances, self._usual[target], scales)
 
@@ -164,15 +175,24 @@ class Judge:
             return np.array([0.0, max(limit, 0.0) + floor])
         return np.array([0.0, 1.1 * np.exp(max(errors, default=0.0))])
 
-    def _known_points(self) -> Array:
-        """Log time and error of what was timed, as the model sees it; shape (timed, 2)."""
-        timed = self._evidence.timed()
-        if not timed:
+    def _believing(self) -> tuple[Surrogate | None, ...]:
+        """The models once what is pending came as predicted."""
+        models = tuple(map(copy, self._told_models))
+        for target, model in enumerate(models):
+            if model is not None:
+                model.believe(self._design(self._pending, target))
+        return models
+
+    def _known_points(self, looks: Sequence[Look]) -> Array:
+        """Log time and error of what was timed or runs, as the model sees it; shape (looks, 2)."""
+        if not looks:
             return np.zeros((0, 2))
-        mean, _ = self._predicted([one.look for one in timed])
+        mean, _ = self._predicted(looks, self._models)
         return np.column_stack((mean[:, 0], np.exp(mean[:, 1])))
 
-    def _predicted(self, looks: Sequence[Look]) -> tuple[Array, Array]:
+    def _predicted(
+        self, looks: Sequence[Look], models: Sequence[Surrogate | None]
+    ) -> tuple[Array, Array]:
         pairs = [
             (
                 np.full(len(looks), self._usual[target][0]),
@@ -180,18 +200,17 @@ class Judge:
             )
             if model is None
             else model.predict(self._design(looks, target))
-            for target, model in enumerate(self._models)
+            for target, model in enumerate(models)
         ]
         mean = np.column_stack([pair[0] for pair in pairs])
         return mean, np.column_stack([pair[1] for pair in pairs]) * self._widened
 
     def front_members(self) -> list[Told]:
-        """Told settings whose modelled figures no other one's beat."""
+        """Settings that were timed or run, whose modelled figures no other one's beat."""
         front = {tuple(point) for point in self._front.tolist()}
-        timed = self._evidence.timed()
         return [
             one
-            for one, point in zip(timed, self._points.tolist(), strict=False)
+            for one, point in zip(self._members, self._points.tolist(), strict=True)
             if tuple(point) in front
         ]
 
@@ -228,9 +247,7 @@ class Judge:
 
     def scores(self, looks: Sequence[Look]) -> Scores:
         """What each candidate is worth."""
-        mean, deviation = self._predicted(looks)
-        errors = self._bounds.within(looks, mean[:, 1], deviation[:, 1])
-        mean[:, 1], deviation[:, 1] = errors
+        mean, deviation = self._bounded(looks, self._models)
         runs = runs_well(self._suspects(looks), self._chances) ** _DREAD
         chance = runs
         if self._evidence.limit is not None:
@@ -242,11 +259,21 @@ class Judge:
         tiny = 1e-9 * self._volume * chance * ndtr(-mean[:, 0] / deviation[:, 0])
         return Scores(mean, deviation, chance, gain, hoped, gain + tiny)
 
-    def prediction(self, scores: Scores, place: int, *, explores: bool) -> Prediction:
+    def _bounded(
+        self, looks: Sequence[Look], models: Sequence[Surrogate | None]
+    ) -> tuple[Array, Array]:
+        mean, deviation = self._predicted(looks, models)
+        mean[:, 1], deviation[:, 1] = self._bounds.within(looks, mean[:, 1], deviation[:, 1])
+        return mean, deviation
+
+    def prediction(self, scores: Scores, place: int, look: Look, *, explores: bool) -> Prediction:
         """Of one of the judged candidates, the best of which is among them."""
-        mean, deviation = scores.mean[place].tolist(), scores.deviation[place].tolist()
+        mean, deviation = scores.mean[place], scores.deviation[place]
+        if self._pending:
+            # What is only believed makes no prediction more certain.
+            (mean,), (deviation,) = self._bounded([look], self._told_models)
         return Prediction(
-            *(mean[0], deviation[0], mean[1], deviation[1]),
+            *(float(mean[0]), float(deviation[0]), float(mean[1]), float(deviation[1])),
             floor=self._evidence.floor,
             gain=float(scores.gain[place]) / self._volume,
             hope=float(scores.hoped.max(initial=0.0)) / self._volume,

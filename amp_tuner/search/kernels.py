@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,15 +94,14 @@ class Design:
 
     def with_float32(self) -> Design:
         """One row more, the last: nothing is 16-bit."""
-        nothing = np.zeros((1, self.painted.shape[1]))
-        return Design(
-            np.vstack((self.painted, nothing)),
-            np.vstack((self.borders, nothing)),
-            np.vstack((self.casts, np.zeros((1, self.casts.shape[1])))),
-            np.append(self.whole, 0.0),
-            np.append(self.data_type, -1),
-            np.append(self.expected, 0.0),
-        )
+        nothing, none = np.zeros((1, self.painted.shape[1])), np.zeros(1)
+        casts = np.zeros((1, self.casts.shape[1]))
+        return self.with_rows(Design(nothing, nothing, casts, none, np.array([-1]), none))
+
+    def with_rows(self, other: Design) -> Design:
+        """These rows and others behind them."""
+        names = [one.name for one in fields(self)]
+        return Design(*(np.concatenate((getattr(self, n), getattr(other, n))) for n in names))
 
     def __len__(self) -> int:
         return len(self.data_type)

@@ -64,6 +64,7 @@ class Proposer:
         random: the only source of chance.
         told: the trials that ended with a result or a failure of their own.
         known: graphs that must not be proposed: measured, failed, running.
+        pending: 16-bit settings that run, without a result yet.
         only: the only settings to choose from, where all graphs are known beforehand.
     """
 
@@ -75,6 +76,7 @@ class Proposer:
         told: Sequence[Told],
         *,
         known: Collection[str],
+        pending: Sequence[Told] = (),
         only: Sequence[Parameters] | None = None,
     ) -> None:
         self._space = space
@@ -84,7 +86,7 @@ class Proposer:
         self._known = known
         self._only = only
         self._told = len({one.look.graph_id for one in told})
-        self._judge = Judge(space, viewer, Evidence.of(told))
+        self._judge = Judge(space, viewer, Evidence.of(told), pending)
         self._pool = _Pool(self._judge.scores([]))
         self._movable = [one for one in self._draw.movable if one in viewer.op_types]
 
@@ -108,7 +110,8 @@ class Proposer:
         scores = self._pool.scores
         explores = self._judge.is_lost and self._told % 2 == 0
         place = int(np.argmax(scores.doubt if explores else scores.value))
-        predicted = self._judge.prediction(scores, place, explores=explores)
+        look = self._pool.looks[place]
+        predicted = self._judge.prediction(scores, place, look, explores=explores)
         return Choice(self._pool.parameters[place], predicted)
 
     def _look_at(self, drawn: Iterable[Parameters], candidates: int) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
 from amp_tuner.search.kernels import Design, diagonal, distances, kernels
@@ -51,7 +51,7 @@ class Surrogate:
     """One target (time, or error) as a function of the painted graph.
 
     Args:
-        design: what was observed; at least one row.
+        design: what was observed.
         logs: logarithms of the target; shape (rows,).
         variances: of the measurements, known; shape (rows,).
         usual: the mean and the spread of such logarithms, before any is known.
@@ -133,14 +133,34 @@ class Surrogate:
         """Standard deviation of what neither the model nor the measurements' own noise explains."""
         return float(self._spread * np.sqrt(self._squares[-1]))
 
+    def believe(self, design: Design) -> None:
+        """Takes what has no result yet for measured, and its logarithms for what is expected.
+
+        (A power may be expected to be 0 or less while little is known, which nobody should count
+        on.)
+        """
+        covariance = self._covariance(design, self._design)
+        explained = solve_triangular(self._factor[0], covariance.T, lower=True)
+        left = self._covariance(design, design) - explained.T @ explained
+        left[np.diag_indices_from(left)] += self._squares[-1] + _TINY
+        values = self.scale.there(self.predict(design)[0]) - design.expected
+        above, corner = np.zeros(covariance.T.shape), cholesky(left, lower=True)
+        self._factor = (np.block([[self._factor[0], above], [explained.T, corner]]), True)
+        self._scaled = np.append(self._scaled, (values - self._centre) / self._spread)
+        self._weights = cho_solve(self._factor, self._scaled)
+        self._design = self._design.with_rows(design)
+
+    def _covariance(self, one: Design, other: Design) -> Array:
+        found: Array = np.tensordot(self._squares[:-1], kernels(one, other, self._length), 1)
+        return found
+
     def predict(self, design: Design) -> tuple[Array, Array]:
         """Mean and standard deviation of the logarithm, without the noise of a measurement.
 
         Returns:
             Two arrays of shape (rows of ``design``,).
         """
-        cross = kernels(design, self._design, self._length)
-        covariance = np.tensordot(self._squares[:-1], cross, 1)
+        covariance = self._covariance(design, self._design)
         prior: Array = self._squares[:-1] @ diagonal(design, design, self._length)
         mean, deviation = self._posterior(covariance, prior)
         return self.scale.back(mean + design.expected, deviation)
@@ -182,8 +202,8 @@ def least_surprised(
     """The model on the scale that observations surprise least; on the first while they are few."""
     if logs.size < _TELLING:
         scales = scales[:1]
-    models = (Surrogate(design, logs, variances, usual, scale) for scale in scales)
-    return min(models, key=Surrogate.surprise)
+    models = [Surrogate(design, logs, variances, usual, scale) for scale in scales]
+    return models[0] if len(models) == 1 else min(models, key=Surrogate.surprise)
 
 
 def _spread_evenly(count: int) -> NDArray[np.int64]:

@@ -50,8 +50,21 @@ def test_pending_settings_are_not_proposed_to_the_next_worker(painted: PaintedSp
     assert len(set(painted.graphs(pending))) == 5
 
 
+def test_workers_that_begin_together_try_what_is_unlike(painted: PaintedSpace) -> None:
+    study = painted.study()
+    looks = [painted.look(painted.ask(study).params) for _ in range(6)]
+    rows = np.array([look.painted for look in looks])
+    apart = np.abs(rows[:, None] - rows[None, :]).sum(axis=2)[np.triu_indices(6, 1)]
+    assert apart.min() >= 0.9
+
+
 def test_the_same_seed_proposes_the_same(painted: PaintedSpace) -> None:
-    runs = [painted.run(painted.study(), 10, lambda look: objective(painted, look)) for _ in "ab"]
+    runs = []
+    for _ in "ab":
+        study = painted.study()
+        asked = painted.run(study, 10, lambda look: objective(painted, look))
+        # What runs beside counts too.
+        runs.append([*asked, *(dict(painted.ask(study).params) for _ in range(2))])
     assert runs[0] == runs[1]
 
 

@@ -64,6 +64,27 @@ def test_what_misses_the_goal_gains_nothing(painted: PaintedSpace) -> None:
     assert scores.gain[1] < 0.05 * max(scores.gain[0], 0.01)
 
 
+def test_what_runs_is_not_gained_twice_and_makes_no_prediction_more_certain(
+    painted: PaintedSpace,
+) -> None:
+    draw, found = Candidates(painted.space, np.random.default_rng(1)), told(painted, 10)
+    parameters = draw.just("bfloat16", {"Conv2D", "MatMul"})
+    running = Told(parameters, painted.look(parameters), None, None)
+    looks = [running.look, painted.look(draw.just("bfloat16", {"Conv2D", "MatMul", "Relu"}))]
+    alone = Judge(painted.space, painted.viewer, Evidence.of(found))
+    beside = Judge(painted.space, painted.viewer, Evidence.of(found), [running])
+    before, after = (one.scores(looks) for one in (alone, beside))
+    assert (after.gain < 0.5 * before.gain).all()
+    assert (after.deviation[:, 0] < before.deviation[:, 0]).all()
+    predicted = [
+        one.prediction(scores, 1, looks[1], explores=False)
+        for one, scores in ((alone, before), (beside, after))
+    ]
+    assert predicted[1].log_time_deviation == pytest.approx(predicted[0].log_time_deviation)
+    assert predicted[1].log_error == pytest.approx(predicted[0].log_error)
+    assert running in beside.front_members()
+
+
 def test_what_fails_in_one_data_type_is_not_dreaded_in_the_other() -> None:
     both = PaintedSpace(rules=("tf-cpu-bfloat16", "tf-cpu-float16"))
     draw = Candidates(both.space, np.random.default_rng(0))

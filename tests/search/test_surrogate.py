@@ -116,6 +116,27 @@ def test_what_the_prior_expects_is_predicted_where_nothing_is_known() -> None:
     assert mean[0] == pytest.approx(np.log(1 + work.sum() + 0.8), abs=0.05)
 
 
+def test_what_comes_as_predicted_changes_no_mean_and_leaves_less_uncertain() -> None:
+    running, new = looks(4, seed=2), looks(50, seed=1)
+    model, believing, one_by_one = (fitted(looks(12, seed=0), 0.02) for _ in range(3))
+    believing.believe(design(running))
+    (mean, deviation), (after, left) = (one.predict(design(new)) for one in (model, believing))
+    assert after == pytest.approx(mean)
+    assert (left < deviation).all()
+    known, unknown = (one.predict(design(running))[1] for one in (believing, model))
+    assert (known < 0.5 * unknown).all()
+    for one in running:
+        one_by_one.believe(design([one]))
+    assert one_by_one.predict(design(new))[1] == pytest.approx(left)
+
+
+def test_a_model_that_observed_nothing_predicts_the_usual() -> None:
+    model = Surrogate(design([]), np.zeros(0), np.zeros(0), (0.7, 0.3))
+    mean, deviation = model.predict(design(looks(20, seed=1)))
+    assert mean == pytest.approx(0.7)
+    assert deviation.min() > 0.1
+
+
 def test_a_constant_target_is_predicted_as_constant() -> None:
     of = looks(12, seed=0)
     model = Surrogate(design(of), np.zeros(12), np.zeros(12), (0.0, 0.3))
