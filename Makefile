@@ -77,7 +77,7 @@ environments: .environments/kubernetes/.installed
 	      "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 9))' 2>/dev/null && echo "$$p" && break; done || true)
 	    what="tensorflow-cpu==2.15.1" ;;
 	  itex) python=$(PYTHON); what="intel-extension-for-tensorflow[cpu]==2.15.0.0"; pins=environments-itex.txt ;;
-	  jax) python=$(PYTHON); what="jax==0.10.2"; pins=environments-jax.txt ;;
+	  jax) python=$(PYTHON); what="jax==0.9.0"; pins=environments-jax.txt ;;
 	esac
 	rm -rf ".environments/$*"
 	if [ -z "$$python" ]; then echo "SKIPPED: no interpreter for .environments/$*: its tests will not run" >&2; exit 0; fi
