@@ -296,13 +296,8 @@ def goes_on(folder: Path, *studies: Path) -> Night:
     return after
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(signal.SIGINT, marks=pytest.mark.all_only),
-        pytest.param(signal.SIGTERM, marks=pytest.mark.nightly),
-    ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_batch_stops_cleanly_and_the_same_command_goes_on(
     put: Put, tmp_path: Path, kind: signal.Signals
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -103,10 +104,21 @@ def assert_strangers_are_refused(processes: list[psutil.Process]) -> None:
         assert (done.returncode == 0) == known
 
 
-def assert_nothing_left(processes: list[psutil.Process]) -> None:
+def folders_of(processes: list[psutil.Process]) -> set[Path]:
+    """Where Ray keeps the files of a command, as its processes are told."""
+    found: set[Path] = set()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            words = " ".join(process.cmdline())
+            found |= set(map(Path, re.findall(r"/[^=\s]*/amp-ray-[^/\s]+", words)))
+    assert found
+    return found
+
+
+def assert_nothing_left(processes: list[psutil.Process], folders: set[Path]) -> None:
     """No process of a command outlives it, and no file of Ray's."""
     assert all(is_gone(process, 10) for process in processes)
-    assert not list(Path(tempfile.gettempdir()).glob("amp-ray-*"))
+    assert not [folder for folder in folders if folder.exists()]
 
 
 @pytest.mark.all_only
@@ -115,12 +127,13 @@ def test_workers_share_a_study_and_leave_nothing_behind(study: Callable[..., Stu
     with leader(shared) as driver:
         await_measuring(shared, 3, driver)
         processes = descendants(driver)
+        folders = folders_of(processes)
         assert_strangers_are_refused(processes)
         code, said = finished(driver)
     assert code == 0, said
     shared.assert_whole(measured=20)
     shared.assert_measured_once()
-    assert_nothing_left(processes)
+    assert_nothing_left(processes, folders)
     assert "Traceback" not in said
 
 
@@ -149,12 +162,13 @@ def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(
     with leader(shared) as driver:
         await_measuring(shared, 2, driver)
         processes = descendants(driver)
+        folders = folders_of(processes)
         # As a terminal does: to all of the foreground.
         os.killpg(driver.pid, signal.SIGINT)
         code, said = finished(driver)
     assert code == 130, said
     assert "Traceback" not in said
-    assert_nothing_left(processes)
+    assert_nothing_left(processes, folders)
     with leader(shared) as again:
         code, said = finished(again)
     assert code == 0, said

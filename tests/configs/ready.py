@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from filelock import FileLock
 
 from amp_tuner.config.load import load_study
 
@@ -33,11 +34,16 @@ def run(*command: str) -> str:
 def made(name: str) -> Path:
     """Has a script of ``configs/models`` make its model and data, once for all tests.
 
+    Tests that run beside each other in other processes wait for it.
+
     Returns:
         Where a model of the script's name is; some scripts give theirs another.
     """
-    run(f"configs/models/{name}.py")
-    return ROOT / "models" / name
+    models = ROOT / "models"
+    models.mkdir(exist_ok=True)
+    with FileLock(models / f".{name}.lock"):
+        run(f"configs/models/{name}.py")
+    return models / name
 
 
 def smaller(study: str, folder: Path, samples: int) -> Path:

@@ -30,7 +30,8 @@ def test_a_ready_study_ends_with_an_answer(
 ) -> None:
     made(maker)
     path = smaller(study, tmp_path, samples)
-    assert metric in run("-m", "amp_tuner", "--config", str(path), "--trials", "8")
+    words = ("--config", str(path), "--trials", "8", "--time-budget", "90s")
+    assert metric in run("-m", "amp_tuner", *words)
     assert_answer(tmp_path / "run", metric, measured=5)
 
 
@@ -71,7 +72,7 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
     made(maker)
     path = smaller(study, tmp_path, samples)
     # XLA takes its time on a CPU: what is left of it is not spent on making settings smaller.
-    words = ("--config", str(path), "--trials", "4", "--batch-size", "2", "--time-budget", "90s")
+    words = ("--config", str(path), "--trials", "4", "--batch-size", "2", "--time-budget", "60s")
     assert metric in run("-m", "amp_tuner", *words)
     assert_answer(tmp_path / "run", metric, measured=3)
     point = read_point(tmp_path / "run" / "pareto" / "000.yaml")
@@ -93,7 +94,7 @@ def test_a_training_step_is_tuned_with_its_gradients(tmp_path: Path) -> None:
     }
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(load_study(ready, overrides=overrides).to_plain()))
-    text = run("-m", "amp_tuner", "--config", str(path), "--trials", "6", "--time-budget", "6m")
+    text = run("-m", "amp_tuner", "--config", str(path), "--trials", "6", "--time-budget", "2m")
     assert "training_loss" in text
     assert_answer(tmp_path / "run", "training_loss", measured=5)
     graph = (tmp_path / "run" / "graphs" / "bfloat16.json").read_text()
@@ -104,7 +105,7 @@ def test_a_training_step_is_tuned_with_its_gradients(tmp_path: Path) -> None:
     assert not [op_type for op_type in space if op_type.startswith(("Assign", "Resource"))]
 
 
-@pytest.mark.all_only
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_inception_v4_is_compared_at_batch_1_and_more(tmp_path: Path) -> None:
     made("inception_v4")
