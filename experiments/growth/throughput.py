@@ -1,0 +1,63 @@
+"""What members of a study came to: how much of their time their devices were at work."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member's trials that were measured, in their order.
+
+    Attributes:
+        begins_s, ends_s: when measuring of each began and ended.
+        device_s: for how long each had the device, which is not there and was waited for.
+    """
+
+    begins_s: Sequence[float]
+    ends_s: Sequence[float]
+    device_s: float
+
+    @property
+    def between_s(self) -> float:
+        """The mean time from the end of one to the begin of the next."""
+        pairs = zip(self.ends_s, self.begins_s[1:], strict=False)
+        return statistics.mean(begin_s - end_s for end_s, begin_s in pairs)
+
+
+def busy_share(members: Sequence[Member]) -> float:
+    """The share of their time that devices work, from each member's first trial's end to its last.
+
+    How a study begins and how it ends is left out: the time of all its trials is between.
+
+    Raises:
+        ValueError: a member has measured fewer than two trials.
+    """
+    if any(len(member.ends_s) < 2 for member in members):
+        message = "each member must measure two trials, or there is nothing between; take more"
+        raise ValueError(message)
+    worked_s = sum((len(member.ends_s) - 1) * member.device_s for member in members)
+    return worked_s / sum(member.ends_s[-1] - member.ends_s[0] for member in members)
+
+
+def table(found: Mapping[int, Sequence[Member]]) -> str:
+    """A row for each number of workers; the first number is what is linear."""
+    (first, *_) = found
+    linear = busy_share(found[first])
+    titles = ("workers", "trials", "trials an hour", "of linear", "devices work", "between trials")
+    lines = [f"| {' | '.join(titles)} |", "|---|---|---|---|---|---|"]
+    for count, members in found.items():
+        busy = busy_share(members)
+        trial_s = members[0].device_s
+        cells = (
+            f"{count}",
+            f"{sum(len(member.ends_s) for member in members)}",
+            f"{3600 * count * busy / trial_s:,.0f}",
+            f"{busy / linear:.3f}",
+            f"{100 * busy:.1f} %",
+            f"{statistics.mean(member.between_s for member in members):.2f} s",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
