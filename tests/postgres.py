@@ -47,6 +47,12 @@ class Server:
             file.write("host all all 10.0.0.0/8 scram-sha-256\n")
         self.start()
 
+    @property
+    def process_id(self) -> int:
+        """Of the process that all others of the server are children of."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it (again) and waits until it answers."""
         settings = [f"listen_addresses={self.host}", f"port={self.port}"]

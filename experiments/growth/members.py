@@ -36,7 +36,7 @@ from amp_tuner.target.modelled_bench import ModelledBench
 from experiments.common import print_machine
 from experiments.growth.simulated_time import SimulatedTime
 from experiments.growth.study import make_study, search
-from experiments.growth.throughput import Member, table
+from experiments.growth.throughput import Member, print_table
 from experiments.storage.run import Trips
 from tests.postgres import PASSWORD, Server, postgres
 
@@ -188,7 +188,8 @@ def members(server: Server, count: int, trips: Trips, options: argparse.Namespac
     storage = server.address(f"members{count}")
     with tempfile.TemporaryDirectory() as name:
         study = make_study(Path(name), 0.0, search=search(count * options.trials), storage=storage)
-        clock = SimulatedTime(count, options.trip_ms / 1000, lambda: trips.count)
+        trip_s = options.trip_ms / 1000
+        clock = SimulatedTime(count, trip_s, lambda: trips.count, server.process_id)
         record_bytes = 1024 * options.record_kib
         config = load_study(study)
         return Members(config, count, clock, options.trial_seconds, record_bytes).run()
@@ -206,9 +207,8 @@ def main() -> None:
     os.environ["PGPASSWORD"] = PASSWORD
     trips = Trips()
     with postgres(connections=20 + _CONNECTIONS * max(options.members)) as server:
-        found = {count: members(server, count, trips, options) for count in options.members}
-    print(f"\nMembers on a simulated clock, trials of {options.trial_seconds:g} s")
-    print(table(found))
+        print(f"\nMembers on a simulated clock, trials of {options.trial_seconds:g} s")
+        print_table(options.members, lambda count: members(server, count, trips, options))
 
 
 if __name__ == "__main__":

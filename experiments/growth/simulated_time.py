@@ -1,11 +1,11 @@
 """A clock for members that would have a machine each: real costs, simulated waiting.
 
 One member runs at a time, the one whose clock is furthest behind. A clock grows by the CPU time
-that its member's own code took, by the time for which that waited for anything else than a CPU
-(with a machine for each, it would have its own), by the way to the database and back for each of
-its round trips, and by what the member is told to wait. What it waited for is the database for the
-most part, and the disk; it is taken to be the database's alone, which no two members have at the
-same simulated time.
+that its member's own code took, by the time for which that waited for anything else, by the way to
+the database and back for each of its round trips, and by what the member is told to wait. Waiting
+for a CPU does not count, the member's own or the database's: with a machine for each they would
+have one. What else it waited for is the database for the most part, and the disk; it is taken to be
+the database's alone, which no two members have at the same simulated time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_STATISTICS = Path("/proc/thread-self/schedstat")
-
 
 class SimulatedTime:
     """The clocks of some members, each in a thread of its own.
@@ -27,14 +25,18 @@ class SimulatedTime:
         members: how many.
         trip_s: the way to the database and back.
         trips: how many round trips there have been by now.
+        database: the id of its first process, whose children serve.
     """
 
-    def __init__(self, members: int, trip_s: float, trips: Callable[[], int]) -> None:
+    def __init__(
+        self, members: int, trip_s: float, trips: Callable[[], int], database: int
+    ) -> None:
         self._changed = threading.Condition()
         self._at_s = [0.0] * members
         self._turn = 0
         self._trip_s = trip_s
         self._trips = trips
+        self._database = Path(f"/proc/{database}/task/{database}/children")
         self._free_at_s = 0.0
         self._before = (0.0, 0.0, 0.0, 0)
 
@@ -78,9 +80,10 @@ class SimulatedTime:
         self._at_s[number] = self._free_at_s
 
     def _reading(self) -> tuple[float, float, float, int]:
-        # Linux's count for this thread: on a CPU, waiting for one (sched-stats).
-        cpu_ns, queued_ns, _ = _STATISTICS.read_text(encoding="ascii").split()
-        return time.perf_counter(), int(cpu_ns) / 1e9, int(queued_ns) / 1e9, self._trips()
+        cpu_s, queued_s = _on_cpu_and_queued_s("thread-self")
+        for process in self._database.read_text(encoding="ascii").split():
+            queued_s += _on_cpu_and_queued_s(process)[1]
+        return time.perf_counter(), cpu_s, queued_s, self._trips()
 
     def _next(self) -> None:
         self._turn = self._at_s.index(min(self._at_s))
@@ -89,3 +92,13 @@ class SimulatedTime:
     def _await_turn(self, number: int) -> None:
         self._changed.wait_for(lambda: self._turn == number)
         self._before = self._reading()
+
+
+def _on_cpu_and_queued_s(process: str) -> tuple[float, float]:
+    """For how long a process has had a CPU, and has waited for one, by Linux's sched-stats."""
+    try:
+        on_cpu_ns, queued_ns, _ = Path(f"/proc/{process}/schedstat").read_text("ascii").split()
+    except OSError:
+        # It has just ended.
+        return 0.0, 0.0
+    return int(on_cpu_ns) / 1e9, int(queued_ns) / 1e9

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -42,22 +42,21 @@ def busy_share(members: Sequence[Member]) -> float:
     return worked_s / sum(member.ends_s[-1] - member.ends_s[0] for member in members)
 
 
-def table(found: Mapping[int, Sequence[Member]]) -> str:
-    """A row for each number of workers; the first number is what is linear."""
-    (first, *_) = found
-    linear = busy_share(found[first])
+def print_table(counts: Iterable[int], measured: Callable[[int], Sequence[Member]]) -> None:
+    """Prints a row for each number of workers, once it is known; the first one is linear."""
     titles = ("workers", "trials", "trials an hour", "of linear", "devices work", "between trials")
-    lines = [f"| {' | '.join(titles)} |", "|---|---|---|---|---|---|"]
-    for count, members in found.items():
+    print(f"| {' | '.join(titles)} |\n|---|---|---|---|---|---|", flush=True)
+    linear = None
+    for count in counts:
+        members = measured(count)
         busy = busy_share(members)
-        trial_s = members[0].device_s
+        linear = linear or busy
         cells = (
             f"{count}",
             f"{sum(len(member.ends_s) for member in members)}",
-            f"{3600 * count * busy / trial_s:,.0f}",
+            f"{3600 * count * busy / members[0].device_s:,.0f}",
             f"{busy / linear:.3f}",
             f"{100 * busy:.1f} %",
             f"{statistics.mean(member.between_s for member in members):.2f} s",
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        print(f"| {' | '.join(cells)} |", flush=True)

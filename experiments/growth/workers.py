@@ -23,7 +23,7 @@ from pathlib import Path
 from amp_tuner.results.event_log import read_events
 from experiments.common import print_machine
 from experiments.growth.study import make_study, search
-from experiments.growth.throughput import Member, table
+from experiments.growth.throughput import Member, print_table
 from tests.postgres import PASSWORD, Server, postgres
 
 
@@ -70,12 +70,9 @@ def main() -> None:
     print_machine()
     os.environ["PGPASSWORD"] = PASSWORD
     with postgres() as server:
-        found = {
-            count: members(server, count, options.trials, options.trial_seconds)
-            for count in options.workers
-        }
-    print(f"\nRay workers, trials of {options.trial_seconds:g} s")
-    print(table(found))
+        each, trial_s = options.trials, options.trial_seconds
+        print(f"\nRay workers, trials of {trial_s:g} s")
+        print_table(options.workers, lambda count: members(server, count, each, trial_s))
 
 
 if __name__ == "__main__":
