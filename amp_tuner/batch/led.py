@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from amp_tuner.batch.studies import placed
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.errors import InputError, Problem
-from amp_tuner.shared.ledger import Ledger
+from amp_tuner.shared.ledger import Ledger, Look
 from amp_tuner.shared.link import Link
 from amp_tuner.study.fleet import open_database
 
@@ -38,6 +39,8 @@ class LedStudies:
         problems: list[Problem] = []
         self.left: list[StudyConfig] = []
         self._links: dict[str, Link] = {}
+        #: Of each study: what was seen of it is not asked for again.
+        self._reached: dict[Path, int] = {}
         for study in studies:
             try:
                 self._watch(study)
@@ -58,7 +61,7 @@ class LedStudies:
         self.left.append(study)
 
     def each(self, wait_s: float) -> Iterator[StudyConfig]:
-        """Each study once, when it is led.
+        """Each study once, when it is led; not one whose search is over before it is seen.
 
         Args:
             wait_s: ends when nobody has led any of those that are left for so long.
@@ -68,7 +71,7 @@ class LedStudies:
         """
         idle_since_s = time.monotonic()
         while self.left and time.monotonic() - idle_since_s < wait_s:
-            study = next(filter(self._is_led, self.left), None)
+            study = self._led()
             if study is None:
                 time.sleep(min(_PAUSE_S, wait_s))
                 continue
@@ -78,7 +81,19 @@ class LedStudies:
             yield study
             idle_since_s = time.monotonic()
 
-    def _is_led(self, study: StudyConfig) -> bool:
+    def _led(self) -> StudyConfig | None:
+        for study in list(self.left):
+            look = self._look(study)
+            if look.has_leader and look.ended is None:
+                return study
+            if look.has_leader:
+                # What is left to do is its leader's own.
+                self.left.remove(study)
+        return None
+
+    def _look(self, study: StudyConfig) -> Look:
         assert study.storage is not None
-        look = Ledger(self._links[study.storage], study.name, "").look(0)
-        return look.has_leader and look.ended is None
+        ledger = Ledger(self._links[study.storage], study.name, "")
+        look = ledger.look(self._reached.get(study.study_file, 0))
+        self._reached[study.study_file] = look.reached
+        return look

@@ -76,8 +76,9 @@ class FleetTuning(Tuning):
             StorageLost: the database was gone for too long; everything that ended is on the disk.
         """
         if self._leads:
-            self._claim(LEAD)
+            # In this order: whoever sees a leader and an end knows that the end is this leader's.
             self._ledger.end(None)
+            self._claim(LEAD)
         ended = super().run()
         if self._leads:
             self._ledger.end(ended)

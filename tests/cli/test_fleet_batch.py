@@ -23,7 +23,16 @@ Put = Callable[..., Path]
 
 
 @pytest.fixture
-def put(small: Files, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Put:
+def empty(tmp_path: Path) -> Files:
+    """A model and data that nobody comes to read."""
+    files = Files(tmp_path / "model.pb", tmp_path / "data.npz")
+    files.model.touch()
+    files.data.touch()
+    return files
+
+
+@pytest.fixture
+def put(empty: Files, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Put:
     """Writes the file of a study NAME, in a folder of its own, of the test's database."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     database = f"batch_{os.urandom(4).hex()}"
@@ -33,7 +42,7 @@ def put(small: Files, tmp_path: Path, server: Server, monkeypatch: pytest.Monkey
         folder = tmp_path / name
         folder.mkdir()
         about: dict[str, Any] = {"trials": 5, "name": name, **changes}
-        return write_study(folder, small, server.address(database), **about)
+        return write_study(folder, empty, server.address(database), **about)
 
     return write
 
@@ -59,9 +68,9 @@ def test_several_studies_are_refused_with_all_that_is_wrong(
 
 
 def test_a_batch_whose_database_is_not_there_does_not_start(
-    amp_tune: Command, small: Files, tmp_path: Path
+    amp_tune: Command, empty: Files, tmp_path: Path
 ) -> None:
-    path = write_study(tmp_path, small, "postgresql://tuner@127.0.0.1:1/tuning", trials=5)
+    path = write_study(tmp_path, empty, "postgresql://tuner@127.0.0.1:1/tuning", trials=5)
     ended = amp_tune("batch", path, "--summary", tmp_path / "batch")
     assert ended.code == 2
     assert f"{path}: $.storage: cannot use the postgresql database tuning" in ended.err
@@ -86,9 +95,13 @@ def test_a_study_that_fails_on_a_worker_does_not_stop_the_rest(amp_tune: Command
 
 
 @pytest.mark.all_only
-def test_a_worker_goes_with_a_batch_from_study_to_study(put: Put, tmp_path: Path) -> None:
+def test_a_worker_goes_with_a_batch_from_study_to_study(
+    put: Put, small: Files, tmp_path: Path
+) -> None:
+    about = {"model": {"path": str(small.model)}, "data": {"path": str(small.data)}}
     # So many trials, and so slow, that the worker is there before the last one.
-    studies = put("first", trials=14, slow_s=1.0), put("second", trials=5)
+    slow = {"trials": 14, "slow_s": 1.0, **about}
+    studies = put("first", **slow), put("second", **{**slow, "trials": 8})
     with (
         command("worker", "--config", *reversed(studies)) as worker,
         command("batch", *studies, "--summary", tmp_path / "batch") as batch,
@@ -98,6 +111,6 @@ def test_a_worker_goes_with_a_batch_from_study_to_study(put: Put, tmp_path: Path
     told = json.loads((tmp_path / "batch" / "summary.json").read_text())
     assert [one["state"] for one in told["studies"]] == ["ended", "ended"]
     worked = {name: tmp_path.glob(f"{name}/run-worker-*/log.jsonl") for name in ("first", "second")}
-    names = {name: [one["event"] for one in read_events(log)] for name, (log,) in worked.items()}
-    assert "measured" in names["first"]
-    assert [told[-1] for told in names.values()] == ["finished", "finished"]
+    events = {name: [one["event"] for one in read_events(log)] for name, (log,) in worked.items()}
+    assert "measured" in events["first"]
+    assert [names[-1] for names in events.values()] == ["finished", "finished"]
