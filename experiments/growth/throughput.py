@@ -30,14 +30,9 @@ class Member:
 def busy_share(members: Sequence[Member]) -> float:
     """The share of their time that devices work, from each member's first trial's end to its last.
 
-    How a study begins and how it ends is left out: the time of all its trials is between.
-
-    Raises:
-        ValueError: a member has measured fewer than two trials.
+    How a study begins and how it ends is left out: the time of all its trials is between. Each
+    member has measured two trials at least.
     """
-    if any(len(member.ends_s) < 2 for member in members):
-        message = "each member must measure two trials, or there is nothing between; take more"
-        raise ValueError(message)
     worked_s = sum((len(member.ends_s) - 1) * member.device_s for member in members)
     return worked_s / sum(member.ends_s[-1] - member.ends_s[0] for member in members)
 
@@ -48,12 +43,14 @@ def print_table(counts: Iterable[int], measured: Callable[[int], Sequence[Member
     print(f"| {' | '.join(titles)} |\n|---|---|---|---|---|---|", flush=True)
     linear = None
     for count in counts:
-        members = measured(count)
+        every = measured(count)
+        # Whoever came too late for two trials has none between.
+        members = [member for member in every if len(member.ends_s) > 1]
         busy = busy_share(members)
         linear = linear or busy
         cells = (
             f"{count}",
-            f"{sum(len(member.ends_s) for member in members)}",
+            f"{sum(len(member.ends_s) for member in every)}",
             f"{3600 * count * busy / members[0].device_s:,.0f}",
             f"{busy / linear:.3f}",
             f"{100 * busy:.1f} %",
