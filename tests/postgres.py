@@ -29,10 +29,11 @@ class Server:
         host, port: where it listens.
     """
 
-    def __init__(self, programs: Path, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(self, programs: Path, folder: Path, host: str, connections: int) -> None:
         self._programs = programs
         self._data = folder / "data"
         self.host, self.port = host, free_port()
+        self._connections = connections
         self._process: subprocess.Popen[bytes] | None = None
         password = folder / "password"
         password.write_text(PASSWORD)
@@ -46,10 +47,17 @@ class Server:
             file.write("host all all 10.0.0.0/8 scram-sha-256\n")
         self.start()
 
+    @property
+    def process_id(self) -> int:
+        """Of the process that all others of the server are children of."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it (again) and waits until it answers."""
         settings = [f"listen_addresses={self.host}", f"port={self.port}"]
-        settings += ["unix_socket_directories=", "fsync=off", "max_connections=40"]
+        settings += ["unix_socket_directories=", "fsync=off"]
+        settings += [f"max_connections={self._connections}"]
         words = [word for setting in settings for word in ("-c", setting)]
         command = self._command("postgres", "-D", self._data, *words)
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/")
@@ -112,16 +120,26 @@ class Server:
 
 
 @contextlib.contextmanager
-def postgres(host: str = "127.0.0.1") -> Iterator[Server]:
-    """A server; the test is skipped where there are no programs of one."""
-    if not _FOLDERS:
-        pytest.skip("no PostgreSQL server programs in /usr/lib/postgresql (apt install postgresql)")
+def postgres(host: str = "127.0.0.1", connections: int = 40) -> Iterator[Server]:
+    """A server; the test is skipped where there are no programs of one.
+
+    Args:
+        host: where it listens.
+        connections: it takes so many at a time.
+    """
+    needed()
     with tempfile.TemporaryDirectory(prefix="amp-tuner-postgres-", dir="/tmp") as name:
-        server = Server(_FOLDERS[0], Path(name), host)
+        server = Server(_FOLDERS[0], Path(name), host, connections)
         try:
             yield server
         finally:
             server.stop()
+
+
+def needed() -> None:
+    """Skips a test where there are no programs of a server."""
+    if not _FOLDERS:
+        pytest.skip("no PostgreSQL server programs in /usr/lib/postgresql (apt install postgresql)")
 
 
 def free_port() -> int:

@@ -76,7 +76,8 @@ def run_study(config: StudyConfig, follower: Follower, *, fresh: bool = False) -
     """
     check_sampler(config.search.sampler)
     if fresh:
-        _move_aside(config)
+        check_fresh(config)
+        move_aside(config.output)
     check_folder(config)
     with connected(config) as cluster:
         database = open_database(config)
@@ -85,11 +86,15 @@ def run_study(config: StudyConfig, follower: Follower, *, fresh: bool = False) -
             return _run(config, folder, lock, follower, database, cluster)
 
 
-def _move_aside(config: StudyConfig) -> None:
+def check_fresh(config: StudyConfig) -> None:
+    """Makes sure that a study can be started anew.
+
+    Raises:
+        InputError: it is in a database.
+    """
     if config.storage is not None:
         message = "starts nothing anew that is in a database; give the study another name"
         raise InputError.one("--fresh", message)
-    move_aside(config.output)
 
 
 def check_folder(config: StudyConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from amp_tuner.api.running import check_folder
+from amp_tuner.api.running import check_folder, check_fresh
 from amp_tuner.batch.standing import data_file, read_standings
 from amp_tuner.config.load import load_study
 from amp_tuner.config.model import StudyConfig
@@ -13,9 +13,12 @@ from amp_tuner.errors import InputError, Problem
 from amp_tuner.output.clock import spent_before_s
 from amp_tuner.output.folder import Lock, RunFolder
 from amp_tuner.search.samplers import check_sampler
+from amp_tuner.study.fleet import check_database
 
 
-def load_studies(files: Sequence[Path], summary: Path, *, fresh: bool) -> list[StudyConfig]:
+def load_studies(
+    files: Sequence[Path], summary: Path | None = None, *, fresh: bool = False
+) -> list[StudyConfig]:
     """The studies of these files, in their order; nothing is run or written.
 
     Args:
@@ -24,8 +27,8 @@ def load_studies(files: Sequence[Path], summary: Path, *, fresh: bool) -> list[S
         fresh: old studies will be moved aside.
 
     Raises:
-        InputError: every problem of every file, each with its file; files or output folders that
-            are named twice; a summary in a study's folder.
+        InputError: every problem of every file, each with its file; files, output folders, or
+            studies of a database that are named twice; a summary in a study's folder.
     """
     problems: list[Problem] = []
     studies: list[StudyConfig] = []
@@ -38,9 +41,11 @@ def load_studies(files: Sequence[Path], summary: Path, *, fresh: bool) -> list[S
         try:
             studies.append(_load(file, fresh=fresh))
         except InputError as error:
-            problems += (_placed(problem, file) for problem in error.problems)
+            problems += (placed(problem, file) for problem in error.problems)
     problems += _shared_folders(studies)
-    problems += _summary_problems(summary, studies)
+    problems += _shared_names(studies)
+    if summary is not None:
+        problems += _summary_problems(summary, studies)
     if problems:
         raise InputError(problems)
     return studies
@@ -49,6 +54,9 @@ def load_studies(files: Sequence[Path], summary: Path, *, fresh: bool) -> list[S
 def _load(file: Path, *, fresh: bool) -> StudyConfig:
     config = load_study(file)
     check_sampler(config.search.sampler)
+    if fresh:
+        check_fresh(config)
+    check_database(config)
     folder = RunFolder(config.output)
     if not fresh:
         check_folder(config)
@@ -59,7 +67,7 @@ def _load(file: Path, *, fresh: bool) -> StudyConfig:
     return config
 
 
-def _placed(problem: Problem, file: Path) -> Problem:
+def placed(problem: Problem, file: Path) -> Problem:
     """The problem with its file."""
     known = problem.where.startswith(str(file))
     return problem if known else Problem(f"{file}: {problem.where}", problem.message)
@@ -74,6 +82,17 @@ def _shared_folders(studies: Sequence[StudyConfig]) -> Iterator[Problem]:
                 message = f"is, holds or is in the output folder of {other.study_file}"
                 where = f"{study.study_file}: $.output"
                 yield Problem(where, f"{study.output} {message}; name another one")
+
+
+def _shared_names(studies: Sequence[StudyConfig]) -> Iterator[Problem]:
+    held: dict[tuple[str, str], Path] = {}
+    for study in studies:
+        if study.storage is not None:
+            other = held.setdefault((study.storage, study.name), study.study_file)
+            if other != study.study_file:
+                message = f"{study.name} is the study of {other} in the same database, too"
+                where = f"{study.study_file}: $.name"
+                yield Problem(where, f"{message}; give one of them another name")
 
 
 def _summary_problems(summary: Path, studies: Sequence[StudyConfig]) -> Iterator[Problem]:

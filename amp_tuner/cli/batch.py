@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from amp_tuner.batch.night import Night, Running
 from amp_tuner.batch.standing import Standing, data_file, exit_code_of, read_standings
 from amp_tuner.batch.studies import load_studies
 from amp_tuner.batch.summary import Summary, time_words
+from amp_tuner.cli.one_study import command
 from amp_tuner.cli.terminal import make_console
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.config.quantities import duration_text
@@ -73,11 +73,11 @@ def _not_written(folder: Path, error: OSError) -> InputError:
 
 
 def _command(study: StudyConfig, limit_s: float | None) -> list[str]:
-    """The command line of one study, as a person would type it but for the program's name."""
+    """The command line of one study."""
     words = ["run", "--config", str(study.study_file)]
     if limit_s is not None:
         words += ["--time-budget", duration_text(limit_s)]
-    return [sys.executable, "-m", "amp_tuner.cli.one_study", str(os.getpid()), *words]
+    return command(*words)
 
 
 class _Watch:

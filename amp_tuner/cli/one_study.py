@@ -16,6 +16,15 @@ from amp_tuner.cli.parent import stop_with
 from amp_tuner.errors import INTERRUPTED
 
 
+def command(*words: str) -> list[str]:
+    """The command line of a study's process, which stops with this one.
+
+    Args:
+        words: as a person would type them but for the program's name.
+    """
+    return [sys.executable, "-m", "amp_tuner.cli.one_study", str(os.getpid()), *words]
+
+
 def _fail(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     sys.__excepthook__(kind, error, trace)
     sys.stdout.flush()

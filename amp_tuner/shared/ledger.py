@@ -33,6 +33,8 @@ from amp_tuner.shared.tables import CLAIMS, MEMBERS, STUDIES, TRIALS
 _AT_ONCE = 20
 #: How the claim of somebody who may measure one more setting begins.
 PERMIT = "permit "
+#: The claim of whoever says when the search is over.
+LEAD = "lead"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Look:
     news: tuple[int, ...]
     reached: int
     ended: str | None
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether somebody is at work who says when the search is over."""
+        return self.claims.get(LEAD) in self.alive
 
 
 class Ledger:

@@ -24,7 +24,7 @@ from amp_tuner.output.stored import FORMAT, StoredTrial, checked, numbered, read
 from amp_tuner.records import FAILED, MEASURED, Trial
 from amp_tuner.search.anchors import Anchor
 from amp_tuner.search.proposal import Proposal
-from amp_tuner.shared.ledger import PERMIT, Look
+from amp_tuner.shared.ledger import LEAD, PERMIT, Look
 from amp_tuner.study.baseline import agreed_baseline
 from amp_tuner.study.ended import read_trial
 from amp_tuner.study.fleet import Fleet
@@ -39,7 +39,7 @@ _MOST_OPEN = 8
 _PAUSE_S = 1.0
 #: What is said of a database that is away while this process is being stopped.
 _HURRY_S = 5.0
-_GRAPH, _ANCHOR, _LEAD = "graph", "anchor", "lead"
+_GRAPH, _ANCHOR = "graph", "anchor"
 
 
 class FleetTuning(Tuning):
@@ -76,8 +76,9 @@ class FleetTuning(Tuning):
             StorageLost: the database was gone for too long; everything that ended is on the disk.
         """
         if self._leads:
-            self._claim(_LEAD)
+            # In this order: whoever sees a leader and an end knows that the end is this leader's.
             self._ledger.end(None)
+            self._claim(LEAD)
         ended = super().run()
         if self._leads:
             self._ledger.end(ended)
@@ -291,8 +292,8 @@ class FleetTuning(Tuning):
         """Takes in what ended elsewhere, and sees who is at work."""
         self.lock.check()
         self._now = self._ledger.look(self._now.reached)
-        leads = self._now.claims.get(_LEAD) in self._now.alive
-        self._heeds_end = self._heeds_end or leads or self._now.ended is None
+        led = self._now.has_leader
+        self._heeds_end = self._heeds_end or led or self._now.ended is None
         new = [number for number in self._now.news if not self._folder.trial(number).exists()]
         records = self._ledger.records(new)
         for number in new:

@@ -1,11 +1,13 @@
-"""The experiments on accelerators, tried on the CPU: small, and labelled as what they are."""
+"""Experiments, small: those on accelerators, on the CPU and labelled so, and how studies grow."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
+from tests import postgres
 from tests.configs.ready import made, run, smaller
 from tests.environments import interpreter
 
@@ -46,3 +48,33 @@ def test_fp32_of_xla_is_that_of_tensorflows_own_compiler(decoder: Path) -> None:
         assert f"  FP32 outputs, {ours}: within 1e-06: " in text
     (bf16,) = (line for line in text.splitlines() if line.startswith("  BF16 sqnr: ours "))
     assert ", TensorFlow's " in bf16
+
+
+def rows(text: str) -> dict[int, tuple[int, int, float]]:
+    """How a study grew, by the number of its workers: trials, trials an hour, share of linear."""
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {
+        int(row[0]): (int(row[1]), int(row[2].replace(",", "")), float(row[3])) for row in cells[1:]
+    }
+
+
+def test_members_on_a_simulated_clock_work_beside_each_other() -> None:
+    postgres.needed()
+    words = ["--members", "1", "3", "--trials", "4", "--trial-seconds", "100"]
+    found = rows(run("-m", "experiments.growth.members", *words))
+    # FP32 is one of the trials, and needs no measuring.
+    assert {count: row[0] for count, row in found.items()} == {1: 3, 3: 11}
+    assert found[1][2] == 1
+    assert found[1][1] <= 36
+    # Nobody waits for somebody else's trial.
+    assert 2 * found[1][1] < found[3][1] <= 3 * 36
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="NOT TESTED: no ray")
+def test_workers_that_ray_places_share_a_study_whose_device_is_a_wait() -> None:
+    postgres.needed()
+    words = ["--workers", "2", "--trials", "4", "--trial-seconds", "10"]
+    found = rows(run("-m", "experiments.growth.workers", *words))
+    ((trials, hourly, linear),) = found.values()
+    assert (trials, linear) == (7, 1)
+    assert 0 < hourly <= 2 * 360

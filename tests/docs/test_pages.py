@@ -51,6 +51,7 @@ NOT_RUN = {
         "python experiments/accelerator/run.py --device gpu",
         "needs a GPU and a night",
     ),
+    ("docs/how-to/batch.md", "amp-tune worker --config studies/*.yaml", "needs a database"),
     ("docs/how-to/fleet.md", "amp-tune run --config study.yaml", "needs a database"),
     ("docs/how-to/fleet.md", "amp-tune worker --config study.yaml", "needs a database"),
 }

@@ -28,11 +28,12 @@ cannot run the FP32 model; 130 interrupted, resumable
 """
 _WORKER_EPILOG = """\
 The same command goes on with what was interrupted. What another worker died of, or was cut off
-from, is repeated by whoever sees it first.
+from, is repeated by whoever sees it first. A study that fails here does not stop the others of
+several; the exit code is then the largest that any of these gives.
 
 exit codes: 0 the search is over; 2 bad input, or a machine that is not like the study's first; 3
-the target cannot run the FP32 model; 130 interrupted, or the database was away for too long:
-resumable
+the target cannot run the FP32 model; 130 interrupted, the database was away for too long, or nobody
+led one of several studies: resumable
 """
 _BATCH_EPILOG = """\
 The time budget is shared: every study gets the same, but for those whose own search.time_budget is
@@ -126,10 +127,25 @@ def add_worker(verbs: Verbs) -> None:
         "measures for a study that is in a database, beside others",
         "Joins the study whose file names a database (storage), or begins it: measures FP32 on\n"
         "its own device, then settings, until the study's search is over. `amp-tune run` on one\n"
-        "machine measures too, and publishes the answer.",
+        "machine measures too, and publishes the answer. Of several studies each is joined when\n"
+        "it is led: by `amp-tune batch` on one machine, whatever their order there.",
         _WORKER_EPILOG,
     )
-    add_config(parser)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="the study file (YAML); several for a batch",
+    )
+    parser.add_argument(
+        "--wait",
+        type=duration_s,
+        metavar="TIME",
+        help="several studies: end when nobody has led any of those that are left for so long "
+        "(default: 1h)",
+    )
     parser.add_argument(
         "--output",
         type=Path,
