@@ -272,8 +272,9 @@ class WorkerProcess:
         with self._ending:
             if not self._ended.is_set():
                 self._killed_for = self._killed_for or reason
-                # Not yet reaped, so its id cannot name another group.
-                os.killpg(self.pid, signal.SIGKILL)
+                # Reaped by a kill() that was interrupted, its id may name another group.
+                if self._popen.returncode is None:
+                    os.killpg(self.pid, signal.SIGKILL)
 
 
 def _resident_bytes(pid: int) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
@@ -226,6 +227,25 @@ def test_an_interrupted_wait_ends_the_worker(start: Starter) -> None:
     with pytest.raises(KeyboardInterrupt):
         process.exchange(b"go\n", 60)
     assert not process.alive
+
+
+def test_an_end_that_was_interrupted_is_gone_on_with(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = start(ECHO)
+    wait = subprocess.Popen.wait
+
+    def interrupted(self: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        wait(self, timeout)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            worker.kill()
+    worker.kill()
+    with pytest.raises(WorkerFailure, match="SIGKILL"):
+        worker.exchange(b"", 5)
 
 
 def test_no_descriptors_or_threads_are_left(start: Starter) -> None:
