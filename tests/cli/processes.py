@@ -17,7 +17,7 @@ import psutil
 from amp_tuner.results.event_log import read_events
 
 #: No command of these tests takes longer, however busy the machine is.
-LIMIT_S = 240
+LIMIT_S = 400
 
 
 def started(

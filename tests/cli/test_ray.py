@@ -27,7 +27,7 @@ from tests.conftest import Files
 from tests.postgres import PASSWORD, postgres
 
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="NOT TESTED: no ray"),
 ]
 
@@ -123,15 +123,15 @@ def assert_nothing_left(processes: list[psutil.Process], folders: set[Path]) -> 
 
 @pytest.mark.all_only
 def test_workers_share_a_study_and_leave_nothing_behind(study: Callable[..., Study]) -> None:
-    shared = study(3, trials=20, slow_s=1)
+    shared = study(2, trials=10, slow_s=1)
     with leader(shared) as driver:
-        await_measuring(shared, 3, driver)
+        await_measuring(shared, 2, driver)
         processes = descendants(driver)
         folders = folders_of(processes)
         assert_strangers_are_refused(processes)
         code, said = finished(driver)
     assert code == 0, said
-    shared.assert_whole(measured=20)
+    shared.assert_whole(measured=10)
     shared.assert_measured_once()
     assert_nothing_left(processes, folders)
     assert "Traceback" not in said
