@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -19,12 +19,13 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.mlir.stablehlo import stablehlo
-from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.python.eager.polymorphic_function import compiler_ir
 
 from amp_tuner.errors import InputError, TargetError
 from amp_tuner.files import whole_file, write_json
 from amp_tuner.runtime.batches import Array, Feed
+from amp_tuner.runtime.fold_constants import fold_constants, is_weight, shape_of
 from amp_tuner.runtime.graph_inputs import split_tensor
 from amp_tuner.runtime.kernels import xla_kernels
 from amp_tuner.runtime.loader_graph import by_name, needed, node_name
@@ -32,12 +33,8 @@ from amp_tuner.runtime.loader_model import FrozenModel
 from amp_tuner.runtime.outside_weights import OutsideWeights, is_outside, read_weight
 
 FORMAT = 1
-#: Smaller constants stay in the module, where XLA may compute with them beforehand. With batch
-#: norm's vectors it does: as arguments they would make another program than TensorFlow compiles.
-SMALLEST_WEIGHT, SMALLEST_VECTOR = 64, 4096
 #: The artifact is for every device, so it is lowered as for the one that every TensorFlow has.
 _PLATFORM = "CPU"
-_FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
 #: How XLA's messages name a node of the graph.
 _NODE = re.compile(r"\{\{node ([^}]+)\}\}|node `([^`]+)`")
 _NAMED_NODES = 10
@@ -75,12 +72,14 @@ def lower(graph_def: graph_pb2.GraphDef, model: FrozenModel, feed: Feed, request
     """
     _check_inputs(model, feed)
     fetches = [model.fetches[info.name] for info in model.outputs]
-    rest, weights = _without_weights(graph_def, set(model.feeds.values()), fetches)
-    _check_ops(rest)
+    computing = _computing(graph_def, model.feeds.values(), fetches)
+    _check_ops(computing)
     feeds = {model.feeds[info.name]: array for info, array in zip(model.inputs, feed)}
     # What decides over the precision of products is read while they are lowered.
     tf.config.experimental.enable_tensor_float_32_execution(request.tf32)
     try:
+        fold_constants(computing, fetches)
+        rest, weights = _without_weights(computing, fetches)
         module = _module(rest, feeds, weights, fetches)
     except (ValueError, TypeError, NotImplementedError, tf.errors.OpError) as error:
         raise _refused(error, graph_def) from error
@@ -107,7 +106,7 @@ def _module(
 ) -> bytes:
     """The graph in StableHLO: its parameters are the feeds, then the weights."""
     specs = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in feeds.items()} | {
-        f"{node.name}:0": tf.TensorSpec(_shape(node), tf.as_dtype(node.attr["dtype"].type))
+        f"{node.name}:0": tf.TensorSpec(shape_of(node), tf.as_dtype(node.attr["dtype"].type))
         for node in weights
     }
     lowered = _compiled(graph_def, specs, fetches)
@@ -152,44 +151,43 @@ def _check_inputs(model: FrozenModel, feed: Feed) -> None:
         raise InputError.one("$.model", f"XLA has no lookup tables: they are filled by {tables}")
 
 
-def _without_weights(
-    graph_def: graph_pb2.GraphDef, fed: set[str], fetches: Sequence[str]
-) -> tuple[graph_pb2.GraphDef, list[node_def_pb2.NodeDef]]:
-    """What computes the fetches, without weights and what is fed; and the weights' constants."""
-    weights = [node for node in graph_def.node if _is_weight(node)]
-    gone = {node.name for node in weights} | {split_tensor(name)[0] for name in fed}
-    rest = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
+def _computing(
+    graph_def: graph_pb2.GraphDef, feeds: Collection[str], fetches: Sequence[str]
+) -> graph_pb2.GraphDef:
+    """What computes the fetches from the feeds, without effects and what waits for them."""
+    fed = {split_tensor(name)[0] for name in feeds}
+    copied = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
     for node in graph_def.node:
-        if node.name in gone:
+        if node.name in fed:
             continue
-        copied = rest.node.add()
-        copied.CopyFrom(node)
+        made = copied.node.add()
+        made.CopyFrom(node)
         # XLA's messages would name the nodes that the freezer made these of.
-        copied.ClearField("experimental_debug_info")
+        made.ClearField("experimental_debug_info")
         # Without effects there is nothing to wait for.
         inputs = [name for name in node.input if not name.startswith("^")]
-        del copied.input[:]
-        copied.input.extend(inputs)
-    # What only has effects (assertions, say) is gone.
-    read = needed(by_name(rest.node), map(node_name, fetches))
-    computing = [node for node in rest.node if node.name in read]
-    del rest.node[:]
-    rest.node.extend(computing)
+        del made.input[:]
+        made.input.extend(inputs)
+    return _read(copied, fetches)
+
+
+def _read(graph_def: graph_pb2.GraphDef, fetches: Sequence[str]) -> graph_pb2.GraphDef:
+    """The graph without what no fetch reads."""
+    read = needed(by_name(graph_def.node), map(node_name, fetches))
+    found = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    found.node.extend(node for node in graph_def.node if node.name in read)
+    return found
+
+
+def _without_weights(
+    graph_def: graph_pb2.GraphDef, fetches: Sequence[str]
+) -> tuple[graph_pb2.GraphDef, list[node_def_pb2.NodeDef]]:
+    """The graph without its weights, and their constants."""
+    read = _read(graph_def, fetches)
+    weights = [node for node in read.node if is_weight(node)]
+    rest = graph_pb2.GraphDef(versions=read.versions, library=read.library)
+    rest.node.extend(node for node in read.node if not is_weight(node))
     return rest, weights
-
-
-def _is_weight(node: node_def_pb2.NodeDef) -> bool:
-    """Whether a constant becomes an argument."""
-    if node.op != "Const":
-        return False
-    shape = _shape(node)
-    smallest = SMALLEST_WEIGHT if len(shape) > 1 else SMALLEST_VECTOR
-    large = int(np.prod(shape, dtype=np.int64)) >= smallest
-    return is_outside(node) or (node.attr["dtype"].type in _FLOATS and large)
-
-
-def _shape(constant: node_def_pb2.NodeDef) -> tuple[int, ...]:
-    return tuple(side.size for side in constant.attr["value"].tensor.tensor_shape.dim)
 
 
 def _compiled(

@@ -209,6 +209,7 @@ class Comparison:
             "TensorFlow's, not compiled": self._theirs.outputs(FLOAT32, samples, compiled=False),
         }
         manifest = Path(self._ours.artifact(Candidate(FLOAT32), tf32=False))
+        print_size(manifest)
         same_xla = self._theirs.artifact_outputs(manifest, samples)
         others["ours, compiled by TensorFlow"] = same_xla
         if self._theirs.has_variables:
@@ -227,6 +228,19 @@ class Comparison:
         )
         metric = self._session.config.accuracy.metric
         print(f"  BF16 {metric}: ours {ours_bf16}, TensorFlow's {theirs_bf16}", flush=True)
+
+
+def print_size(manifest: Path) -> None:
+    """What an artifact takes, and what its weights take beside it."""
+    described = json.loads(manifest.read_text(encoding="utf-8"))
+    folder = manifest.parent
+    module_bytes = (folder / described["module"]).stat().st_size
+    files = {folder / weight["file"] for weight in described["weights"]}
+    weights_bytes = sum(file.stat().st_size for file in files)
+    print(
+        f"  artifact: {module_bytes / 1e3:.0f} kB; {len(files)} weights beside it: "
+        f"{weights_bytes / 1e6:.1f} MB"
+    )
 
 
 def print_apart(whose: str, outputs: Outputs, others: Outputs) -> None:

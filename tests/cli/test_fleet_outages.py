@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from amp_tuner.config.model import LimitsConfig
 from tests.cli.fleet import Study, make_study
 from tests.cli.processes import command, finished, spawned
 from tests.conftest import Files
@@ -23,10 +24,6 @@ as_root = pytest.mark.skipif(
     reason="needs root, and ip of iproute2: a network namespace, a file system of its own",
 )
 SPACE, HERE, THERE = f"amp-tuner-{os.getpid()}", "10.213.7.1", "10.213.7.2"
-
-
-#: A cable is out for so long.
-CUT_S = 8
 
 
 @pytest.fixture(autouse=True)
@@ -70,15 +67,12 @@ def _ip(*words: str) -> None:
 
 
 @as_root
+@pytest.mark.all_only
 @pytest.mark.parametrize(
-    "lease_s",
-    [
-        pytest.param(3.0, marks=pytest.mark.all_only),
-        pytest.param(60.0, marks=pytest.mark.nightly),
-    ],
+    ("lease_s", "cut_s"), [(3.0, 8), (LimitsConfig().lease_seconds, 60)], ids=["lease", "minute"]
 )
 def test_a_worker_that_is_cut_off_and_comes_back(
-    tmp_path: Path, small: Files, cable: Cable, lease_s: float
+    tmp_path: Path, small: Files, cable: Cable, lease_s: float, cut_s: float
 ) -> None:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(postgres(HERE))
@@ -92,11 +86,11 @@ def test_a_worker_that_is_cut_off_and_comes_back(
         shared.await_events("started", 2, first, second)
         shared.await_events("measured", 2, first, second)
         with cable.cut():
-            time.sleep(CUT_S)
+            time.sleep(cut_s)
         ended = [finished(one) for one in (first, second)]
         assert [code for code, _ in ended] == [0, 0], ended
         shared.assert_whole(measured=8)
-    if lease_s > CUT_S:
+    if lease_s > cut_s:
         assert not list(shared.events("swept"))
         shared.assert_measured_once()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -173,6 +174,26 @@ def test_ctrl_c_ends_every_process_and_the_same_command_goes_on(
         code, said = finished(again)
     assert code == 0, said
     shared.assert_whole(measured=14)
+
+
+@pytest.mark.all_only
+def test_a_batch_has_each_of_its_studies_measured_by_workers(tmp_path: Path, small: Files) -> None:
+    paths = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        about: dict[str, Any] = {"name": name, "execution": {"workers": 2}}
+        paths.append(write_study(tmp_path / name, small, None, trials=8, slow_s=1, **about))
+    with command("batch", *paths, "--summary", tmp_path / "batch") as driver:
+        code, said = finished(driver)
+    assert code == 0, said
+    told = json.loads((tmp_path / "batch" / "summary.json").read_text())
+    assert [one["state"] for one in told["studies"]] == ["ended", "ended"]
+    for path in paths:
+        measured = Study(path, File(path.parent / "run" / "workers.db"), "")  # type: ignore[arg-type]
+        measured.assert_whole(measured=8)
+        measured.assert_measured_once()
+        holders = "SELECT count(DISTINCT holder) FROM amp_tuner_trials"
+        assert measured.rows(holders) == [(2,)]
 
 
 @pytest.mark.all_only

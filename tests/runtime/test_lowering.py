@@ -112,6 +112,8 @@ def test_an_artifact_is_the_program_that_tensorflows_own_compiler_makes(tmp_path
     source = saved(tmp_path / "model", tf.TensorSpec([None, 8, 8, 3], tf.float32, name="x"), run)
     pictures = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
     folder, manifest = lowered(runtime(source, tmp_path), feed=(pictures,))
+    shapes = [np.load(folder / weight["file"]).shape for weight in manifest["weights"]]
+    assert sorted(shapes) == [(3, 3, 3, 32), (32,), (32,)]
     weights = [tf.Variable(np.load(folder / weight["file"])) for weight in manifest["weights"]]
     module = module_of((folder, manifest))
 
