@@ -1,7 +1,8 @@
 """Samplers compared on cached problems: how much of the reference each reaches, and how soon.
 
     .venv/bin/python experiments/search/graphs.py        once: the models' graphs
-    .venv/bin/python experiments/search/run.py [--seeds 0 1 2 3 4] [--methods M …] [--problems P …]
+    .venv/bin/python experiments/search/run.py [--seeds 0 1 2 3 4] [--references 0 …]
+                                               [--methods M …] [--problems P …]
 
 Each run is a unit: the same command goes on where it was interrupted, and reports what is there.
 """
@@ -223,6 +224,12 @@ def _lead(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument(
+        "--references",
+        type=int,
+        nargs="*",
+        help="seeds of the long searches; default: those of --seeds",
+    )
     parser.add_argument("--measurements", type=int, default=80, help="of each run")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
@@ -236,12 +243,14 @@ def main() -> None:
     ends_s = time.monotonic() + 60 * options.minutes
     # So that the other processes end too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    references = options.seeds if options.references is None else options.references
     # Seeds outermost: whatever was interrupted is even over problems and methods.
     wanted = [
         (problem, method, seed)
-        for seed in options.seeds
+        for seed in sorted({*options.seeds, *references})
         for method in ("reference", *options.methods)
         for problem in options.problems
+        if seed in (references if method == "reference" else options.seeds)
     ]
     keys = [] if options.report else [key for key in wanted if key not in done]
     for unit in finished(keys, options.measurements, options.processes, ends_s):
