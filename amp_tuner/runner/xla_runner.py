@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import json
 import os
 import platform
@@ -62,10 +63,10 @@ def import_jax() -> Any:
         raise RunnerError("target", f"{sys.executable} is Python {found}; allowed: 3.10 or newer")
     try:
         import jax
-        from jaxlib import _jax, xla_client  # noqa: F401 - what compiles has no public name
+        from jaxlib import xla_client  # noqa: F401 - what compiles has no public name
         from jaxlib.mlir.dialects import stablehlo  # noqa: F401
     except (ImportError, RuntimeError) as error:
-        message = f"{sys.executable} has no JAX of use here ({error}); allowed: 0.10 or newer"
+        message = f"{sys.executable} has no JAX of use here ({error}); allowed: 0.6.2 or newer"
         raise RunnerError("target", message) from error
     jax.config.update("jax_enable_x64", True)
     return jax
@@ -243,14 +244,17 @@ class Runner:
     def _compile(self, artifact: bytes) -> Any:
         check_version(artifact)
         from jax.interpreters import mlir
-        from jaxlib import _jax, xla_client
+        from jaxlib import xla_client
         from jaxlib.mlir.dialects import stablehlo
 
         module = stablehlo.deserialize_portable_artifact(mlir.make_ir_context(), artifact)
         options = xla_client.CompileOptions()
         options.env_option_overrides = list(OPTIONS.items())
-        devices = _jax.DeviceList((self.device,))
-        return self.device.client.compile_and_load(module, devices, options)
+        # As bytes and a plain list, which every JAX from 0.6 on takes.
+        bytecode = io.BytesIO()
+        module.operation.write_bytecode(bytecode)
+        client = self.device.client
+        return client.compile_and_load(bytecode.getvalue(), [self.device], options)
 
 
 def stablehlo_version() -> str:

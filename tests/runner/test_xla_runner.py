@@ -345,7 +345,7 @@ def test_a_device_out_of_memory_is_told_and_the_runner_recovers(
 ) -> None:
     (tmp_path / "large").mkdir()
     load(xla_worker, *large(tmp_path / "large"), "xla")
-    with pytest.raises(WorkerFailure, match=r"RESOURCE_EXHAUSTED: .*[Oo]ut of memory") as failure:
+    with pytest.raises(WorkerFailure, match=r"[Oo]ut of memory") as failure:
         xla_worker.build("candidate", FLOAT32)
     assert not failure.value.fatal
     load(xla_worker, *dense, "xla")
