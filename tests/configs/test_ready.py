@@ -72,7 +72,7 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
     made(maker)
     path = smaller(study, tmp_path, samples)
     # XLA takes its time on a CPU: what is left of it is not spent on making settings smaller.
-    words = ("--config", str(path), "--trials", "4", "--batch-size", "2", "--time-budget", "60s")
+    words = ("--config", str(path), "--trials", "4", "--batch-size", "2", "--time-budget", "90s")
     assert metric in run("-m", "amp_tuner", *words)
     assert_answer(tmp_path / "run", metric)
     point = read_point(tmp_path / "run" / "pareto" / "000.yaml")
