@@ -250,7 +250,7 @@ class Runner:
         module = stablehlo.deserialize_portable_artifact(mlir.make_ir_context(), artifact)
         options = xla_client.CompileOptions()
         options.env_option_overrides = list(OPTIONS.items())
-        # As bytes and a plain list, which every JAX from 0.6 on takes.
+        # As bytes and a plain list, which every JAX from 0.6.2 on takes.
         bytecode = io.BytesIO()
         module.operation.write_bytecode(bytecode)
         client = self.device.client

@@ -7,6 +7,7 @@ reciprocal square root.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -16,10 +17,9 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
 from tensorflow.python.framework import op_def_registry
 
 from amp_tuner.runtime.graph_inputs import split_tensor
-from amp_tuner.runtime.loader_graph import as_placeholder, by_name, imported, needed
+from amp_tuner.runtime.loader_graph import FLOATS, as_placeholder, by_name, imported, pruned
 from amp_tuner.runtime.outside_weights import is_outside
 
-_FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
 _NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
 #: Ops that compute nothing: what they make of a weight would be the same weight once more.
 _MOVES = frozenset(
@@ -32,11 +32,11 @@ def is_weight(node: node_def_pb2.NodeDef) -> bool:
     if node.op != "Const":
         return False
     several = math.prod(shape_of(node)) > 1
-    return is_outside(node) or (several and node.attr["dtype"].type in _FLOATS)
+    return is_outside(node) or (several and node.attr["dtype"].type in FLOATS)
 
 
 def shape_of(constant: node_def_pb2.NodeDef) -> tuple[int, ...]:
-    """A constant's sides."""
+    """A constant's sides; empty for a scalar."""
     return tuple(side.size for side in constant.attr["value"].tensor.tensor_shape.dim)
 
 
@@ -74,9 +74,7 @@ def _values(graph_def: graph_pb2.GraphDef, names: Sequence[str]) -> Sequence[tf.
     """What nodes that read constants alone give."""
     if not names:
         return ()
-    read = needed(by_name(graph_def.node), names)
-    part = graph_pb2.GraphDef(versions=graph_def.versions)
-    part.node.extend(node for node in graph_def.node if node.name in read)
+    part = pruned(graph_def, names)
 
     def compute() -> Sequence[tf.Tensor]:
         elements = [f"{name}:0" for name in names]
@@ -149,9 +147,9 @@ def _is_pure(node: node_def_pb2.NodeDef) -> bool:
     op_def = op_def_registry.get(node.op)
     if op_def is None or op_def.is_stateful or len(op_def.output_arg) != 1:
         return False
-    output = op_def.output_arg[0]
-    if node.op == "Placeholder":
+    if not op_def.input_arg and node.op != "Const":
         return False
+    output = op_def.output_arg[0]
     return not output.number_attr and not output.type_list_attr
 
 
@@ -195,8 +193,8 @@ class _Nodes:
         self._names = _fresh(stem, {node.name for node in graph_def.node})
 
     def node(self, op_type: str, *inputs: str) -> str:
-        made = self._graph_def.node.add(name=next(self._names), op=op_type, input=inputs)
-        made.attr["T"].type = self._type
+        made = self._graph_def.node.add(name=next(self._names), input=inputs)
+        _become(made, op_type, T=self._type)
         return str(made.name)
 
     def cast(self, source: str, outer: int, inner: int) -> str:
@@ -212,8 +210,8 @@ class _Nodes:
         return made
 
     def constant(self, value: Any, data_type: int) -> str:
-        made = self._graph_def.node.add(name=next(self._names), op="Const")
-        made.attr["dtype"].type = data_type
+        made = self._graph_def.node.add(name=next(self._names))
+        _become(made, "Const", dtype=data_type)
         made.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, data_type))
         return str(made.name)
 
@@ -227,9 +225,5 @@ def _become(node: node_def_pb2.NodeDef, op_type: str, **types: Any) -> None:
 
 
 def _fresh(stem: str, taken: Collection[str]) -> Iterator[str]:
-    number = 0
-    while True:
-        number += 1
-        name = f"{stem}/{number}"
-        if name not in taken:
-            yield name
+    names = (f"{stem}/{number}" for number in itertools.count(1))
+    return (name for name in names if name not in taken)

@@ -18,11 +18,12 @@ MESSAGE_LIMIT_BYTES = 2**31 - 1
 #: Constants below this are no burden; TensorFlow reads shapes out of them.
 _SMALL_BYTES = 4096
 _SWOLLEN = 4
-_FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
+#: Types of weights.
+FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_BFLOAT16, types_pb2.DT_HALF, types_pb2.DT_DOUBLE)
 #: Types whose numbers a graph holds as plain bytes.
 _NUMBER_BYTES = {
     data_type: int(tf.as_dtype(data_type).size)
-    for data_type in (*_FLOATS, types_pb2.DT_INT32, types_pb2.DT_INT64, types_pb2.DT_BOOL)
+    for data_type in (*FLOATS, types_pb2.DT_INT32, types_pb2.DT_INT64, types_pb2.DT_BOOL)
 }
 _LARGEST_NUMBER_BYTES = 16
 
@@ -143,7 +144,7 @@ def as_placeholder(constant: tf.compat.v1.NodeDef) -> tf.compat.v1.NodeDef:
         name=constant.name, op="Placeholder", input=constant.input, device=constant.device
     )
     made.attr["dtype"].CopyFrom(constant.attr["dtype"])
-    if constant.attr["dtype"].type in _FLOATS:
+    if constant.attr["dtype"].type in FLOATS:
         made.attr["shape"].shape.CopyFrom(constant.attr["value"].tensor.tensor_shape)
     else:
         made.attr["shape"].shape.unknown_rank = True

@@ -28,7 +28,7 @@ from amp_tuner.runtime.batches import Array, Feed
 from amp_tuner.runtime.fold_constants import fold_constants, is_weight, shape_of
 from amp_tuner.runtime.graph_inputs import split_tensor
 from amp_tuner.runtime.kernels import xla_kernels
-from amp_tuner.runtime.loader_graph import by_name, needed, node_name
+from amp_tuner.runtime.loader_graph import by_name, node_name, pruned
 from amp_tuner.runtime.loader_model import FrozenModel
 from amp_tuner.runtime.outside_weights import OutsideWeights, is_outside, read_weight
 
@@ -168,22 +168,14 @@ def _computing(
         inputs = [name for name in node.input if not name.startswith("^")]
         del made.input[:]
         made.input.extend(inputs)
-    return _read(copied, fetches)
-
-
-def _read(graph_def: graph_pb2.GraphDef, fetches: Sequence[str]) -> graph_pb2.GraphDef:
-    """The graph without what no fetch reads."""
-    read = needed(by_name(graph_def.node), map(node_name, fetches))
-    found = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    found.node.extend(node for node in graph_def.node if node.name in read)
-    return found
+    return pruned(copied, map(node_name, fetches))
 
 
 def _without_weights(
     graph_def: graph_pb2.GraphDef, fetches: Sequence[str]
 ) -> tuple[graph_pb2.GraphDef, list[node_def_pb2.NodeDef]]:
     """The graph without its weights, and their constants."""
-    read = _read(graph_def, fetches)
+    read = pruned(graph_def, map(node_name, fetches))
     weights = [node for node in read.node if is_weight(node)]
     rest = graph_pb2.GraphDef(versions=read.versions, library=read.library)
     rest.node.extend(node for node in read.node if not is_weight(node))

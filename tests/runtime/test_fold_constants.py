@@ -65,15 +65,15 @@ def norm(layout: str = "NHWC", data_type: Any = tf.float32, **options: Any) -> A
     with building() as graph:
         x = v1.placeholder(tf.float32, [2, None, None, None], "x")
         x = tf.cast(x, data_type)
-        statistics = () if options.get("is_training") else (MEAN, VARIANCE)
-        empty = (np.zeros(0, np.float32),) * (2 - len(statistics))
+        nothing = np.zeros(0, np.float32)
+        given = (nothing, nothing) if options.get("is_training") else (MEAN, VARIANCE)
         tf.identity(
             tf.raw_ops.FusedBatchNormV3(
                 x=x,
                 scale=GAMMA,
                 offset=BETA,
-                mean=(*statistics, *empty)[0],
-                variance=(*statistics, *empty)[1],
+                mean=given[0],
+                variance=given[1],
                 data_format=layout,
                 **{"is_training": False, **options},
             ).y,
