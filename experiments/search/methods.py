@@ -196,8 +196,14 @@ def _samplers() -> dict[str, Callable[[Run, int], BaseSampler]]:
         ),
     }
     if importlib.util.find_spec("torch") is not None:
-        found["gp"] = lambda _, seed: _quiet(lambda: GPSampler(seed=seed))
+        found["gp"] = _gp
     return found
+
+
+def _gp(_: Run, seed: int) -> BaseSampler:
+    # The matrices are small: more threads only wait for each other.
+    importlib.import_module("torch").set_num_threads(1)
+    return _quiet(lambda: GPSampler(seed=seed))
 
 
 def _amp(run: Run, seed: int) -> BaseSampler:

@@ -101,9 +101,21 @@ def relative(
     return curves
 
 
-def report(units: Sequence[dict[str, Any]], seeds: Sequence[int]) -> None:
-    """The tables of some seeds."""
-    curves = relative(units, seeds)
+def report(
+    units: Sequence[dict[str, Any]],
+    seeds: Sequence[int],
+    methods: Sequence[str],
+    problems: Sequence[str],
+) -> None:
+    """The tables of some runs, as far as they are there."""
+    curves = {
+        key: curve
+        for key, curve in relative(units, seeds).items()
+        if key[0] in problems and key[1] in methods
+    }
+    if not curves:
+        print("none of these runs is there")
+        return
     methods = [name for name in METHODS if any(key[1] == name for key in curves)]
     problems = sorted({key[0] for key in curves})
     runs = {name: sum(key[1] == name for key in curves) for name in methods}
@@ -124,7 +136,8 @@ def report(units: Sequence[dict[str, Any]], seeds: Sequence[int]) -> None:
     if "amp" in methods:
         _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
-    stopping.report([one for one in units if one["method"] == "amp" and one["seed"] in seeds])
+    ours = [one for one in units if "amp" in methods and one["method"] == "amp"]
+    stopping.report([one for one in ours if one["seed"] in seeds and one["problem"] in problems])
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 
@@ -257,7 +270,7 @@ def main() -> None:
         journal.add(unit)
         key = (unit["problem"], unit["method"], unit["seed"])
         print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
-    report(journal.units, options.seeds)
+    report(journal.units, options.seeds, options.methods, options.problems)
 
 
 if __name__ == "__main__":
