@@ -43,7 +43,15 @@ def chances_of_failure(involved: NDArray[np.bool_], failed: NDArray[np.bool_]) -
     return chances
 
 
-def runs_well(involved: NDArray[np.bool_], chances: Array) -> Array:
-    """The chance of each setting to run; shape (settings,)."""
-    found: Array = np.prod(1 - involved * chances, axis=1)
+def runs_well(
+    involved: NDArray[np.bool_], chances: Array, times: int | NDArray[np.int64] = 1
+) -> Array:
+    """The chance of each setting to run; shape (settings,).
+
+    Args:
+        involved: shape (settings, suspects).
+        chances: of each suspect, to make a setting fail.
+        times: that it must not, one after the other; also of each suspect.
+    """
+    found: Array = np.prod((1 - involved * chances) ** times, axis=1)
     return found

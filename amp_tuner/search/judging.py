@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, fields
@@ -39,6 +40,9 @@ _CASTS_TAKE = np.array([0.4, 0.4, 0.2, 0.2])
 _LEAST_VOLUME = 0.01
 #: A failure teaches little and costs a worker: the chance to run counts with this power.
 _DREAD = 2
+#: What fails in a setting that runs fails again in all others, and will soon be known: its chance
+#: not to counts with so much higher a power for each such setting.
+_DREAD_AGAIN = 2
 #: If the model is this much less certain than it says, what is to be hoped for.
 _DOUBT = 2.0
 
@@ -94,7 +98,8 @@ class Judge:
         space: what may be proposed.
         viewer: its graphs.
         evidence: the trials so far.
-        pending: 16-bit graphs that run; candidates are judged as if these had come as predicted.
+        pending: 16-bit graphs that run; candidates are judged as if these had come as predicted,
+            with less hope for the unlikely, and more dread of what may make both fail.
     """
 
     def __init__(
@@ -127,6 +132,10 @@ class Judge:
         )
         trusts = [Trust.of(found(evidence.told)[2]) for found in (errors_of_time, errors_of_error)]
         self._widened = np.array([trust.widened for trust in trusts])
+        # Each result makes the model more certain, by the square root of their number: of what is
+        # uncertain now, so much will be left once what runs has ended.
+        known = len(evidence.told) + 1
+        self._left = math.sqrt(known / (known + len(self._pending)))
         self._models = self._believing() if pending else self._told_models
         #: Whether the newest predictions were too bad to go by.
         self.is_lost = any(trust.is_lost for trust in trusts)
@@ -138,6 +147,7 @@ class Judge:
         failed = np.array([one.drop is None for one in evidence.told], np.bool_)
         suspects = self._suspects([one.look for one in evidence.told])
         self._chances = chances_of_failure(suspects, failed)
+        self._again = _DREAD_AGAIN * self._suspects(self._pending).sum(axis=0)
 
     def _suspects(self, looks: Sequence[Look]) -> NDArray[np.bool_]:
         """What may make each setting fail: an op type in 16 bits, or in one data type only."""
@@ -248,7 +258,10 @@ class Judge:
     def scores(self, looks: Sequence[Look]) -> Scores:
         """What each candidate is worth."""
         mean, deviation = self._bounded(looks, self._models)
-        runs = runs_well(self._suspects(looks), self._chances) ** _DREAD
+        deviation *= self._left
+        involved = self._suspects(looks)
+        runs = runs_well(involved, self._chances) ** _DREAD
+        runs *= runs_well(involved, self._chances, self._again)
         chance = runs
         if self._evidence.limit is not None:
             chance = runs * ndtr((np.log(self._reference[1]) - mean[:, 1]) / deviation[:, 1])

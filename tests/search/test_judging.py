@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -99,3 +100,39 @@ def test_what_fails_in_one_data_type_is_not_dreaded_in_the_other() -> None:
     chance = Judge(both.space, both.viewer, Evidence.of(found)).scores(relu).chance
     assert chance[0] > 0.8
     assert chance[1] < 0.2
+
+
+def test_what_may_fail_is_not_tried_twice_at_once(painted: PaintedSpace) -> None:
+    draw = Candidates(painted.space, np.random.default_rng(1))
+    found = [one for one in told(painted, 20) if painted.share(one.look, "Relu") == 0]
+    failed = draw.just("bfloat16", {"MatMul", "Relu"})
+    found.append(Told(failed, painted.look(failed), None, None))
+    suspect = draw.just("bfloat16", {"Conv2D", "Relu"})
+    running = Told(suspect, painted.look(suspect), None, None)
+    looks = [
+        painted.look(draw.just("bfloat16", chosen))
+        for chosen in ({"Tanh", "Relu"}, {"Tanh", "Conv2D"})
+    ]
+    alone, beside = (
+        Judge(painted.space, painted.viewer, Evidence.of(found), pending).scores(looks).chance
+        for pending in ([], [running])
+    )
+    assert beside[0] < 0.7 * alone[0]
+    assert beside[1] > 0.9 * alone[1]
+
+
+def test_the_more_runs_the_less_is_hoped_for_of_the_uncertain(painted: PaintedSpace) -> None:
+    draw, found = Candidates(painted.space, np.random.default_rng(1)), told(painted, 3)
+    others = [draw.just("bfloat16", {op_type}) for op_type in ("Relu", "Tanh", "Softmax")]
+    running = [Told(one, painted.look(one), None, None) for one in others]
+    look = painted.look(draw.just("bfloat16", {"Conv2D", "MatMul"}))
+    deviations = [
+        Judge(painted.space, painted.viewer, Evidence.of(found), running[:count])
+        .scores([look])
+        .deviation[0]
+        for count in range(4)
+    ]
+    for fewer, more in itertools.pairwise(deviations):
+        assert (more < fewer).all()
+    known = len({one.look.graph_id for one in found}) + 1
+    assert (deviations[3] <= deviations[0] * math.sqrt(known / (known + 3)) + 1e-9).all()
