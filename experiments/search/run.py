@@ -26,7 +26,7 @@ import numpy as np
 import stopping
 from common import RESULTS, Journal
 from measuring import Run
-from methods import ANCHORED, IN_FLIGHT, METHODS, run_method
+from methods import ANCHORED, IN_FLIGHT, METHODS, WORKERS, run_method
 from reference import reference
 from synthetic import PROBLEMS, synthetic
 
@@ -136,6 +136,8 @@ def report(
     if "amp" in methods:
         _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
+    if "amp" in methods and f"amp{IN_FLIGHT}" in methods:
+        _delayed(curves, problems, counts)
     ours = [one for one in units if "amp" in methods and one["method"] == "amp"]
     stopping.report([one for one in ours if one["seed"] in seeds and one["problem"] in problems])
     if importlib.util.find_spec("torch") is None:
@@ -232,6 +234,20 @@ def _lead(
             )
             cells.append(f"at {count} {_mean([ours - theirs for ours, theirs in pairs])}")
         print(f"amp is ahead of {name}: {'; '.join(cells)}")
+
+
+def _delayed(
+    curves: dict[tuple[str, str, int], list[float]],
+    problems: Sequence[str],
+    counts: Sequence[int],
+) -> None:
+    """Ours with one worker, before the measurements that many workers have in flight."""
+    unknown = WORKERS - 1
+    cells = [
+        f"at {count} {_mean(_by_problem(curves, 'amp', problems, count - unknown))}"
+        for count in counts
+    ]
+    print(f"amp {unknown} measurements earlier: {'; '.join(cells)}")
 
 
 def main() -> None:
