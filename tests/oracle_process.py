@@ -84,19 +84,21 @@ def itex_dumps(graph_def, fetches, environment):
         }
         switches["ITEX_AUTO_MIXED_PRECISION_LOG_PATH"] += "/"
         set_variables(switches)
-        failure = None
         try:
             tf_optimizer.OptimizeGraph(config, meta, verbose=False)
-        except RuntimeError as error:
-            failure = error
-        found = {}
-        for kind in ("preop", "AutoMixedPrecision"):
-            for file in sorted(pathlib.Path(folder).glob(f"graphdef_{kind}_*.pb")):
-                found[kind] = tf.compat.v1.GraphDef.FromString(file.read_bytes())
-    # Without AVX-512, ITEX's fusions after the pass fail on 16-bit matrix products ("could not
-    # create a primitive descriptor"); by then the pass has written what it made.
-    if failure is not None and "AutoMixedPrecision" not in found:
-        raise failure
+        except RuntimeError:
+            # Without AVX-512, ITEX's fusions after the pass fail on 16-bit matrix products ("could
+            # not create a primitive descriptor"); by then the pass has written what it made.
+            if "AutoMixedPrecision" not in dumps_in(folder):
+                raise
+        return dumps_in(folder)
+
+
+def dumps_in(folder):
+    found = {}
+    for kind in ("preop", "AutoMixedPrecision"):
+        for file in sorted(pathlib.Path(folder).glob(f"graphdef_{kind}_*.pb")):
+            found[kind] = tf.compat.v1.GraphDef.FromString(file.read_bytes())
     return found
 
 

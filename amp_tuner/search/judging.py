@@ -52,7 +52,8 @@ class Scores:
     """Judged candidates.
 
     Attributes:
-        mean, deviation: of log time and log error; shape (candidates, 2).
+        mean, deviation: of log time and log error, once what runs has ended; shape
+            (candidates, 2).
         chance: to meet the accuracy goal and to run at all.
         gain: expected growth of the hypervolume.
         hoped: the same if the model is half as certain as it says.
@@ -135,7 +136,7 @@ class Judge:
         # Each result makes the model more certain, by the square root of their number: of what is
         # uncertain now, so much will be left once what runs has ended.
         known = len(evidence.told) + 1
-        self._left = math.sqrt(known / (known + len(self._pending)))
+        self._uncertain = math.sqrt(known / (known + len(self._pending)))
         self._models = self._believing() if pending else self._told_models
         #: Whether the newest predictions were too bad to go by.
         self.is_lost = any(trust.is_lost for trust in trusts)
@@ -147,7 +148,7 @@ class Judge:
         failed = np.array([one.drop is None for one in evidence.told], np.bool_)
         suspects = self._suspects([one.look for one in evidence.told])
         self._chances = chances_of_failure(suspects, failed)
-        self._again = _DREAD_AGAIN * self._suspects(self._pending).sum(axis=0)
+        self._dread_more = _DREAD_AGAIN * self._suspects(self._pending).sum(axis=0)
 
     def _suspects(self, looks: Sequence[Look]) -> NDArray[np.bool_]:
         """What may make each setting fail: an op type in 16 bits, or in one data type only."""
@@ -258,10 +259,10 @@ class Judge:
     def scores(self, looks: Sequence[Look]) -> Scores:
         """What each candidate is worth."""
         mean, deviation = self._bounded(looks, self._models)
-        deviation *= self._left
+        deviation *= self._uncertain
         involved = self._suspects(looks)
         runs = runs_well(involved, self._chances) ** _DREAD
-        runs *= runs_well(involved, self._chances, self._again)
+        runs *= runs_well(involved, self._chances, self._dread_more)
         chance = runs
         if self._evidence.limit is not None:
             chance = runs * ndtr((np.log(self._reference[1]) - mean[:, 1]) / deviation[:, 1])

@@ -136,10 +136,14 @@ def report(
     if "amp" in methods:
         _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
-    if "amp" in methods and f"amp{IN_FLIGHT}" in methods:
-        _delayed(curves, problems, counts)
-    ours = [one for one in units if "amp" in methods and one["method"] == "amp"]
-    stopping.report([one for one in ours if one["seed"] in seeds and one["problem"] in problems])
+    _delayed(curves, methods, problems, counts)
+    stopping.report(
+        [
+            one
+            for one in units
+            if one["method"] == "amp" and (one["problem"], one["method"], one["seed"]) in curves
+        ]
+    )
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 
@@ -238,10 +242,13 @@ def _lead(
 
 def _delayed(
     curves: dict[tuple[str, str, int], list[float]],
+    methods: Sequence[str],
     problems: Sequence[str],
     counts: Sequence[int],
 ) -> None:
     """Ours with one worker, before the measurements that many workers have in flight."""
+    if not {"amp", f"amp{IN_FLIGHT}"}.issubset(methods):
+        return
     unknown = WORKERS - 1
     cells = [
         f"at {count} {_mean(_by_problem(curves, 'amp', problems, count - unknown))}"
