@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Optional
 
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import graph_pb2, types_pb2
 
 from amp_tuner.amp.environment import to_environment
 from amp_tuner.amp.lists import AmpLists
@@ -25,6 +25,20 @@ OPTIMIZERS = {
     "tf-cpu-float16": "auto_mixed_precision_cpu",
     "tf-cuda-float16": "auto_mixed_precision",
 }
+
+
+def with_new_norms(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
+    """What the passes have done before they find nothing on the allow list, which ITEX dumps not.
+
+    Old batch norms become those whose scale has a type of its own.
+    """
+    made = graph_pb2.GraphDef()
+    made.CopyFrom(graph_def)
+    for node in made.node:
+        if node.op in ("FusedBatchNorm", "FusedBatchNormGrad"):
+            node.op += "V2"
+            node.attr["U"].type = types_pb2.DT_FLOAT
+    return made
 
 
 class Oracle:
@@ -122,7 +136,8 @@ class Oracle:
         dumps = self._ask(graph_def, action="itex", fetches=fetches, environment=environment)
         if "preop" not in dumps:
             return None
-        return dumps["preop"], dumps.get("AutoMixedPrecision", dumps["preop"])
+        made = dumps.get("AutoMixedPrecision")
+        return dumps["preop"], with_new_norms(dumps["preop"]) if made is None else made
 
     def engine(self, graph_def: graph_pb2.GraphDef, **arguments: Any) -> graph_pb2.GraphDef:
         """What ``amp_tuner.tf.rewrite`` makes of the graph there; as it was on a RewriteError."""

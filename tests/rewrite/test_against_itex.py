@@ -44,6 +44,13 @@ def test_the_oracle_really_converts(itex_oracle):
     assert _assert_same(itex_oracle, CASES["convolutions"], ["out"], {}) > 4
 
 
+def test_old_batch_norms_are_renewed_where_nothing_is_on_the_allow_list(itex_oracle):
+    graph_def = CASES["training"]
+    assert "FusedBatchNorm" in {node.op for node in graph_def.node}
+    moves = dict.fromkeys(sorted(RULES.lists.allow), "infer")
+    assert _assert_same(itex_oracle, graph_def, ["out"], moves) == 0
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_lists_on_hand_made_graphs(itex_oracle, data):
