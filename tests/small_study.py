@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
 _MODEL = """
@@ -257,6 +258,16 @@ def make_night_data(folder: Path) -> Path:
     path = folder / "night.npz"
     np.savez(path, x=np.random.default_rng(2).uniform(0, 1, (SAMPLES, 4)).astype(np.float32))
     return path
+
+
+def minimal(table: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows of ``trials.csv`` are minimal settings: the search did not propose them."""
+    return table["anchor"].str.startswith("minimal of ", na=False)
+
+
+def proposed_and_measured(table: pd.DataFrame) -> int:
+    """How many trials count for ``search.trials``."""
+    return int((table["cached_from"].isna() & ~minimal(table)).sum())
 
 
 def night_study(model: Path, data: Path, /, **changes: dict[str, Any]) -> dict[str, Any]:

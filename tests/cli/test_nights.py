@@ -6,7 +6,6 @@ The troubles are real: numbers that 16 bits cannot hold send TensorFlow's own ke
 from __future__ import annotations
 
 import json
-import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,10 +163,13 @@ def test_a_failed_graph_is_not_run_again(over: Night) -> None:
 @pytest.mark.all_only
 def test_the_study_goes_on_and_ends_with_an_answer(over: Night) -> None:
     assert over.code == 0
-    assert len(over.table) == PROPOSALS
-    assert re.search(r"FP32 is best on this machine|Best is trial 10: bfloat16", over.said)
-    front = yaml.safe_load((over.run / "pareto" / "front.yaml").read_text())
-    assert front["best"] is not None
+    assert (~small_study.minimal(over.table)).sum() == PROPOSALS
+    # Which it is, is the machine's affair.
+    best = yaml.safe_load((over.run / "pareto" / "front.yaml").read_text())["best"]
+    data_type = over.table.loc[best, "data_type"]
+    answer = f"Best is trial {best}: {data_type} with "
+    assert ("FP32 is best on this machine" if data_type == "float32" else answer) in over.said
+    assert over.table.loc[best, "state"] == "COMPLETE"
     assert (over.run / "best.env").exists()
     assert "Traceback" not in over.said
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import yaml
@@ -46,8 +49,10 @@ def made(name: str) -> Path:
     return models / name
 
 
-def smaller(study: str, folder: Path, samples: int) -> Path:
-    """A ready study for a test: its first samples, briefly timed."""
+def smaller(
+    study: str, folder: Path, samples: int, overrides: Mapping[str, Any] = MappingProxyType({})
+) -> Path:
+    """A ready study for a test: its first samples, briefly timed, and what the test overrides."""
     ready = ROOT / "configs" / f"{study}.yaml"
     with np.load(str(load_study(ready).data.path)) as arrays:
         np.savez(folder / "data.npz", **{name: arrays[name][:samples] for name in arrays})
@@ -58,6 +63,7 @@ def smaller(study: str, folder: Path, samples: int) -> Path:
         "measure.min_block_ms": 5,
         "measure.processes": 1,
         "output": str(folder / "run"),
+        **overrides,
     }
     written = folder / "study.yaml"
     written.write_text(yaml.safe_dump(load_study(ready, overrides=changes).to_plain()))
