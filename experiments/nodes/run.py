@@ -42,6 +42,8 @@ MODELS = {
     "efficientnet_lite0": "xla_efficientnet_lite0",
     "decoder": "xla_decoder",
     "flight_delays": "quickstart",
+    "flight_nfm": "flight_nfm",
+    "topics": "topics",
 }
 #: Below this ratio of signal to error, in dB, a setting is given up.
 GOAL_DB = 10
@@ -78,6 +80,7 @@ def settings(name: str, runtime: str, output: Path, trials: int) -> Mapping[str,
         "accuracy.threshold": None,
         "accuracy.goal": {"min": GOAL_DB},
         "search.op_types": "auto",
+        "search.granularity": "op_type",
         "search.sampler": "amp",
         "search.trials": trials,
         "search.time_budget": None,

@@ -38,7 +38,7 @@ def test_a_ready_study_loads(path: Path) -> None:
 def test_there_are_the_studies_of_the_readme() -> None:
     names = {"quickstart", "fashion_cnn", "basic_pitch", "inception_v4"}
     names |= {f"xla_{name}" for name in ("resnet50", "mobilenet", "efficientnet_lite0")}
-    names |= {"xla_minilm", "xla_decoder", "xla_fashion_cnn", "train_cnn"}
+    names |= {"xla_minilm", "xla_decoder", "xla_fashion_cnn", "train_cnn", "topics", "flight_nfm"}
     assert {path.stem for path in STUDIES} >= names
 
 
@@ -81,6 +81,56 @@ def test_a_split_is_disjoint_and_whole(makers: None) -> None:
     training, held_back = split(1000, 300, seed=0)
     assert len(held_back) == 300
     assert sorted([*training, *held_back]) == list(range(1000))
+
+
+def test_every_cross_belongs_to_one_of_two_tables(makers: None) -> None:
+    from flight_delays import CROSSES
+    from flight_nfm import GROUPS
+
+    assert sorted([*GROUPS["dates"], *GROUPS["planes"]]) == sorted(CROSSES)
+
+
+def test_the_pairs_of_a_neural_factorization_machine_are_all_products_of_two_rows(
+    makers: None,
+) -> None:
+    import tensorflow as tf
+    from flight_nfm import LINEAR, WIDTH, NeuralFactorizationMachine
+
+    model = NeuralFactorizationMachine()
+    rows = np.random.default_rng(0).normal(size=(1, 12, WIDTH)).astype(np.float32)
+    logit = model.logit(tf.constant(rows[:, :7]), tf.constant(rows[:, 7:]))
+    pairs = sum(rows[0, i] * rows[0, j] for i in range(12) for j in range(i))
+    hidden, hidden_bias, last, bias = (one.numpy() for one in model.dense)
+    deep = np.maximum(pairs @ hidden + hidden_bias, 0) @ last + bias
+    np.testing.assert_allclose(logit, deep + LINEAR * rows.sum(), rtol=1e-4)
+
+
+def test_words_and_pairs_have_rows_of_their_own_and_none_has_row_0(makers: None) -> None:
+    from topics import WORDS, hashed
+
+    ids = hashed(["A tame animal", "a tall animal", "one " * (2 * WORDS)])
+    words, pairs = ids["words"], ids["pairs"]
+    assert (words.dtype, words.shape, pairs.shape) == (np.int32, (3, WORDS), (3, WORDS))
+    assert words[0, 0] == words[1, 0]
+    assert words[0, 2] == words[1, 2]
+    assert words[0, 1] != words[1, 1]
+    assert (words[:2] != 0).sum(axis=1).tolist() == [3, 3]
+    assert (pairs != 0).sum(axis=1).tolist() == [2, 2, WORDS - 1]
+    assert not set(pairs[0, :2]) & set(pairs[1, :2])
+
+
+def test_a_bag_is_the_mean_of_the_words_that_are_there(makers: None) -> None:
+    import tensorflow as tf
+    from topics import WORDS, Bag
+
+    model = Bag()
+    random = np.random.default_rng(0)
+    model.weights.assign(random.normal(size=model.weights.shape))
+    words, pairs = np.zeros((2, 1, WORDS), np.int32)
+    words[0, :2], pairs[0, :1] = (7, 9), 11
+    rows = [model.tables["words"][7], model.tables["words"][9], model.tables["pairs"][11]]
+    expected = tf.nn.softmax(np.mean(rows, axis=0) @ model.weights.numpy())
+    np.testing.assert_allclose(model.serve(words, pairs)["topics"][0], expected, rtol=1e-4)
 
 
 def test_inception_v4_is_the_papers(makers: None) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from amp_tuner.amp.lists import moves_of_nodes
 from amp_tuner.config.load import load_study
 from amp_tuner.results.points import read_front, read_point
 from tests.configs.ready import ROOT, made, run, smaller
@@ -79,6 +80,20 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
     assert_answer(tmp_path / "run", metric)
     point = read_point(tmp_path / "run" / "pareto" / "000.yaml")
     assert (point.runtime, point.batch_size) == ("xla", 2)
+
+
+@pytest.mark.all_only
+@pytest.mark.timeout(900)
+def test_a_study_of_nodes_sets_one_of_two_tables_apart(tmp_path: Path) -> None:
+    made("topics")
+    bounds = {"search.op_types": ["GatherV2", "Sum"], "search.time_budget": None}
+    path = smaller("topics", tmp_path, 4096, bounds)
+    assert "top1" in run("-m", "amp_tuner", "--config", str(path), "--trials", "12")
+    assert_answer(tmp_path / "run", "top1")
+    trials = pd.read_csv(tmp_path / "run" / "trials.csv")
+    moved = [moves_of_nodes(json.loads(moves)) for moves in trials.moves]
+    apart = {name for nodes in moved for name in nodes}
+    assert any("Gather" in name for name in apart), apart
 
 
 @pytest.mark.all_only

@@ -51,6 +51,20 @@ def test_minilm_finds_like_sentences_alike_and_their_topics() -> None:
     assert (chances.numpy().argmax(axis=1) == topics).mean() > 0.75
 
 
+@pytest.mark.parametrize(
+    ("name", "output", "label", "least"),
+    [("topics", "topics", "topics", 0.85), ("flight_nfm", "late", "late", 0.7)],
+)
+def test_tables_have_learnt(name: str, output: str, label: str, least: float) -> None:
+    serve, path = served(name)
+    with np.load(path) as data:
+        known = {name: data[name][:8192] for name in data}
+    truth = known.pop(label)
+    scores = serve(**{name: tf.constant(value) for name, value in known.items()})[output].numpy()
+    found = scores.argmax(axis=1) if scores.ndim == 2 else scores > 0.5
+    assert (found == truth).mean() > least
+
+
 def test_words_are_cut_into_the_longest_known_pieces() -> None:
     tokenizer = script("minilm").Tokenizer()
     together, unknown = tokenizer.tokens(["Unaffable!", "\N{SNOWMAN}"])["ids"]
