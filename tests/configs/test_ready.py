@@ -84,16 +84,15 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
 
 @pytest.mark.all_only
 @pytest.mark.timeout(900)
-def test_a_study_of_nodes_sets_one_of_two_tables_apart(tmp_path: Path) -> None:
+def test_a_study_of_nodes_sets_nodes_of_two_tables_apart(tmp_path: Path) -> None:
     made("topics")
     bounds = {"search.op_types": ["GatherV2", "Sum"], "search.time_budget": None}
     path = smaller("topics", tmp_path, 4096, bounds)
     assert "top1" in run("-m", "amp_tuner", "--config", str(path), "--trials", "12")
     assert_answer(tmp_path / "run", "top1")
     trials = pd.read_csv(tmp_path / "run" / "trials.csv")
-    moved = [moves_of_nodes(json.loads(moves)) for moves in trials.moves]
-    apart = {name for nodes in moved for name in nodes}
-    assert any("Gather" in name for name in apart), apart
+    own = trials[trials.state.eq("COMPLETE") & trials.cached_from.isna()]
+    assert any(moves_of_nodes(json.loads(moves)) for moves in own.moves)
 
 
 @pytest.mark.all_only
