@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -66,8 +67,13 @@ class Study:
 
     def events(self, name: str) -> Iterator[dict[str, Any]]:
         """The events of one name, of all members."""
-        for log in self.path.parent.rglob("log.jsonl"):
+        for log in self.logs():
             yield from (event for event in read_events(log) if event["event"] == name)
+
+    def logs(self) -> list[Path]:
+        """The members' logs; what vanishes beside them while they work is passed over."""
+        walked = os.walk(self.path.parent)
+        return [Path(folder, "log.jsonl") for folder, _, files in walked if "log.jsonl" in files]
 
     def await_events(self, name: str, count: int, *members: subprocess.Popen[str]) -> None:
         """Waits until members, of which none may end before, have so many events of a name."""

@@ -79,8 +79,7 @@ def working(driver: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def measuring(of: Study) -> set[str]:
     """The folders of members that have begun to measure."""
-    logs = of.path.parent.rglob("log.jsonl")
-    return {str(log.parent) for log in logs if '"measuring"' in log.read_text()}
+    return {str(log.parent) for log in of.logs() if '"measuring"' in log.read_text()}
 
 
 def await_measuring(of: Study, members: int, driver: subprocess.Popen[str]) -> None:
