@@ -40,8 +40,8 @@ _CASTS_TAKE = np.array([0.4, 0.4, 0.2, 0.2])
 _LEAST_VOLUME = 0.01
 #: A failure teaches little and costs a worker: the chance to run counts with this power.
 _DREAD = 2
-#: What fails in a setting that runs fails again in all others, and will soon be known: its chance
-#: not to counts with so much higher a power for each such setting.
+#: What fails in a setting that runs fails again in all others, and will soon be known: unless it
+#: has run well before, its chance not to counts with so much higher a power for each such setting.
 _DREAD_AGAIN = 2
 #: If the model is this much less certain than it says, what is to be hoped for.
 _DOUBT = 2.0
@@ -148,7 +148,9 @@ class Judge:
         failed = np.array([one.drop is None for one in evidence.told], np.bool_)
         suspects = self._suspects([one.look for one in evidence.told])
         self._chances = chances_of_failure(suspects, failed)
-        self._dread_more = _DREAD_AGAIN * self._suspects(self._pending).sum(axis=0)
+        is_cleared = suspects[~failed].any(axis=0)
+        running = self._suspects(self._pending).sum(axis=0)
+        self._dread_more = np.where(is_cleared, 0, _DREAD_AGAIN * running)
 
     def _suspects(self, looks: Sequence[Look]) -> NDArray[np.bool_]:
         """What may make each setting fail: an op type in 16 bits, or in one data type only."""

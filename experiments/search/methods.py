@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 import optuna
 from measuring import BudgetUsedUpError, Observed, Run
 from optuna.distributions import CategoricalDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from amp_tuner.records import Setting
+from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.search.amp_sampler import TOLD, AmpSampler, prediction_of
 from amp_tuner.search.proposal import NEVER_TIMED
 from amp_tuner.search.space import SearchSpace
@@ -52,7 +52,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, observed: Observed | None) -
     study.tell(trial, [observed.speedup or NEVER_TIMED, observed.drop])
 
 
-def _optuna(
+def optuna_method(
     make: Callable[[Run, int], BaseSampler],
     *,
     anchored: bool,
@@ -73,12 +73,18 @@ def _optuna(
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=make(run, seed))
         chance = RandomSampler(seed=seed)
         usual = study.sampler
-        if anchored:
-            for parameters in anchors(space):
-                study.enqueue_trial(parameters)
         distributions = {
             name: CategoricalDistribution(values) for name, values in space.choices().items()
         }
+        if in_flight > 1:
+            # A fleet begins when FP32 is known; so one worker knows the goal's limit as early.
+            study.enqueue_trial(space.parameters(Setting(FLOAT32)))
+            known = study.ask(distributions)
+            _tell(study, known, run.measure(known.params))
+        began = len(study.get_trials(deepcopy=False))
+        if anchored:
+            for parameters in anchors(space):
+                study.enqueue_trial(parameters)
         known_in_a_row, drawn = 0, {}
         waiting: deque[tuple[optuna.Trial, float | None]] = deque()
         while known_in_a_row < _EXHAUSTED:
@@ -95,7 +101,7 @@ def _optuna(
             waiting.append((trial, _hope(study, trial)))
             if len(waiting) == in_flight:
                 trial, hope = waiting.popleft()
-                is_anchor = anchored and trial.number < 2 * len(space.data_types)
+                is_anchor = anchored and trial.number - began < 2 * len(space.data_types)
                 observed = run.measure(trial.params, always_timed=is_anchor, hope=hope)
                 drawn[tuple(trial.params.items())] = observed
                 _tell(study, trial, observed)
@@ -201,9 +207,9 @@ def _samplers() -> dict[str, Callable[[Run, int], BaseSampler]]:
 
 
 def _gp(_: Run, seed: int) -> BaseSampler:
-    # The matrices are small: more threads only wait for each other.
-    importlib.import_module("torch").set_num_threads(1)
-    return _quiet(lambda: GPSampler(seed=seed))
+    # It needs PyTorch, which is not among what is installed.
+    sampler: BaseSampler = importlib.import_module("gaussian_process").CategoryGPSampler(seed)
+    return sampler
 
 
 def _amp(run: Run, seed: int) -> BaseSampler:
@@ -220,16 +226,16 @@ WORKERS = 8
 IN_FLIGHT = f", {WORKERS} in flight"
 #: Name to (method, whether known graphs cost nothing).
 METHODS: dict[str, tuple[Method, bool]] = {
-    "amp": (_optuna(_amp, anchored=True), True),
-    f"amp{IN_FLIGHT}": (_optuna(_amp, anchored=True, in_flight=WORKERS), True),
+    "amp": (optuna_method(_amp, anchored=True), True),
+    f"amp{IN_FLIGHT}": (optuna_method(_amp, anchored=True, in_flight=WORKERS), True),
     **{
-        f"{name}{ANCHORED}": (_optuna(make, anchored=True), True)
+        f"{name}{ANCHORED}": (optuna_method(make, anchored=True), True)
         for name, make in _samplers().items()
     },
-    **{name: (_optuna(make, anchored=False), False) for name, make in _samplers().items()},
+    **{name: (optuna_method(make, anchored=False), False) for name, make in _samplers().items()},
     "guide by hand": (manual, True),
     "Neural Compressor 2.6": (fall_back, True),
-    "Olive": (_optuna(_olive, anchored=False, redraws=True), False),
+    "Olive": (optuna_method(_olive, anchored=False, redraws=True), False),
 }
 
 

@@ -121,6 +121,20 @@ def test_what_may_fail_is_not_tried_twice_at_once(painted: PaintedSpace) -> None
     assert beside[1] > 0.9 * alone[1]
 
 
+def test_what_has_run_well_is_not_dreaded_because_it_runs_elsewhere(painted: PaintedSpace) -> None:
+    draw = Candidates(painted.space, np.random.default_rng(1))
+    everything = draw.just("bfloat16", OP_TYPES)
+    found = [Told(everything, painted.look(everything), 1.2, 0.1, LIMIT)]
+    most = [draw.just("bfloat16", set(OP_TYPES) - {op_type}) for op_type in OP_TYPES]
+    running = [Told(one, painted.look(one), None, None) for one in most[1:]]
+    look = painted.look(most[0])
+    alone, beside = (
+        Judge(painted.space, painted.viewer, Evidence.of(found), pending).scores([look]).chance
+        for pending in ([], running)
+    )
+    assert beside[0] > 0.95 * alone[0]
+
+
 def test_the_more_runs_the_less_is_hoped_for_of_the_uncertain(painted: PaintedSpace) -> None:
     draw, found = Candidates(painted.space, np.random.default_rng(1)), told(painted, 3)
     others = [draw.just("bfloat16", {op_type}) for op_type in ("Relu", "Tanh", "Softmax")]
