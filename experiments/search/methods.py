@@ -6,6 +6,7 @@ import importlib.util
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import optuna
 from measuring import BudgetUsedUpError, Observed, Run
@@ -114,7 +115,8 @@ def _hope(study: optuna.Study, trial: optuna.Trial) -> float | None:
     return None if predicted is None or predicted.explores else predicted.hope
 
 
-def _quiet(make: Callable[[], BaseSampler]) -> BaseSampler:
+def quiet(make: Callable[[], BaseSampler]) -> BaseSampler:
+    """Makes a sampler without Optuna's warning that it is experimental."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return make()
@@ -197,9 +199,7 @@ def _samplers() -> dict[str, Callable[[Run, int], BaseSampler]]:
         "random": lambda _, seed: RandomSampler(seed=seed),
         "nsga2": lambda _, seed: NSGAIISampler(seed=seed, population_size=20),
         "tpe": lambda _, seed: TPESampler(seed=seed),
-        "tpe multivariate": lambda _, seed: _quiet(
-            lambda: TPESampler(seed=seed, multivariate=True)
-        ),
+        "tpe multivariate": lambda _, seed: quiet(lambda: TPESampler(seed=seed, multivariate=True)),
     }
     if importlib.util.find_spec("torch") is not None:
         found["gp"] = _gp
@@ -208,8 +208,8 @@ def _samplers() -> dict[str, Callable[[Run, int], BaseSampler]]:
 
 def _gp(_: Run, seed: int) -> BaseSampler:
     # It needs PyTorch, which is not among what is installed.
-    sampler: BaseSampler = importlib.import_module("gaussian_process").CategoryGPSampler(seed)
-    return sampler
+    module = importlib.import_module("gaussian_process")
+    return quiet(partial(module.CategoryGPSampler, seed))
 
 
 def _amp(run: Run, seed: int) -> BaseSampler:
@@ -217,7 +217,7 @@ def _amp(run: Run, seed: int) -> BaseSampler:
 
 
 def _olive(_: Run, seed: int) -> BaseSampler:
-    return _quiet(lambda: TPESampler(seed=seed, multivariate=True, group=True))
+    return quiet(lambda: TPESampler(seed=seed, multivariate=True, group=True))
 
 
 ANCHORED = ", anchors and dedupe"
