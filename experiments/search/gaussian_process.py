@@ -1,19 +1,21 @@
 """Optuna's Gaussian process, several times faster where all parameters are categories.
 
-What it proposes stays the same: the acquisition function is evaluated for all starts of a local
-search at once instead of one by one, distances of categories are comparisons, and PyTorch is not
-asked for the default device in each operation. This replaces functions inside Optuna, so it is for
-the pinned version, and for comparisons only.
+Nothing changes but the order in which numbers are added: the acquisition function is evaluated for
+all starts of a local search at once instead of one by one, distances of categories are products of
+matrices of zeros and ones, and the gradient of the likelihood is written out. This replaces parts
+of Optuna, so it is for the pinned version, and for comparisons only.
 
-    .venv/bin/python experiments/search/gaussian_process.py [--problem P] [--measurements N]
+    .venv/bin/python experiments/search/gaussian_process.py [--problem P] [--trials N] [--studies N]
 
-shows that a run of Optuna's own sampler measures the same, and how long both take.
+asks Optuna's own sampler and this one what comes next in studies of random settings, and says how
+often it is the same, and how long both take. (Settings that look equally good may come in another
+order.)
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import math
 import sys
 import time
 from functools import partial
@@ -23,20 +25,162 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+import optuna
 import torch
-from measuring import BudgetUsedUpError, Run
-from methods import optuna_method, quiet
+from measuring import Run
+from methods import quiet, tell
 from numpy.typing import NDArray
-from optuna._gp import gp, optim_mixed
+from optuna._gp import acqf, gp, optim_mixed
+from optuna._gp.prior import default_log_prior
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, GPSampler
+from optuna.samplers import GPSampler, RandomSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
+from scipy.optimize import minimize
 from synthetic import PROBLEMS, synthetic
+from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float64]
 
-_kernel_of_pairs = gp.GPRegressor.kernel
+#: Optuna's least side of a box.
+_SMALLEST = 1e-12
+
+
+class CategoryRegressor(gp.GPRegressor):
+    """``GPRegressor`` of categories: the distance of two is the weight of where they differ.
+
+    A point is a row of zeros and ones, one for each choice of each parameter: a product of two
+    such rows says where they agree.
+    """
+
+    def __init__(
+        self,
+        is_categorical: torch.Tensor,
+        X_train: torch.Tensor,  # noqa: N803
+        y_train: torch.Tensor,
+        inverse_squared_lengthscales: torch.Tensor,
+        kernel_scale: torch.Tensor,
+        noise_var: torch.Tensor,
+    ) -> None:
+        self._is_categorical = is_categorical
+        self._X_train = self._X_all = X_train
+        self._y_train = self._y_all = y_train.unsqueeze(-1)
+        self._cov_Y_Y_chol = None
+        self._cov_Y_Y_inv_Y = None
+        self.inverse_squared_lengthscales = inverse_squared_lengthscales
+        self.kernel_scale = kernel_scale
+        self.noise_var = noise_var
+        self._choices = torch.arange(int(X_train.max()) + 1, dtype=X_train.dtype)
+        self._trained = self._ones(X_train)
+
+    def _ones(self, points: torch.Tensor) -> torch.Tensor:
+        """Of points (..., parameters): (..., parameters * choices); choices never seen are 0."""
+        return (points.unsqueeze(-1) == self._choices).flatten(-2).to(torch.float64)
+
+    def _squared_distances(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Of rows of zeros and ones."""
+        weights = self.inverse_squared_lengthscales
+        agree = one.mul(weights.repeat_interleave(len(self._choices))).matmul(other.mT)
+        return (weights.sum() - agree).clamp_min_(0.0)
+
+    def kernel(
+        self,
+        X1: torch.Tensor | None = None,  # noqa: N803
+        X2: torch.Tensor | None = None,  # noqa: N803
+    ) -> torch.Tensor:
+        """As ``GPRegressor.kernel``."""
+        one = self._trained if X1 is None else self._ones(X1)
+        trained = X2 is None or X2 is self._X_train
+        other = self._trained if trained else self._ones(X2)
+        return self._matern(self._squared_distances(one, other))[0] * self.kernel_scale
+
+    def _cache_matrix(self) -> None:
+        super()._cache_matrix()
+        root = self._cov_Y_Y_chol
+        unit = torch.eye(len(root), dtype=root.dtype)
+        self._unroot = torch.linalg.solve_triangular(root, unit, upper=False)
+
+    def posterior(self, x: torch.Tensor, joint: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """As ``GPRegressor.posterior``."""
+        assert not joint
+        covariance = self.kernel(x)
+        explained = (covariance @ self._unroot.mT).square_().sum(-1)
+        return covariance @ self._cov_Y_Y_inv_Y, (self.kernel_scale - explained).clamp_min_(0.0)
+
+    @staticmethod
+    def _matern(squared: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Matérn 5/2 and its derivative, of squared distances."""
+        distance = torch.sqrt(5 * squared)
+        falls = torch.exp(-distance)
+        rises = distance + 1
+        return falls * ((5 / 3) * squared + rises), (-5 / 6) * falls * rises
+
+    def _fit_kernel_params(
+        self, log_prior: Any, minimum_noise: float, deterministic_objective: bool, gtol: float
+    ) -> gp.GPRegressor:
+        assert log_prior is default_log_prior
+        assert not deterministic_objective
+        raw = torch.cat(
+            (
+                self.inverse_squared_lengthscales,
+                self.kernel_scale[None],
+                self.noise_var[None] - 0.99 * minimum_noise,
+            )
+        )
+        found = minimize(
+            self._loss,
+            raw.log().numpy(),
+            args=(minimum_noise,),
+            jac=True,
+            method="l-bfgs-b",
+            options={"gtol": gtol},
+        )
+        if not found.success:
+            raise RuntimeError(found.message)
+        self._set(torch.from_numpy(found.x), minimum_noise)
+        self._cache_matrix()
+        return self
+
+    def _set(self, raw: torch.Tensor, minimum_noise: float) -> None:
+        values = raw.exp()
+        self.inverse_squared_lengthscales = values[:-2]
+        self.kernel_scale, self.noise_var = values[-2], values[-1] + minimum_noise
+
+    def _loss(self, raw: Array, minimum_noise: float) -> tuple[float, Array]:
+        """Minus the log likelihood and Optuna's log prior; and the gradient.
+
+        Rasmussen and Williams, Gaussian Processes for Machine Learning, equation 5.9.
+        """
+        self._set(torch.from_numpy(raw), minimum_noise)
+        weights, scale, noise = (
+            self.inverse_squared_lengthscales,
+            self.kernel_scale,
+            self.noise_var,
+        )
+        matern, falls = self._matern(self._squared_distances(self._trained, self._trained))
+        covariance = scale * matern
+        covariance.diagonal().add_(noise)
+        root = torch.linalg.cholesky(covariance)
+        inverse = torch.cholesky_inverse(root)
+        explained = inverse @ self._y_train
+        loss = root.diagonal().log().sum() + 0.5 * (self._y_train * explained).sum()
+        loss += (0.1 / weights + 0.1 * weights).sum()
+        loss -= scale.log() - scale + 0.1 * noise.log() - 30 * noise
+        by_covariance = 0.5 * (inverse - explained @ explained.mT)
+        by_distance = scale * by_covariance * falls
+        agree = (self._trained * (by_distance @ self._trained)).sum(0)
+        by_weights = by_distance.sum() - agree.view(len(weights), -1).sum(1)
+        by_weights += 0.1 - 0.1 / weights**2
+        by_scale = (by_covariance * matern).sum() - 1 / scale + 1
+        by_noise = by_covariance.trace() - 0.1 / noise + 30
+        gradient = torch.cat(
+            (
+                by_weights * weights,
+                (by_scale * scale)[None],
+                (by_noise * (noise - minimum_noise))[None],
+            )
+        )
+        return loss.item(), gradient.numpy()
 
 
 class CategoryGPSampler(GPSampler):
@@ -45,8 +189,8 @@ class CategoryGPSampler(GPSampler):
     def __init__(self, seed: int) -> None:
         super().__init__(seed=seed)
         optim_mixed._local_search_discrete_batched = _best_choices  # noqa: SLF001
-        gp.GPRegressor.kernel = _kernel
-        # The matrices are small: more threads only wait for each other.
+        gp.GPRegressor = CategoryRegressor
+        acqf.logehvi = _log_gain
         torch.set_num_threads(1)
 
     def infer_relative_search_space(
@@ -58,7 +202,8 @@ class CategoryGPSampler(GPSampler):
         return space
 
     def _sample_relative_impl(self, *of: Any) -> dict[str, Any]:
-        with torch._C.DisableTorchFunction():  # noqa: SLF001
+        # The matrices are small: more threads only wait for each other.
+        with threadpool_limits(1), torch._C.DisableTorchFunction():  # noqa: SLF001
             found: dict[str, Any] = super()._sample_relative_impl(*of)
         return found
 
@@ -82,37 +227,53 @@ def _best_choices(
     )
 
 
-def _kernel(self: Any, one: Any = None, other: Any = None) -> Any:
-    """``GPRegressor.kernel``: the distance of two categories is whether they differ."""
-    if one is None:
-        return _kernel_of_pairs(self)
-    trained = self._X_train if other is None else other
-    rows = one if one.ndim == 1 else one.unsqueeze(-2)
-    columns = trained if one.ndim == 1 else trained.unsqueeze(-3)
-    apart = (rows != columns).to(torch.float64).matmul(self.inverse_squared_lengthscales)
-    return gp.Matern52Kernel.apply(apart) * self.kernel_scale
+def _log_gain(
+    Y_post: torch.Tensor,  # noqa: N803
+    non_dominated_box_lower_bounds: torch.Tensor,
+    non_dominated_box_intervals: torch.Tensor,
+) -> torch.Tensor:
+    """``logehvi``, with one logarithm for a point: of (points, draws, objectives)."""
+    smallest = torch.tensor(_SMALLEST, dtype=torch.float64)
+    sides = Y_post.unsqueeze(-2) - non_dominated_box_lower_bounds
+    sides.clamp_(min=smallest, max=non_dominated_box_intervals)
+    return sides.prod(-1).sum((-2, -1)).log() - math.log(Y_post.shape[-2])
 
 
-def _made(sampler: type[GPSampler], _: Run, seed: int) -> BaseSampler:
-    return quiet(partial(sampler, seed=seed))
+def _study(problem: str, seed: int, trials: int) -> tuple[Study, dict[str, BaseDistribution]]:
+    """Random settings that were measured, and what their parameters may be."""
+    run = Run(synthetic(problem), seed, trials, knows_graphs=True)
+    choices = run.problem.space.choices()
+    space = {name: CategoricalDistribution(values) for name, values in choices.items()}
+    study = optuna.create_study(
+        directions=["maximize", "minimize"], sampler=RandomSampler(seed=seed)
+    )
+    for _ in range(trials):
+        trial = study.ask(space)
+        tell(study, trial, run.measure(trial.params))
+    return study, space
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problem", choices=list(PROBLEMS), default="UNet, bfloat16-units")
-    parser.add_argument("--measurements", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--studies", type=int, default=10)
     options = parser.parse_args()
-    volumes = []
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    studies = [_study(options.problem, seed, options.trials) for seed in range(options.studies)]
+    proposals = []
     # Optuna's own comes first: ours replaces parts of it.
     for sampler in (GPSampler, CategoryGPSampler):
-        run = Run(synthetic(options.problem), 0, options.measurements, knows_graphs=True)
-        method = optuna_method(partial(_made, sampler), anchored=True)
         began_s = time.process_time()
-        with contextlib.suppress(BudgetUsedUpError):
-            method(run, 0)
-        print(f"{sampler.__name__}: {time.process_time() - began_s:.0f} CPU seconds")
-        volumes.append(run.volumes())
-    print("the same" if volumes[0] == volumes[1] else f"not the same: {volumes}")
+        for seed, (study, space) in enumerate(studies):
+            study.sampler = quiet(partial(sampler, seed=seed))
+            trial = study.ask(space)
+            proposals.append(trial.params)
+            study.tell(trial, state=TrialState.FAIL)
+        taken_s = (time.process_time() - began_s) / len(studies)
+        print(f"{sampler.__name__}: {taken_s:.2f} CPU seconds a proposal")
+    pairs = zip(proposals[: len(studies)], proposals[len(studies) :], strict=True)
+    print(f"{sum(one == other for one, other in pairs)} of {len(studies)} are the same")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def everything(space: SearchSpace, data_type: str) -> dict[str, str]:
     return space.parameters(Setting(data_type, dict.fromkeys(space.op_types, "allow")))
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, observed: Observed | None) -> None:
+def tell(study: optuna.Study, trial: optuna.Trial, observed: Observed | None) -> None:
+    """A measurement's result, as a study tells it; None is a failure."""
     if observed is None:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return
@@ -81,7 +82,7 @@ def optuna_method(
             # A fleet begins when FP32 is known; so one worker knows the goal's limit as early.
             study.enqueue_trial(space.parameters(Setting(FLOAT32)))
             known = study.ask(distributions)
-            _tell(study, known, run.measure(known.params))
+            tell(study, known, run.measure(known.params))
         began = len(study.get_trials(deepcopy=False))
         if anchored:
             for parameters in anchors(space):
@@ -94,7 +95,7 @@ def optuna_method(
             trial = study.ask(distributions)
             key = tuple(trial.params.items())
             if redraws and key in drawn:
-                _tell(study, trial, drawn[key])
+                tell(study, trial, drawn[key])
                 known_in_a_row += 1
                 continue
             is_known = run.is_known(trial.params)
@@ -105,7 +106,7 @@ def optuna_method(
                 is_anchor = anchored and trial.number - began < 2 * len(space.data_types)
                 observed = run.measure(trial.params, always_timed=is_anchor, hope=hope)
                 drawn[tuple(trial.params.items())] = observed
-                _tell(study, trial, observed)
+                tell(study, trial, observed)
 
     return run
 
