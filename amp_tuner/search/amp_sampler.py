@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 from optuna import Study
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import threadpool_limits
 
 from amp_tuner.search.candidates import Parameters
+from amp_tuner.search.distributions import distributions
 from amp_tuner.search.evidence import Prediction, Told
 from amp_tuner.search.looks import Viewer
 from amp_tuner.search.proposing import Proposer
@@ -63,8 +64,7 @@ class AmpSampler(BaseSampler):
 
     def infer_relative_search_space(self, *_: Any) -> dict[str, BaseDistribution]:
         """The whole space: all parameters are chosen together."""
-        choices = self._space.choices()
-        return {name: CategoricalDistribution(values) for name, values in choices.items()}
+        return distributions(self._space)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from amp_tuner.search.amp_sampler import INTERRUPTED, PREDICTED, TOLD, prediction_of
 from amp_tuner.search.candidates import Parameters
+from amp_tuner.search.distributions import distributions
 from amp_tuner.search.evidence import Prediction
 from amp_tuner.search.history import History
 from amp_tuner.search.looks import Viewer
@@ -71,9 +71,7 @@ class TuningStudy:
         self._seeds = (seed, rank)
         self._settings = space
         self._viewer = viewer
-        self._space: dict[str, BaseDistribution] = {
-            name: CategoricalDistribution(choices) for name, choices in space.choices().items()
-        }
+        self._space = distributions(space)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._storage = storage
         self.cut_bytes = storage.cut_bytes

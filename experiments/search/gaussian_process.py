@@ -40,6 +40,8 @@ from scipy.optimize import minimize
 from synthetic import PROBLEMS, synthetic
 from threadpoolctl import threadpool_limits
 
+from amp_tuner.search.distributions import distributions
+
 Array = NDArray[np.float64]
 
 #: Optuna's least side of a box.
@@ -55,16 +57,14 @@ class CategoryRegressor(gp.GPRegressor):
 
     def __init__(
         self,
-        is_categorical: torch.Tensor,
+        is_categorical: torch.Tensor,  # noqa: ARG002
         X_train: torch.Tensor,  # noqa: N803
         y_train: torch.Tensor,
         inverse_squared_lengthscales: torch.Tensor,
         kernel_scale: torch.Tensor,
         noise_var: torch.Tensor,
     ) -> None:
-        self._is_categorical = is_categorical
-        self._X_train = self._X_all = X_train
-        self._y_train = self._y_all = y_train.unsqueeze(-1)
+        self._y_train = y_train.unsqueeze(-1)
         self._cov_Y_Y_chol = None
         self._cov_Y_Y_inv_Y = None
         self.inverse_squared_lengthscales = inverse_squared_lengthscales
@@ -77,34 +77,33 @@ class CategoryRegressor(gp.GPRegressor):
         """Of points (..., parameters): (..., parameters * choices); choices never seen are 0."""
         return (points.unsqueeze(-1) == self._choices).flatten(-2).to(torch.float64)
 
-    def _squared_distances(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """Of rows of zeros and ones."""
+    def _squared_distances(self, points: torch.Tensor) -> torch.Tensor:
+        """From points as zeros and ones to the trained ones; shape (points, trained)."""
         weights = self.inverse_squared_lengthscales
-        agree = one.mul(weights.repeat_interleave(len(self._choices))).matmul(other.mT)
-        return (weights.sum() - agree).clamp_min_(0.0)
+        each = weights.repeat_interleave(len(self._choices))
+        return (weights.sum() - (points * each) @ self._trained.mT).clamp_min_(0.0)
 
     def kernel(
         self,
         X1: torch.Tensor | None = None,  # noqa: N803
         X2: torch.Tensor | None = None,  # noqa: N803
     ) -> torch.Tensor:
-        """As ``GPRegressor.kernel``."""
-        one = self._trained if X1 is None else self._ones(X1)
-        trained = X2 is None or X2 is self._X_train
-        other = self._trained if trained else self._ones(X2)
-        return self._matern(self._squared_distances(one, other))[0] * self.kernel_scale
+        """As ``GPRegressor.kernel``, against the trained points; None is these too."""
+        assert X2 is None
+        points = self._trained if X1 is None else self._ones(X1)
+        return self._matern(self._squared_distances(points))[0] * self.kernel_scale
 
     def _cache_matrix(self) -> None:
         super()._cache_matrix()
         root = self._cov_Y_Y_chol
         unit = torch.eye(len(root), dtype=root.dtype)
-        self._unroot = torch.linalg.solve_triangular(root, unit, upper=False)
+        self._inverse_root = torch.linalg.solve_triangular(root, unit, upper=False)
 
     def posterior(self, x: torch.Tensor, joint: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """As ``GPRegressor.posterior``."""
         assert not joint
         covariance = self.kernel(x)
-        explained = (covariance @ self._unroot.mT).square_().sum(-1)
+        explained = (covariance @ self._inverse_root.mT).square_().sum(-1)
         return covariance @ self._cov_Y_Y_inv_Y, (self.kernel_scale - explained).clamp_min_(0.0)
 
     @staticmethod
@@ -147,9 +146,10 @@ class CategoryRegressor(gp.GPRegressor):
         self.kernel_scale, self.noise_var = values[-2], values[-1] + minimum_noise
 
     def _loss(self, raw: Array, minimum_noise: float) -> tuple[float, Array]:
-        """Minus the log likelihood and Optuna's log prior; and the gradient.
+        """Minus the log likelihood and Optuna's ``default_log_prior``; and the gradient.
 
-        Rasmussen and Williams, Gaussian Processes for Machine Learning, equation 5.9.
+        Of the logarithms of the weights, the scale, and the noise above its minimum
+        (Rasmussen and Williams, Gaussian Processes for Machine Learning, equation 5.9).
         """
         self._set(torch.from_numpy(raw), minimum_noise)
         weights, scale, noise = (
@@ -157,7 +157,7 @@ class CategoryRegressor(gp.GPRegressor):
             self.kernel_scale,
             self.noise_var,
         )
-        matern, falls = self._matern(self._squared_distances(self._trained, self._trained))
+        matern, slope = self._matern(self._squared_distances(self._trained))
         covariance = scale * matern
         covariance.diagonal().add_(noise)
         root = torch.linalg.cholesky(covariance)
@@ -167,7 +167,7 @@ class CategoryRegressor(gp.GPRegressor):
         loss += (0.1 / weights + 0.1 * weights).sum()
         loss -= scale.log() - scale + 0.1 * noise.log() - 30 * noise
         by_covariance = 0.5 * (inverse - explained @ explained.mT)
-        by_distance = scale * by_covariance * falls
+        by_distance = scale * by_covariance * slope
         agree = (self._trained * (by_distance @ self._trained)).sum(0)
         by_weights = by_distance.sum() - agree.view(len(weights), -1).sum(1)
         by_weights += 0.1 - 0.1 / weights**2
@@ -232,7 +232,13 @@ def _log_gain(
     non_dominated_box_lower_bounds: torch.Tensor,
     non_dominated_box_intervals: torch.Tensor,
 ) -> torch.Tensor:
-    """``logehvi``, with one logarithm for a point: of (points, draws, objectives)."""
+    """``logehvi``, with one logarithm for a point.
+
+    Args:
+        Y_post: shape (points, draws, objectives).
+        non_dominated_box_lower_bounds: shape (boxes, objectives).
+        non_dominated_box_intervals: their sides; the same shape.
+    """
     smallest = torch.tensor(_SMALLEST, dtype=torch.float64)
     sides = Y_post.unsqueeze(-2) - non_dominated_box_lower_bounds
     sides.clamp_(min=smallest, max=non_dominated_box_intervals)
@@ -242,8 +248,7 @@ def _log_gain(
 def _study(problem: str, seed: int, trials: int) -> tuple[Study, dict[str, BaseDistribution]]:
     """Random settings that were measured, and what their parameters may be."""
     run = Run(synthetic(problem), seed, trials, knows_graphs=True)
-    choices = run.problem.space.choices()
-    space = {name: CategoricalDistribution(values) for name, values in choices.items()}
+    space = distributions(run.problem.space)
     study = optuna.create_study(
         directions=["maximize", "minimize"], sampler=RandomSampler(seed=seed)
     )

@@ -10,11 +10,11 @@ from functools import partial
 
 import optuna
 from measuring import BudgetUsedUpError, Observed, Run
-from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.search.amp_sampler import TOLD, AmpSampler, prediction_of
+from amp_tuner.search.distributions import distributions
 from amp_tuner.search.proposal import NEVER_TIMED
 from amp_tuner.search.space import SearchSpace
 
@@ -75,13 +75,11 @@ def optuna_method(
         study = optuna.create_study(directions=["maximize", "minimize"], sampler=make(run, seed))
         chance = RandomSampler(seed=seed)
         usual = study.sampler
-        distributions = {
-            name: CategoricalDistribution(values) for name, values in space.choices().items()
-        }
+        choices = distributions(space)
         if in_flight > 1:
             # A fleet begins when FP32 is known; so one worker knows the goal's limit as early.
             study.enqueue_trial(space.parameters(Setting(FLOAT32)))
-            known = study.ask(distributions)
+            known = study.ask(choices)
             tell(study, known, run.measure(known.params))
         began = len(study.get_trials(deepcopy=False))
         if anchored:
@@ -92,7 +90,7 @@ def optuna_method(
         while known_in_a_row < _EXHAUSTED:
             stuck = anchored and known_in_a_row >= _STUCK
             study.sampler = chance if stuck else usual
-            trial = study.ask(distributions)
+            trial = study.ask(choices)
             key = tuple(trial.params.items())
             if redraws and key in drawn:
                 tell(study, trial, drawn[key])

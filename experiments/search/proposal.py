@@ -16,6 +16,7 @@ from optuna.trial import create_trial
 
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.search.amp_sampler import AmpSampler
+from amp_tuner.search.distributions import distributions
 from amp_tuner.search.looks import Look
 from amp_tuner.search.space import SearchSpace
 
@@ -44,17 +45,17 @@ def proposal_seconds(trials: int, proposals: int = PROPOSALS) -> list[float]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"])
     random = np.random.default_rng(0)
-    distributions = AmpSampler(0, space, viewer).infer_relative_search_space()
+    asked = distributions(space)
     for _ in range(trials):
         row = {f"list:{op}": str(random.choice(["allow", "deny"])) for op in op_types}
         values = [float(random.uniform(0.8, 2)), float(random.uniform(0, 1))]
         parameters = {"data_type": "bfloat16", **row}
-        study.add_trial(create_trial(params=parameters, distributions=distributions, values=values))
+        study.add_trial(create_trial(params=parameters, distributions=asked, values=values))
     taken_s = []
     for seed in range(proposals):
         study.sampler = AmpSampler(seed, space, viewer)
         began_s = time.process_time()
-        study.ask(distributions)
+        study.ask(asked)
         taken_s.append(time.process_time() - began_s)
     return taken_s
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import optuna
-from optuna.distributions import CategoricalDistribution
 
 from amp_tuner.amp.rules import rule_set
 from amp_tuner.graph.typed_graph import Edge, Shapes, TypedGraph, TypedNode, Vertex
 from amp_tuner.search.amp_sampler import AmpSampler
+from amp_tuner.search.distributions import distributions
 from amp_tuner.search.looks import Look
 from amp_tuner.search.space import SearchSpace
 from amp_tuner.study.looking import StudyViewer
@@ -60,9 +60,7 @@ class PaintedSpace:
         self.planner = planner_of(tuple(ops), rules)
         self.space: SearchSpace = self.planner.space("auto", lists)
         self.viewer = StudyViewer(self.planner, self.space)
-        self.distributions = {
-            name: CategoricalDistribution(values) for name, values in self.space.choices().items()
-        }
+        self.distributions = distributions(self.space)
 
     def study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -17,6 +16,7 @@ from optuna.trial import TrialState
 
 from amp_tuner.amp.lists import DESTINATIONS, AmpLists
 from amp_tuner.errors import InputError
+from amp_tuner.search.distributions import distributions
 from amp_tuner.search.journal import OneWriterStorage
 from amp_tuner.search.proposal import Objectives
 from amp_tuner.search.samplers import check_sampler
@@ -193,7 +193,7 @@ def test_kill_9_at_any_moment_leaves_a_study_that_opens(tmp_path: Path) -> None:
 def test_tpe_proposes_what_optunas_own_does_while_it_is_shown_every_trial(tmp_path: Path) -> None:
     ours = run(opened(tmp_path), 30)
     study = optuna.create_study(directions=["maximize", "minimize"])
-    space = {name: CategoricalDistribution(one) for name, one in SPACE.choices().items()}
+    space = distributions(SPACE)
     theirs = []
     for finished in range(30):
         seed = int(np.random.SeedSequence([7, finished]).generate_state(1)[0])
