@@ -24,7 +24,7 @@ from amp_tuner.config.quantities import duration_text
 from amp_tuner.errors import InputError
 from amp_tuner.output.folder import Lock, RunFolder, move_aside
 from amp_tuner.report.study_folder import StudyFolder
-from amp_tuner.report.words import VERDICTS, figures, setting_in_words, significant
+from amp_tuner.report.words import VERDICTS, setting_in_words, significant, speed_in_words
 from amp_tuner.results.conclusion import conclusion
 from amp_tuner.text import duration, one_line, printable
 
@@ -172,4 +172,9 @@ def _best(study: StudyFolder) -> tuple[str, str, str, str]:
     best = study.points[study.front.best]
     accuracy = f"{study.accuracy.metric} {significant(best.accuracy.score)}"
     name = one_line(setting_in_words(best.setting))
-    return name, figures(best.speedup, unit="x"), accuracy, VERDICTS[best.accuracy.verdict]
+    return (
+        name,
+        speed_in_words(best.speedup, best.modelled_for),
+        accuracy,
+        VERDICTS[best.accuracy.verdict],
+    )

@@ -42,7 +42,12 @@ _TOOLTIP = [alt.Tooltip(f"{name}:N") for name in ("trial", "moves", "speed-up", 
 
 
 def front_chart(
-    accuracy: str, *, upwards: bool, limit: float, speeds: tuple[float, float] | None = None
+    accuracy: str,
+    *,
+    upwards: bool,
+    limit: float,
+    modelled: bool,
+    speeds: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Speed-up and accuracy of every setting; the front's with their intervals.
 
@@ -52,6 +57,7 @@ def front_chart(
         accuracy: the axis' title.
         upwards: larger values are better; the better end is always on top.
         limit: the goal, as a value of that axis.
+        modelled: speeds are a device model's.
         speeds: the range of speed-ups; None: that of the data.
     """
     order: Literal["ascending", "descending"] = "ascending" if upwards else "descending"
@@ -60,7 +66,9 @@ def front_chart(
 
     def x(field: str) -> alt.X:
         scale = alt.Scale(zero=False, padding=26, domain=domain)
-        return alt.X(f"{field}:Q", title="speed-up", scale=scale, axis=_few_ticks())
+        return alt.X(
+            f"{field}:Q", title=_modelled("speed-up", modelled), scale=scale, axis=_few_ticks()
+        )
 
     def y(field: str) -> alt.Y:
         scale = alt.Scale(zero=False, padding=18)
@@ -116,7 +124,7 @@ def unplaced_chart() -> dict[str, Any]:
     return _compiled(marks.properties(height=alt.Step(26)), "Proposals without a speed-up")
 
 
-def effects_chart() -> dict[str, Any]:
+def effects_chart(*, modelled: bool) -> dict[str, Any]:
     """What single moves change, with intervals; data ``effects``."""
     base = alt.Chart(alt.NamedData("effects")).encode(
         y=alt.Y("move:N", title=None, sort=None, axis=alt.Axis(labelLimit=190)),
@@ -129,7 +137,8 @@ def effects_chart() -> dict[str, Any]:
         yOffset="data_type:N",
     )
     scale = alt.Scale(zero=False, padding=10)
-    x = alt.X("x:Q", title="speed, times as fast", scale=scale, axis=_few_ticks())
+    title = _modelled("speed, times as fast", modelled)
+    x = alt.X("x:Q", title=title, scale=scale, axis=_few_ticks())
     tooltip = [alt.Tooltip(f"{name}:N") for name in ("move", "data_type", "speed", "pairs")]
     none = alt.Chart().mark_rule(strokeDash=[4, 4], color=_RULE, aria=False)
     layers = alt.layer(
@@ -166,6 +175,10 @@ def blocks_chart() -> dict[str, Any]:
         )
     )
     return _compiled(marks.properties(height=240), "Block times of FP32 and of the setting")
+
+
+def _modelled(title: str, modelled: bool) -> str:
+    return f"modelled {title}" if modelled else title
 
 
 def _few_ticks() -> alt.Axis:

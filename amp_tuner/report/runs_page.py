@@ -17,9 +17,9 @@ from amp_tuner.report.words import (
     VERDICTS,
     AccuracyAxis,
     all_moves,
-    figures,
     setting_in_words,
     significant,
+    speed_in_words,
 )
 from amp_tuner.results.conclusion import conclusion
 
@@ -105,7 +105,13 @@ def _headline(studies: int, outcomes: Sequence[Outcome]) -> str:
 
 def _spec(study: StudyFolder, span: tuple[float, float]) -> dict[str, Any]:
     axis = AccuracyAxis.of(study.accuracy)
-    return charts.front_chart(axis.title, upwards=axis.upwards, limit=axis.limit, speeds=span)
+    return charts.front_chart(
+        axis.title,
+        upwards=axis.upwards,
+        limit=axis.limit,
+        modelled=study.modelled_for is not None,
+        speeds=span,
+    )
 
 
 def _span(studies: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[float, float]:
@@ -124,13 +130,13 @@ def _cells(study: StudyFolder) -> tuple[Any, ...]:
     unit = " %" if axis.goal.relative else ""
     return (
         _title(study),
-        best.hardware.get("cpu") or "unknown",
+        _machine(best),
         _target(best),
         f"{study.accuracy.metric} {study.accuracy.parsed_goal}",
         _float32_ms(study),
         _defaults(study),
         _best(front, best),
-        figures(best.speedup, unit="x"),
+        speed_in_words(best.speedup, best.modelled_for),
         f"{significant(best.accuracy.score)} ({VERDICTS[best.accuracy.verdict]})",
         significant(axis.loss(best.accuracy)) + unit,
         ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()),
@@ -139,6 +145,11 @@ def _cells(study: StudyFolder) -> tuple[Any, ...]:
 
 def _title(study: StudyFolder) -> str:
     return f"{study.name} ({study.root.name})" if study.root.name != study.name else study.name
+
+
+def _machine(point: Point) -> str:
+    cpu = point.hardware.get("cpu") or "unknown"
+    return cpu if point.modelled_for is None else f"{point.modelled_for}, modelled on {cpu}"
 
 
 def _target(point: Point) -> str:
@@ -152,15 +163,18 @@ def _target(point: Point) -> str:
 
 
 def _float32_ms(study: StudyFolder) -> str:
-    """FP32's median, as the fastest point's own paired timing saw it."""
+    """FP32's median, as the fastest point's own paired timing saw it, or its modelled time."""
     fastest = study.points[study.front.fastest].latency_ms.get("baseline", {})
+    if "modelled" in fastest:
+        return f"modelled {fastest['modelled']:.4g}"
     return f"{fastest['p50']:.4g}" if "p50" in fastest else "unknown"
 
 
 def _defaults(study: StudyFolder) -> str:
     found = []
     for number, names in study.names().items():
-        speed = figures(study.points[number].speedup, unit="x") or "never timed"
+        point = study.points[number]
+        speed = speed_in_words(point.speedup, point.modelled_for) or "never timed"
         defaults = [name.removeprefix("default ") for name in names if name.startswith("default ")]
         found += [f"{name} {speed}" for name in defaults]
     return "; ".join(sorted(found)) or "failed"

@@ -58,6 +58,12 @@ class StudyFolder:
     graphs: Mapping[str, PreparedGraph] = field(default_factory=dict)
     spent_s: float | None = None
 
+    @property
+    def modelled_for(self) -> str | None:
+        """The device whose model gave all speeds; None where they were measured."""
+        named = (point.modelled_for for point in self.points.values())
+        return next((name for name in named if name is not None), None)
+
     def names(self) -> dict[int, list[str]]:
         """What points are called: ``FP32``, ``default bfloat16``, ``best``, ``knee``; by number.
 

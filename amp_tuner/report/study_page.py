@@ -26,6 +26,8 @@ from amp_tuner.report.study_rows import (
     unplaced,
 )
 from amp_tuner.report.study_tables import (
+    MODELLED_COLUMNS,
+    TIMING_COLUMNS,
     accuracy_cells,
     details,
     effect_cells,
@@ -110,6 +112,7 @@ class _Painting:
 def _data(content: _Content) -> dict[str, Any]:
     """What the script reads."""
     study, axis = content.study, content.axis
+    modelled = study.modelled_for is not None
     return {
         "first": content.first,
         "points": list(study.points),
@@ -124,9 +127,11 @@ def _data(content: _Content) -> dict[str, Any]:
         "graphs": {name: shown_nodes(prepared) for name, prepared in study.graphs.items()},
         "blocks": _blocks(study),
         "specs": {
-            "front": charts.front_chart(axis.title, upwards=axis.upwards, limit=axis.limit),
+            "front": charts.front_chart(
+                axis.title, upwards=axis.upwards, limit=axis.limit, modelled=modelled
+            ),
             "unplaced": charts.unplaced_chart(),
-            "effects": charts.effects_chart(),
+            "effects": charts.effects_chart(modelled=modelled),
             "blocks": charts.blocks_chart(),
         },
     }
@@ -156,6 +161,8 @@ def _values(content: _Content) -> dict[str, Any]:
         "accuracies": [
             accuracy_cells(point, names[number], axis) for number, point in points.items()
         ],
+        "modelled_for": study.modelled_for,
+        "timing_columns": TIMING_COLUMNS if study.modelled_for is None else MODELLED_COLUMNS,
         "timings": timing_rows(study, names),
         "failures": [failure_cells(trial) for trial in failures(study)],
         "not_confirmed": [
@@ -188,7 +195,8 @@ def _machine(point: Point) -> str:
     cpu = point.hardware.get("cpu") or point.device
     version = point.software.get("tensorflow")
     software = f"TensorFlow {version}, " if version else ""
-    return f"{software}runtime {point.runtime}, {cpu}, batches of {point.batch_size}"
+    modelled = "" if point.modelled_for is None else f" (speed modelled for {point.modelled_for})"
+    return f"{software}runtime {point.runtime}{modelled}, {cpu}, batches of {point.batch_size}"
 
 
 def _facts(point: Point) -> list[tuple[str, Any]]:
@@ -196,6 +204,7 @@ def _facts(point: Point) -> list[tuple[str, Any]]:
     own = {
         "runtime": point.runtime,
         "device": point.device,
+        "speed modelled for": point.modelled_for,
         "batch_size": point.batch_size,
         **{f"threads, {name}": size for name, size in point.threads.items()},
     }
@@ -207,10 +216,12 @@ def _facts(point: Point) -> list[tuple[str, Any]]:
 
 def _commands(study: StudyFolder) -> list[tuple[str, str]]:
     folder, file = shlex.quote(str(study.root)), shlex.quote(study.study_file)
+    holds = ("Does the best setting still hold, here or elsewhere?", f"amp-tune verify {folder}")
     return [
         ("The same study once more, in another folder:", f"amp-tune --config {file} --output NEW"),
         ("More trials in this one: raise search.trials, then", f"amp-tune --config {file}"),
-        ("Does the best setting still hold, here or elsewhere?", f"amp-tune verify {folder}"),
+        # A device model says the same again.
+        *([holds] if study.modelled_for is None else []),
         ("The best setting for deployment:", f"amp-tune export {folder} --format savedmodel"),
         ("This page again:", f"amp-tune report {folder}"),
     ]

@@ -17,6 +17,7 @@ from amp_tuner.report.words import (
     figures,
     setting_in_words,
     significant,
+    speed_in_words,
 )
 from amp_tuner.results.environment_file import environment_text
 
@@ -61,7 +62,7 @@ def _plotted(
         **_ends("y", place),
         "trial": f"{trial.number}: {setting_in_words(trial.setting)}",
         "moves": all_moves((point or trial).setting.moves) or "none",
-        "speed-up": figures(speed, unit="x"),
+        "speed-up": speed_in_words(speed, measured.timing.modelled_for),
         "accuracy": f"{measured.accuracy.metric} {significant(measured.accuracy.score)}",
     }
 
@@ -148,7 +149,7 @@ def _measured(measured: Measurement) -> list[str]:
     """Speed-up, accuracy and verdict, in words."""
     timing, accuracy = measured.timing, measured.accuracy
     return [
-        "not timed" if timing is None else figures(timing.speedup, unit="x"),
+        "not timed" if timing is None else speed_in_words(timing.speedup, timing.modelled_for),
         f"{accuracy.metric} {significant(accuracy.score)}",
         f"{VERDICTS[accuracy.verdict]} the goal"
         if accuracy.verdict != "uncertain"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amp_tuner.records import Measurement, Point, Trial
+from amp_tuner.records import Interval, Measurement, Point, Trial
 from amp_tuner.report.effects import Effect
 from amp_tuner.report.layers import Layers, OpTypeRow
 from amp_tuner.report.study_folder import StudyFolder
@@ -17,8 +17,17 @@ from amp_tuner.report.words import (
     figures,
     setting_in_words,
     significant,
+    speed_in_words,
 )
 
+#: Of the table of timings.
+TIMING_COLUMNS = (
+    *("Point", "p50", "p90", "p99", "Samples a second", "Runs", "Drift of FP32", "Processes"),
+    "Ended because",
+)
+#: The same, of a device model's times.
+MODELLED_COLUMNS = ("Point", "Modelled latency", "Modelled samples a second")
+_SIDES = ("baseline", "candidate")
 _ENDINGS = {
     "narrow": "known as exactly as asked for",
     "time": "its time was used up",
@@ -35,11 +44,12 @@ def point_cells(point: Point, names: list[str]) -> tuple[Any, ...]:
     """Of the table of points."""
     accuracy = point.accuracy
     moves = all_moves(point.setting.moves)
+    found = point.search_speedup
     return (
         called(point.number, names),
         setting_in_words(point.setting) + (f": {moves}" if moves else ""),
-        figures(point.speedup, unit="x") or "never timed",
-        "" if point.search_speedup is None else f"{point.search_speedup:.3f}x",
+        speed_in_words(point.speedup, point.modelled_for) or "never timed",
+        "" if found is None else speed_in_words(Interval(found, found, found), point.modelled_for),
         figures(accuracy.score, 6),
         "" if point.search_accuracy is None else f"{point.search_accuracy:.6f}",
         point.effective.nodes_16bit,
@@ -131,16 +141,22 @@ def accuracy_cells(point: Point, names: list[str], axis: AccuracyAxis) -> tuple[
 
 
 def timing_rows(study: StudyFolder, names: Mapping[int, list[str]]) -> list[tuple[Any, ...]]:
-    """Of the table of timings: points that were timed."""
+    """Of the table of timings: points that were timed, by :data:`TIMING_COLUMNS`.
+
+    Where speed is modelled, by :data:`MODELLED_COLUMNS`.
+    """
+    modelled = study.modelled_for is not None
     return [
-        _timing_cells(study, point, names[number])
+        _modelled_cells(point, names[number])
+        if modelled
+        else _timing_cells(study, point, names[number])
         for number, point in study.points.items()
         if point.latency_ms
     ]
 
 
 def _timing_cells(study: StudyFolder, point: Point, names: list[str]) -> tuple[Any, ...]:
-    baseline, candidate = (point.latency_ms[side] for side in ("baseline", "candidate"))
+    baseline, candidate = (point.latency_ms[side] for side in _SIDES)
     measured = study.measured(point.number)
     drift = "" if measured is None or measured.timing is None else f"{measured.timing.drift:.1%}"
 
@@ -152,12 +168,21 @@ def _timing_cells(study: StudyFolder, point: Point, names: list[str]) -> tuple[A
     return (
         called(point.number, names),
         *(both(label) for label in ("p50", "p90", "p99")),
-        ", ".join(f"{point.throughput[side]:,.0f}" for side in ("baseline", "candidate")),
-        ", ".join(str(point.runs[side]) for side in ("baseline", "candidate")),
+        _samples(point),
+        ", ".join(str(point.runs[side]) for side in _SIDES),
         drift,
         f"{len(ran)}: {min(ran):.3f} to {max(ran):.3f}" if (ran := point.processes) else "1",
         _ENDINGS.get(point.stop_reason or "", point.stop_reason or ""),
     )
+
+
+def _modelled_cells(point: Point, names: list[str]) -> tuple[Any, ...]:
+    ms = ", ".join(f"{point.latency_ms[side]['modelled']:.4g}" for side in _SIDES)
+    return called(point.number, names), ms, _samples(point)
+
+
+def _samples(point: Point) -> str:
+    return ", ".join(f"{point.throughput[side]:,.0f}" for side in _SIDES)
 
 
 def failure_cells(trial: Trial) -> tuple[Any, ...]:

@@ -62,6 +62,12 @@ def figures(interval: Interval | None, digits: int = 3, unit: str = "") -> str:
     return f"{value}{unit}" if low == high else f"{value}{unit} [{low}, {high}]"
 
 
+def speed_in_words(speedup: Interval | None, modelled_for: str | None) -> str:
+    """``1.234x [1.229, 1.240]`` over FP32, or ``modelled 1.234x``; nothing for None."""
+    words = figures(speedup, unit="x")
+    return f"modelled {words}" if words and modelled_for is not None else words
+
+
 def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if abs(value) < _HARDLY_KNOWN else f"{value:.0e}"
 

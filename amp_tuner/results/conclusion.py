@@ -18,19 +18,20 @@ def conclusion(accuracy: AccuracyConfig, front: Front, points: Mapping[int, Poin
         points: every entry's point.
     """
     goal = f"{accuracy.metric} {accuracy.parsed_goal}"
+    device, told = "this machine", ""
+    modelled_for = next((one.modelled_for for one in points.values() if one.modelled_for), None)
+    if modelled_for is not None:
+        device = f"the device model of {modelled_for}"
+        told = f" Speed is modelled for {modelled_for}, not measured."
     if front.best is None:
         nearest = min(points.values(), key=lambda point: point.accuracy.drop.value)
         return (
             f"Nothing certainly meets the goal ({goal}), FP32 included. Nearest: trial "
             f"{nearest.number} ({nearest.setting.data_type}), {accuracy.metric} "
-            f"{nearest.accuracy.score.value:.6g}."
+            f"{nearest.accuracy.score.value:.6g}.{told}"
         )
     best = points[front.best]
     baseline = baseline_name(best.setting)
-    device, told = "this machine", ""
-    if best.modelled_for is not None:
-        device = f"the device model of {best.modelled_for}"
-        told = f" Speed is modelled for {best.modelled_for}, not measured."
     if best.setting.data_type == FLOAT32:
         return (
             f"{baseline} is best on {device}: no 16-bit setting is certainly faster and "

@@ -16,16 +16,22 @@ FORMAT = 1
 COLUMNS = (
     *("data_type", "op_type", "change"),
     *("time", "time_low", "time_high", "error", "error_low", "error_high"),
-    *("time_share", "error_share", "importance", "format"),
+    *("time_share", "error_share", "importance", "modelled_for", "format"),
 )
 
 
-def write_effects(path: Path, effects: Sequence[Effect]) -> None:
-    """Writes the table, whole or not at all; ``time`` 0.9 is a run that takes 10 % less."""
+def write_effects(path: Path, effects: Sequence[Effect], *, modelled_for: str | None) -> None:
+    """Writes the table, whole or not at all; ``time`` 0.9 is a run that takes 10 % less.
+
+    Args:
+        path: of the table.
+        effects: its rows.
+        modelled_for: the device whose model gave all times; None where they were measured.
+    """
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(map(_row, effects))
+    table.writerows({**_row(effect), "modelled_for": modelled_for} for effect in effects)
     write_text(path, text.getvalue())
 
 

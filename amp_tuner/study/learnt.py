@@ -32,7 +32,7 @@ def write_down(
     told = told_of(tuning.trials.values(), tuning.viewer, space)
     found = effects(space, tuning.viewer, told, tuning.importances())
     if found:
-        write_effects(folder.effects, found)
+        write_effects(folder.effects, found, modelled_for=_modelled_for(tuning.trials.values()))
     kept: dict[str, Any] = {}
     sentences = []
     for name, errors in (("time", errors_of_time(told)), ("error", errors_of_error(told))):
@@ -43,6 +43,11 @@ def write_down(
     if kept:
         log.write("calibration", kept)
     return tuple(sentences)
+
+
+def _modelled_for(trials: Iterable[Trial]) -> str | None:
+    timings = (trial.measurement.timing for trial in trials if trial.measurement)
+    return next((timing.modelled_for for timing in timings if timing is not None), None)
 
 
 def told_of(trials: Iterable[Trial], viewer: Viewer, space: SearchSpace) -> list[Told]:

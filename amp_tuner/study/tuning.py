@@ -367,4 +367,7 @@ class Tuning:
             "cached_from": trial.cached_from,
             "setting": trial.setting.to_json(),
         }
+        timing = trial.measurement.timing
+        if timing is not None and timing.modelled_for is not None:
+            facts["modelled_for"] = timing.modelled_for
         self._study.tell(trial.number, objectives, facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -13,11 +15,12 @@ import pytest
 import yaml
 
 from amp_tuner.cli.main import main
-from amp_tuner.results.points import read_point
+from amp_tuner.results.points import read_front, read_point
 from amp_tuner.roofline.device import load_profile
 from tests import small_study
 from tests.cli.conftest import Command
 from tests.conftest import Files
+from tests.report.html_text import Page
 
 T4 = Path(__file__).parents[2] / "configs" / "devices" / "nvidia-t4.yaml"
 
@@ -27,7 +30,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, small: Files, lent: Callable[
     """The folder of a finished study; its output is in ``run``."""
     folder = tmp_path_factory.mktemp("roofline")
     shutil.copy(T4, folder / "t4.yaml")
-    plain = small_study.study(small.model, small.data, search={"trials": 5})
+    plain = small_study.study(small.model, small.data, search={"trials": 14})
     target = {"runtime": "roofline", "device": "gpu", "data_types": ["float16"]}
     plain = small_study.changed(plain, target={**target, "profile": "t4.yaml"})
     path = small_study.write_study(folder, plain)
@@ -52,7 +55,7 @@ def test_every_row_of_the_table_says_which_device_was_modelled(done: Path) -> No
     assert set(timed["modelled_for"]) == {"NVIDIA T4"}
     # A modelled time is exact, accuracy is measured and is not.
     assert (timed["speedup_low"] == timed["speedup_high"]).all()
-    assert timed[timed["data_type"] == "float16"]["accuracy_low"].lt(1).all()
+    assert timed[timed["nodes_16bit"] > 0]["accuracy_low"].lt(1).all()
     assert timed["speedup"].nunique() > 1
 
 
@@ -78,6 +81,57 @@ def test_points_exports_and_the_closing_words_are_labelled(
         assert "as they were measured" not in exported.out
     other = quick("export", run, "--point", "fastest", "--format", "env", "--runtime", "tensorflow")
     assert "modelled for NVIDIA T4, not measured" in other.out
+
+
+def test_the_report_calls_every_speed_modelled(quick: Command, study: Path) -> None:
+    run = study.parent / "run"
+    assert quick("report", run).code == 0
+    page = Page((run / "report.html").read_text())
+    before = re.findall(r"(\w+) [\d.]+x", page.text)
+    assert len(before) >= 2 * len(read_front(run / "pareto" / "front.yaml").entries)
+    assert set(before) == {"modelled"}
+    assert "Speed is modelled for NVIDIA T4, not measured." in page.texts("conclusion")
+    assert "runtime roofline (speed modelled for NVIDIA T4)" in page.text
+    assert "Modelled for NVIDIA T4, nothing was timed" in page.text
+    told = [one["searched"][0] for one in page.data["cards"] if "searched" in one]
+    told += [row["speed-up"] for row in page.data["trials"]]
+    assert len(told) >= 10
+    assert all(re.fullmatch(r"modelled [\d.]+x", words) for words in told if words != "not timed")
+    assert '"modelled speed-up"' in json.dumps(page.data["specs"]["front"])
+    assert '"modelled speed, times as fast"' in json.dumps(page.data["specs"]["effects"])
+    # What only a clock could say, and a command that would be refused.
+    for words in ("A B B A", "p90", "Drift", "amp-tune verify"):
+        assert words not in page.text
+
+
+def test_the_report_of_a_study_in_which_nothing_meets_the_goal_says_modelled_too(
+    quick: Command, study: Path
+) -> None:
+    run = study.parent / "run"
+    front = run / "pareto" / "front.yaml"
+    plain = yaml.safe_load(front.read_text())
+    front.write_text(yaml.safe_dump({**plain, "best": None}))
+    assert quick("report", run).code == 0
+    said = Page((run / "report.html").read_text()).texts("conclusion")
+    assert said.startswith("Nothing certainly meets the goal")
+    assert said.endswith("Speed is modelled for NVIDIA T4, not measured.")
+
+
+def test_a_batch_and_its_page_say_modelled(quick: Command, study: Path, tmp_path: Path) -> None:
+    ended = quick("batch", study, "--summary", tmp_path / "summary")
+    assert ended.code == 0
+    assert re.search(r" modelled [\d.]+x ", ended.out)
+    page = Page((tmp_path / "summary" / "summary.html").read_text())
+    assert "NVIDIA T4, modelled on " in page.text
+    assert set(re.findall(r"(\w+) [\d.]+x", page.text)) == {"modelled"}
+    assert '"modelled speed-up"' in json.dumps(page.data["specs"])
+
+
+def test_effects_and_the_journal_name_the_modelled_device(done: Path) -> None:
+    table = pd.read_csv(done / "run" / "effects.csv")
+    assert len(table)
+    assert set(table["modelled_for"]) == {"NVIDIA T4"}
+    assert '"modelled_for":"NVIDIA T4"' in (done / "run" / "study.journal").read_text()
 
 
 def test_a_baked_model_is_exported_as_the_modelled_device_would_run_it(

@@ -105,7 +105,7 @@ def test_a_list_that_takes_an_op_type_out_of_16_bits_undoes_its_effect(
 
 
 def test_the_table_reads_back(planted: list[Effect], tmp_path: Path) -> None:
-    write_effects(tmp_path / "effects.csv", planted)
+    write_effects(tmp_path / "effects.csv", planted, modelled_for=None)
     table = pd.read_csv(tmp_path / "effects.csv")
     assert len(table) == len(planted)
     assert set(table["op_type"][:2]) <= {SLOW, INACCURATE}
