@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,8 @@ FEWEST_SAMPLES = 10
 #: Families whose intervals hold with any number of samples.
 _EXACT = ("decisions", "agreement", "curves")
 _OUTPUT = "$.accuracy.output"
+#: A relative drop of which nothing is known may be this large.
+_UNKNOWN = 1e9
 
 
 def chosen_output(config: AccuracyConfig, outputs: Sequence[TensorInfo]) -> TensorInfo:
@@ -52,19 +54,31 @@ def chosen_output(config: AccuracyConfig, outputs: Sequence[TensorInfo]) -> Tens
 
 
 def check_metric(
-    config: AccuracyConfig, outputs: Sequence[TensorInfo], labels: Array | None
+    config: AccuracyConfig,
+    outputs: Sequence[TensorInfo],
+    labels: Array | None,
+    parts: Mapping[str, range],
 ) -> None:
     """Checks before anything runs that the metrics can be computed.
+
+    Args:
+        config: metric and goal.
+        outputs: the model's.
+        labels: of all samples.
+        parts: what parts of the samples are called, and where they are; each must do by itself.
 
     Raises:
         InputError: every reason why they cannot.
     """
     output = chosen_output(config, outputs)
-    problems = [
-        problem
-        for metric in _metrics(config)
-        for problem in label_problems(metric, output.shape, labels)
-    ]
+    problems = _label_problems(config, output, labels)
+    if not problems and labels is not None:
+        problems = [
+            Problem(one.where, f"of the samples {what}: {one.message}")
+            for what, part in parts.items()
+            if len(part)
+            for one in _label_problems(config, output, labels[part.start : part.stop])
+        ]
     if config.metric == TRAINING_LOSS and output.shape:
         message = f"output {output.name!r} has shape {output.shape}; a step's loss is one number"
         problems.append(Problem(_OUTPUT, message))
@@ -72,11 +86,23 @@ def check_metric(
         raise InputError(dict.fromkeys(problems))
 
 
+def _label_problems(
+    config: AccuracyConfig, output: TensorInfo, labels: Array | None
+) -> list[Problem]:
+    return [
+        problem
+        for metric in _metrics(config)
+        for problem in label_problems(metric, output.shape, labels)
+    ]
+
+
 def baseline_accuracy(
     config: AccuracyConfig,
     reference: Array,
     labels: Array | None,
     functions: FunctionRunner | None = None,
+    *,
+    is_part: bool = False,
 ) -> Accuracy:
     """FP32's own score, with a drop of 0.
 
@@ -85,6 +111,7 @@ def baseline_accuracy(
         reference: FP32's outputs, shape (samples, ...).
         labels: of the same samples.
         functions: runs a metric of the user's own.
+        is_part: the goal was checked on other samples; here it may mean nothing.
 
     Raises:
         InputError: the metrics cannot be computed on these outputs and labels, the outputs are
@@ -101,8 +128,8 @@ def baseline_accuracy(
     if problems:
         raise InputError(dict.fromkeys(problems))
     found = _estimate(config, reference, reference, labels, functions)
-    goal = config.parsed_goal
-    check_baseline(goal, found.baseline)
+    if not is_part:
+        check_baseline(config.parsed_goal, found.baseline)
     zero = Interval(0.0, 0.0, 0.0)
     exact = _metrics(config)[0].family in ("agreement", "sqnr")
     value = found.baseline
@@ -120,7 +147,8 @@ def judge(
     """A candidate's score, drop and verdict; outputs and labels hold the same samples.
 
     A relative drop is the loss as a share of FP32's score on these samples; that score is taken
-    as exact, since the pairing leaves the loss as what is uncertain.
+    as exact, since the pairing leaves the loss as what is uncertain. Where FP32's score on a part
+    of the samples is not above 0 (none of a rare class among them, say), nothing is certain.
 
     Args:
         config: metric and goal.
@@ -132,7 +160,6 @@ def judge(
     Raises:
         WorkerFailure: the outputs have NaN or Inf or another shape, or the user's metric fails
             on them: the trial's cause.
-        InputError: FP32's score admits no relative drop.
     """
     if candidate.shape != reference.shape:
         cause = f"outputs of shape {candidate.shape}, FP32's have {reference.shape}"
@@ -143,11 +170,9 @@ def judge(
         found = _estimate(config, reference, candidate, labels, functions)
     except InputError as error:
         raise WorkerFailure(f"metric failed: {error}", fatal=False) from error
-    goal = config.parsed_goal
     drop = found.loss
-    if goal.relative:
-        check_baseline(goal, found.baseline)
-        drop = Interval(*(bound / found.baseline for bound in (drop.value, drop.low, drop.high)))
+    if config.parsed_goal.relative:
+        drop = _relative(found)
     accuracy = _accuracy(config, found.score, drop, reference, candidate, labels)
     metric = _metrics(config)[0]
     flips = class_flips(metric, reference, candidate, labels, config.threshold)
@@ -189,6 +214,13 @@ def _estimate(
     losses = sign * (without_group[:, 0] - without_group[:, 1])
     found = jackknife(scores.candidate, without_group[:, 1])
     return Estimate(scores.reference, found, jackknife(loss, losses))
+
+
+def _relative(found: Estimate) -> Interval:
+    if found.baseline <= 0:
+        return Interval(0.0, -_UNKNOWN, _UNKNOWN)
+    loss = found.loss
+    return Interval(*(bound / found.baseline for bound in (loss.value, loss.low, loss.high)))
 
 
 def _accuracy(

@@ -6,8 +6,11 @@ How the intervals are made, by family of metrics (all paired, 95 %, deterministi
   difference of two paired shares (Tango), which comes from the samples where one side is right.
 * agreement: FP32 agrees with itself by definition, so the loss is the share of decisions that
   differ (Clopper-Pearson); with many decisions a sample, bootstrap over samples.
-* counts (f1, precision, recall): bootstrap over samples of the table label x FP32 x candidate.
-* auc: DeLong's variance, from each sample's influence on both areas.
+* counts (f1, precision, recall): Bayesian bootstrap of the table label x FP32 x candidate, to which
+  two samples are added (after Bonett and Price 2012): the decision whose loss would cost most, once
+  lost and once won. Without them few flips, or none, would make any loss look impossible.
+* auc: DeLong's variance, from each sample's influence on both areas; where no sample changes
+  places, which has no variance, the exact bound of a share of which none was seen.
 * means (rmse, mae, mse, r2, log_loss) and sqnr: bootstrap over samples of per-sample quantities.
 * curves (training_loss): Student's t, from the curves' differences; a curve's two sides train on
   the same batches from the same state.
@@ -48,6 +51,10 @@ from amp_tuner.judge.scores import (
     score,
 )
 from amp_tuner.records import Interval
+
+#: Of what nothing is known.
+_ANY = Interval(0.0, -1e9, 1e9)
+_LEAST_VARIANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -124,14 +131,48 @@ def _counts(pair: Pair) -> Estimate:
     sides = [
         decisions(score_rows(output), pair.threshold) for output in (pair.reference, pair.candidate)
     ]
-    cells, counts = np.unique(np.stack([truth, *sides]), axis=1, return_counts=True)
-    draws = intervals.bootstrap_counts(counts)
     classes = counted_classes(truth, score_rows(pair.reference).shape[1])
+    added = _costliest_flip(pair.metric.name, truth, sides[0], classes)
+    table = np.concatenate([np.stack([truth, *sides]), added], axis=1)
+    cells, counts = np.unique(table, axis=1, return_counts=True)
+    draws = intervals.bootstrap_counts(counts.astype(np.float64))
     first, second = (
         _count_ratios(pair.metric.name, draws, cells[0], decided, classes)
         for decided in (cells[1], cells[2])
     )
     return _resampled(pair, first, second)
+
+
+def _costliest_flip(name: str, truth: Ints, decided: Ints, classes: Ints) -> Ints:
+    """One decision lost and won: label, FP32's and the candidate's decision, shape (3, 2 or 0).
+
+    It is the one whose loss lowers the score most: what is not known of flips that were not seen
+    is worst if they are all of that kind (the exact bound on a sum of weighted shares of which
+    none was seen is that of its largest weight). None where FP32 decides nothing rightly, so that
+    nothing can be lost.
+    """
+    every = np.union1d(truth, np.union1d(decided, classes))
+    of_truth, of_decided = (np.searchsorted(every, values) for values in (truth, decided))
+    size = len(every)
+    labelled = np.bincount(of_truth, minlength=size)
+    chosen = np.bincount(of_decided, minlength=size)
+    hits = np.bincount(of_truth[truth == decided], minlength=size)
+    counted = np.isin(every, classes)
+
+    def of_class(hits: Ints, chosen: Ints) -> Floats:
+        total = {"precision": chosen, "recall": labelled}.get(name, (labelled + chosen) / 2)
+        return np.where(counted, hits / np.maximum(total, 0.5), 0.0)
+
+    now = of_class(hits, chosen)
+    lost = np.where(hits > 0, now - of_class(hits - 1, chosen - 1), -np.inf)
+    elsewhere = now - of_class(hits, chosen + 1)
+    both = lost[:, None] + elsewhere
+    np.fill_diagonal(both, -np.inf)
+    label, other = np.unravel_index(both.argmax(), both.shape)
+    if not np.isfinite(both[label, other]):
+        return np.empty((3, 0), np.int64)
+    right, wrong = every[label], every[other]
+    return np.array([[right, right], [right, wrong], [wrong, right]])
 
 
 def _count_ratios(name: str, draws: Floats, truth: Ints, decided: Ints, classes: Ints) -> Floats:
@@ -161,11 +202,26 @@ def _auc(pair: Pair) -> Estimate:
         _auc_influences(truth, score_rows(output)) for output in (pair.reference, pair.candidate)
     )
     baseline, value = pair.score(pair.reference), pair.score(pair.candidate)
-    found = intervals.normal(value, second)
-    loss = intervals.normal(baseline - value, first - second)
+    fewest = min(int((truth == one).sum()) for one in np.unique(truth))
+    found = _of_influences(value, second, fewest)
+    loss = _of_influences(baseline - value, first - second, fewest)
     return Estimate(
         baseline, replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)), loss
     )
+
+
+def _of_influences(value: float, influences: Floats, fewest: int) -> Interval:
+    """DeLong's interval; where nothing varies, as if any share that is not seen changed places.
+
+    Args:
+        value: the estimate.
+        influences: of each sample.
+        fewest: samples of the smallest class.
+    """
+    if influences.any():
+        return intervals.normal(value, influences)
+    unseen = intervals.share(0, fewest).high
+    return Interval(value, value - unseen, value + unseen)
 
 
 def _auc_influences(truth: Ints, scores: Array) -> Floats:
@@ -194,6 +250,9 @@ def _means(pair: Pair) -> Estimate:
     if pair.metric.name == "r2":
         truth = number_labels(pair.truth, pair.reference.shape).reshape(-1)
         truth = truth - truth.mean()
+        if not truth.any():
+            # A few samples with equal labels, on the way to all of them: nothing is known yet.
+            return Estimate(0.0, _ANY, _ANY)
         columns = np.column_stack([columns, truth, truth**2])
     means = intervals.bootstrap_means(columns)
     finish = _FINISHES.get(pair.metric.name, _unchanged)
@@ -222,7 +281,9 @@ def _rmse(loss: Floats, _means: Floats) -> Floats:
 
 
 def _r2(loss: Floats, means: Floats) -> Floats:
-    return np.asarray(1 - loss / (means[:, 3] - means[:, 2] ** 2))
+    # A resample of equal labels has no variance to explain.
+    variance = np.maximum(means[:, 3] - means[:, 2] ** 2, _LEAST_VARIANCE)
+    return np.asarray(1 - loss / variance)
 
 
 _FINISHES: Mapping[str, Callable[[Floats, Floats], Floats]] = {"rmse": _rmse, "r2": _r2}

@@ -94,12 +94,15 @@ def bootstrap_means(columns: Floats) -> Floats:
     return means
 
 
-def bootstrap_counts(counts: NDArray[np.int64]) -> Floats:
-    """Resampled counts of a table whose cells hold ``counts`` samples: (resamples, cells)."""
-    samples = int(counts.sum())
+def bootstrap_counts(counts: Floats) -> Floats:
+    """Counts that a table with ``counts`` may come from, up to a factor: (resamples, cells).
+
+    The Bayesian bootstrap (Rubin 1981, Annals of Statistics 9, 130), whose weights are gamma
+    variables: with one sample more in a cell of none its upper end is Clopper and Pearson's of no
+    successes, where resampling would give nothing but 0.
+    """
     rng = np.random.default_rng(SEED)
-    draws = rng.multinomial(samples, counts / samples, size=_resamples(len(counts)))
-    return draws.astype(np.float64)
+    return rng.gamma(counts, size=(_resamples(len(counts)), len(counts)))
 
 
 def percentile(value: float, resampled: Floats) -> Interval:

@@ -31,7 +31,7 @@ class PairedTest:
 
 
 def paired_test(pair: Pair) -> PairedTest | None:
-    """The test that fits the metric; None where FP32 is the measure itself, or for curves.
+    """The test that fits the metric; None for agreement, sqnr, auc and a user's own function.
 
     * decisions and counts: McNemar's exact test (McNemar 1947): of the samples that one side alone
       decides rightly, half would be FP32's.
@@ -94,9 +94,9 @@ def p_worse_than(original: Array, pair: Pair) -> float | None:
 
 
 def _normal(loss: Interval) -> float:
-    """Of a loss whose 95 % interval is a normal one."""
+    """Of a loss whose 95 % interval is a normal one; without any loss, 1."""
     width = loss.high - loss.low
-    if width == 0:
+    if width == 0 or loss.value == 0:
         return 0.0 if loss.value > 0 else 1.0
     return float(norm.sf(loss.value / width * 2 * norm.ppf(0.975)))
 

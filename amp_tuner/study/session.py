@@ -139,7 +139,8 @@ def open_session(
         with _told("loaded the model"):
             loaded = worker.load(model_source(config), None, target.runtime, target.device)
         data = open_data(config, loaded, work)
-        check_metric(config.accuracy, loaded.outputs, data.labels)
+        parts = {"to search with": data.search, "that are held back": data.holdout}
+        check_metric(config.accuracy, loaded.outputs, data.labels, parts)
     except BaseException:
         worker.close()
         raise

@@ -265,7 +265,7 @@ class Bench:
             known: what the baseline phase gave; its timing is kept.
         """
         reference = self.reference(part, self.worker(self.baseline_state))
-        return replace(known, accuracy=self._judge_baseline(reference))
+        return replace(known, accuracy=self._judge_baseline(reference, is_part=True))
 
     def _limited(self, worker: Worker) -> Worker:
         """The worker, its next request limited to what is left of the trial's time."""
@@ -311,9 +311,11 @@ class Bench:
         reference = seen.reference[:count]
         return judge(self._config.accuracy, reference, candidate, labels, self._functions)
 
-    def _judge_baseline(self, seen: Slice) -> Accuracy:
+    def _judge_baseline(self, seen: Slice, *, is_part: bool = False) -> Accuracy:
         accuracy = self._config.accuracy
-        return baseline_accuracy(accuracy, seen.reference, seen.labels, self._functions)
+        return baseline_accuracy(
+            accuracy, seen.reference, seen.labels, self._functions, is_part=is_part
+        )
 
     def reference(self, part: str, baseline: Worker) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""

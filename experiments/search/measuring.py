@@ -56,7 +56,8 @@ class Run:
         problem: what is measured.
         seed: of the noise.
         budget: so many measurements.
-        knows_graphs: a graph that was measured before costs nothing.
+        knows_graphs: a graph that was measured before costs nothing, that of FP32 included, which
+            always is measured before a study. Who does not know graphs pays for each setting.
     """
 
     def __init__(self, problem: Problem, seed: int, budget: int, *, knows_graphs: bool) -> None:
@@ -68,10 +69,13 @@ class Run:
         self._knows_graphs = knows_graphs
         self._observed: dict[str, Observed | None] = {}
 
-    def is_known(self, parameters: Mapping[str, str]) -> bool:
-        """Whether the graph was measured before, or is FP32's, or is refused."""
+    def is_free(self, parameters: Mapping[str, str]) -> bool:
+        """Whether a setting costs no measurement: it is refused, or its graph is known."""
         found = self.problem.parameters(parameters)
-        return found is None or found[0] == "float32" or found[0] in self._observed
+        return found is None or self._is_known(found[0])
+
+    def _is_known(self, graph_id: str) -> bool:
+        return self._knows_graphs and (graph_id == "float32" or graph_id in self._observed)
 
     def measure(
         self,
@@ -81,8 +85,6 @@ class Run:
         hope: float | None = None,
     ) -> Observed | None:
         """Measures a setting; None where it fails.
-
-        FP32 is always measured before a study and costs nothing here.
 
         Args:
             parameters: the setting.
@@ -96,10 +98,9 @@ class Run:
         if found is None:
             return None
         graph_id, truth = found
-        if graph_id == "float32":
-            return Observed(graph_id, 1.0, (1.0, 1.0), 0.0, (0.0, 0.0), -self.problem.limit)
-        if self._knows_graphs and graph_id in self._observed:
-            return self._observed[graph_id]
+        if self._is_known(graph_id):
+            float32 = Observed("float32", 1.0, (1.0, 1.0), 0.0, (0.0, 0.0), -self.problem.limit)
+            return self._observed.get(graph_id, float32)
         if len(self.truths) >= self._budget:
             raise BudgetUsedUpError
         self.truths.append(truth)

@@ -20,7 +20,7 @@ from amp_tuner.search.space import SearchSpace
 
 #: As in a study: so many known graphs in a row, and a random setting is asked for.
 _STUCK = 10
-#: So many proposals without a new graph, and a run ends.
+#: So many proposals that cost nothing, and a run ends.
 _EXHAUSTED = 400
 
 Method = Callable[[Run, int], None]
@@ -85,19 +85,19 @@ def optuna_method(
         if anchored:
             for parameters in anchors(space):
                 study.enqueue_trial(parameters)
-        known_in_a_row, drawn = 0, {}
+        free_in_a_row, drawn = 0, {}
         waiting: deque[tuple[optuna.Trial, float | None]] = deque()
-        while known_in_a_row < _EXHAUSTED:
-            stuck = anchored and known_in_a_row >= _STUCK
+        while free_in_a_row < _EXHAUSTED:
+            stuck = anchored and free_in_a_row >= _STUCK
             study.sampler = chance if stuck else usual
             trial = study.ask(choices)
             key = tuple(trial.params.items())
             if redraws and key in drawn:
                 tell(study, trial, drawn[key])
-                known_in_a_row += 1
+                free_in_a_row += 1
                 continue
-            is_known = run.is_known(trial.params)
-            known_in_a_row = known_in_a_row + 1 if is_known else 0
+            is_free = run.is_free(trial.params)
+            free_in_a_row = free_in_a_row + 1 if is_free else 0
             waiting.append((trial, _hope(study, trial)))
             if len(waiting) == in_flight:
                 trial, hope = waiting.popleft()
@@ -223,7 +223,7 @@ ANCHORED = ", anchors and dedupe"
 #: As many workers as a rack has servers.
 WORKERS = 8
 IN_FLIGHT = f", {WORKERS} in flight"
-#: Name to (method, whether known graphs cost nothing).
+#: Name to (method, whether it knows graphs: known ones cost nothing).
 METHODS: dict[str, tuple[Method, bool]] = {
     "amp": (optuna_method(_amp, anchored=True), True),
     f"amp{IN_FLIGHT}": (optuna_method(_amp, anchored=True, in_flight=WORKERS), True),

@@ -116,6 +116,66 @@ def test_intervals_of_the_drop_cover_the_true_one(metric: str) -> None:
     assert covered >= 52
 
 
+@pytest.mark.parametrize(
+    ("samples", "positive", "lost"), [(100, 0.5, 0.02), (500, 0.5, 0.012), (1000, 0.05, 0.02)]
+)
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
+def test_losses_too_rare_to_be_seen_are_not_taken_for_none(
+    metric: str, samples: int, positive: float, lost: float
+) -> None:
+    """Every candidate loses more than the goal allows, often without one flip in the samples."""
+
+    def outputs(decided: Any) -> Any:
+        return np.where(decided, 0.9, 0.1).astype(np.float32)[:, None]
+
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(100):
+        labels = rng.random(samples) < positive
+        flipped = rng.random(samples) < lost
+        found.append(judge(config(metric), outputs(labels), outputs(labels ^ flipped), labels * 1))
+    # Of recall alone: the others lose by false alarms too, and so more.
+    assert sum(one.drop.high < lost for one in found) <= 6
+    # Binomial(100, 0.025): at most 6 with probability 0.99.
+    assert sum(one.verdict == "meets" for one in found) <= 6
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc", "f1", "precision", "recall"])
+def test_equal_decisions_on_few_samples_are_not_certain(metric: str) -> None:
+    labels = np.arange(100) % 2
+    output = np.where(labels, 0.9, 0.1).astype(np.float32)[:, None]
+    few = judge(config(metric), output, output, labels)
+    assert few.drop.value == 0
+    assert few.verdict == "uncertain"
+    many = judge(config(metric), *(np.tile(output, (20, 1)) for _ in range(2)), np.tile(labels, 20))
+    assert many.verdict == "meets"
+
+
+def test_of_many_classes_one_flip_of_the_rarest_is_what_is_feared() -> None:
+    labels = np.repeat(np.arange(10), [20, *[220] * 9])
+    output = np.eye(10, dtype=np.float32)[labels]
+    found = judge(config("recall", {"max_drop": 1, "kind": "absolute"}), output, output, labels)
+    # Clopper and Pearson's bound of none in 20 is 0.168; its class is a tenth of the score. Two
+    # samples were added, one of which may be a gain.
+    assert found.drop.high == pytest.approx(0.0168, rel=0.25)
+
+
+def test_a_part_without_the_rare_class_is_not_certain() -> None:
+    labels = np.repeat([0, 1], [128, 5])
+    output = np.where(labels, 0.9, 0.1).astype(np.float32)[:, None]
+    for metric, answers in (("f1", labels), ("recall", labels), ("r2", labels * 1.0)):
+        assert baseline_accuracy(config(metric), output, answers).score.value > 0.5
+        part = judge(config(metric), output[:128], output[:128], answers[:128])
+        assert part.verdict == "uncertain"
+        assert np.isfinite([part.drop.low, part.drop.high]).all()
+        held_back = (
+            baseline_accuracy(config(metric), output[:128], answers[:128], is_part=True)
+            if metric != "r2"
+            else None
+        )
+        assert held_back is None or held_back.verdict == "meets"
+
+
 def test_agreement_of_several_decisions_a_sample_is_their_share() -> None:
     reference = np.zeros((50, 4, 2), np.float32)
     reference[..., 0] = 1
@@ -247,13 +307,21 @@ def test_one_of_several_outputs_must_be_named() -> None:
 
 def test_labels_are_checked_before_anything_runs() -> None:
     with pytest.raises(InputError) as caught:
-        check_metric(config("top1", also=("top4",)), INFO[:1], CLASSES + 1)
+        check_metric(config("top1", also=("top4",)), INFO[:1], CLASSES + 1, {})
     assert {problem.where for problem in caught.value.problems} == {
         "$.data.labels",
         "$.accuracy.metric",
     }
-    check_metric(config("top1"), (TensorInfo("y", "float32", None),), CLASSES)
-    check_metric(config("top1"), INFO[:1], CLASSES)
+    check_metric(config("top1"), (TensorInfo("y", "float32", None),), CLASSES, {})
+    check_metric(config("top1"), INFO[:1], CLASSES, {})
+
+
+def test_each_part_of_the_labels_is_checked_by_itself() -> None:
+    one_output = (TensorInfo("y", "float32", (-1, 1)),)
+    labels = np.repeat([0, 1], [8, 2])
+    check_metric(config("auc"), one_output, labels, {"that are held back": range(6, 10)})
+    with pytest.raises(InputError, match=r"of the samples to search with: auc .*only class 0"):
+        check_metric(config("auc"), one_output, labels, {"to search with": range(8)})
 
 
 def test_a_metric_of_ones_own_has_score_drop_and_interval(tmp_path: Path) -> None:

@@ -83,9 +83,9 @@ def test_one_setting_is_held_against_another() -> None:
 
 
 def test_a_loss_of_several_numbers_is_refused_before_anything_runs() -> None:
-    check_metric(config(), [TensorInfo("loss", "float32", ())], None)
+    check_metric(config(), [TensorInfo("loss", "float32", ())], None, {})
     with pytest.raises(InputError, match="a step's loss is one number"):
-        check_metric(config(), [TensorInfo("loss", "float32", (-1,))], None)
+        check_metric(config(), [TensorInfo("loss", "float32", (-1,))], None, {})
 
 
 def test_a_goal_below_is_none() -> None:

@@ -68,6 +68,23 @@ def test_a_bad_candidate_is_given_up_before_all_samples_are_computed() -> None:
     assert climber.computed == [(0, 64), (64, 128)]
 
 
+def test_first_rungs_without_the_rare_class_say_nothing() -> None:
+    labels = np.zeros(SAMPLES, np.int64)
+    labels[-20:] = 1
+    outputs = np.where(labels, 0.9, 0.1).astype(np.float32)[:, None]
+    config = AccuracyConfig(metric="f1", goal="50%")
+    ladder = Ladder(
+        outputs=lambda start, stop: outputs[start:stop],
+        judge=lambda seen: judge(config, outputs[: len(seen)], seen, labels[: len(seen)]),
+        error=lambda seen: relative_error(seen, outputs[: len(seen)]),
+        total=SAMPLES,
+        batch=64,
+        goal=config.parsed_goal,
+    )
+    accuracy = ladder.climb(stops=True, audited=False)
+    assert (accuracy.verdict, accuracy.samples) == ("meets", SAMPLES)
+
+
 def test_a_good_candidate_computes_every_sample_once() -> None:
     climber = Climber(wrong(0.001))
     accuracy = climber.climb()
