@@ -267,6 +267,7 @@ class Trial:
         seconds: wall time of the whole trial.
         overhead_s: wall time less timed blocks and accuracy inference.
         predicted: what the sampler expected of it, if anything (``Prediction`` in ``search/``).
+        search: who proposed from what (``Session.search``); None in files of earlier versions.
     """
 
     number: int
@@ -281,6 +282,7 @@ class Trial:
     seconds: float
     overhead_s: float
     predicted: Mapping[str, Any] | None = None
+    search: str | None = None
 
     @property
     def is_timed(self) -> bool:

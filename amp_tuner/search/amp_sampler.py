@@ -8,6 +8,7 @@ there is taken to be unknown.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -34,7 +35,9 @@ TOLD = "told"
 INTERRUPTED = "interrupted"
 #: System attribute in which a proposal's prediction is kept.
 PREDICTED = "amp:predicted"
-#: The model learns from so many trials at most: the newest.
+#: System attribute in which a proposal stands before Optuna has stored each of its parameters.
+CHOSEN = "amp:chosen"
+#: The model learns from so many graphs at most: the newest, and of the older ones the best.
 _SHOWN = 400
 _STATES = (TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)
 
@@ -61,6 +64,14 @@ class AmpSampler(BaseSampler):
         self._space = space
         self._viewer = viewer
         self._only = only
+        # Threads of one process share a sampler (``optimize`` with ``n_jobs``).
+        self._one_at_a_time = threading.Lock()
+
+    def reseed_rng(self) -> None:
+        """Another source of chance, which still follows from the seed."""
+        with self._one_at_a_time:
+            self._random = self._random.spawn(1)[0]
+        self._independent.reseed_rng()
 
     def infer_relative_search_space(self, *_: Any) -> dict[str, BaseDistribution]:
         """The whole space: all parameters are chosen together."""
@@ -70,21 +81,33 @@ class AmpSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """All parameters of the next trial; what is expected of it is kept with the trial."""
+        with self._one_at_a_time:
+            return self._chosen(study, trial, search_space)
+
+    def _chosen(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         known, told = set(), []
         for one in study.get_trials(deepcopy=False, states=_STATES):
-            if search_space.keys() <= one.params.keys() and INTERRUPTED not in one.user_attrs:
-                read = self._read(one)
+            parameters = one.system_attrs.get(CHOSEN, one.params)
+            if search_space.keys() <= parameters.keys() and INTERRUPTED not in one.user_attrs:
+                read = self._read(one, parameters)
                 if read is not None:
                     known.add(read.look.graph_id)
                     told.append((one, read))
-        learnt = [read for one, read in told if _teaches(one)][-_SHOWN:]
+        by_graph: dict[str, Told] = {}
+        for one, read in told:
+            if _teaches(one):
+                by_graph.setdefault(read.look.graph_id, read)
+        learnt = list(by_graph.values())
         # The matrices are small: more threads only wait for each other, and may round differently.
         with threadpool_limits(1, user_api="blas"):
             proposer = Proposer(
                 self._space,
                 self._viewer,
                 self._random,
-                learnt,
+                _newest_and_best(learnt),
+                count=len(learnt),
                 known=known,
                 pending=_pending(told),
                 only=self._only,
@@ -94,6 +117,7 @@ class AmpSampler(BaseSampler):
             return {}
         # As Optuna's own samplers keep what belongs to a trial.
         number, storage = trial._trial_id, study._storage  # noqa: SLF001
+        storage.set_trial_system_attr(number, CHOSEN, dict(choice.parameters))
         storage.set_trial_system_attr(number, PREDICTED, asdict(choice.predicted))
         return dict(choice.parameters)
 
@@ -107,18 +131,18 @@ class AmpSampler(BaseSampler):
         """A random value, where no new graph was found."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
-    def _read(self, trial: FrozenTrial) -> Told | None:
+    def _read(self, trial: FrozenTrial, parameters: Mapping[str, str]) -> Told | None:
         """A trial as evidence; None where the pass refuses its lists."""
         told: Mapping[str, Any] = trial.user_attrs.get(TOLD, {})
         lists = told.get("lists")
-        look = self._viewer.look(trial.params, None if lists is None else tuple(lists))
+        look = self._viewer.look(parameters, None if lists is None else tuple(lists))
         if look is None:
             return None
         if trial.state != TrialState.COMPLETE:
-            return Told(trial.params, look, speedup=None, drop=None)
+            return Told(parameters, look, speedup=None, drop=None)
         speedup, drop = trial.values
         return Told(
-            trial.params,
+            parameters,
             look,
             speedup=speedup if told.get("timed", True) else None,
             drop=drop,
@@ -141,6 +165,23 @@ def prediction_of(trial: FrozenTrial) -> Prediction | None:
 def _teaches(trial: FrozenTrial) -> bool:
     """Running trials have no result yet; of unusual ones the parameters do not say what ran."""
     return trial.state != TrialState.RUNNING and trial.user_attrs.get(TOLD, {}).get("usual", True)
+
+
+def _newest_and_best(learnt: Sequence[Told]) -> list[Told]:
+    """Of many graphs the newest, and those older ones that no other beats in both objectives."""
+    old, new = learnt[:-_SHOWN], learnt[-_SHOWN:]
+    measured = [(one.speedup, one.drop) for one in learnt if one.speedup and one.drop is not None]
+    return [one for one in old if not _is_beaten(one, measured)] + list(new)
+
+
+def _is_beaten(one: Told, measured: Sequence[tuple[float, float]]) -> bool:
+    if one.speedup is None or one.drop is None:
+        return True
+    own = (one.speedup, one.drop)
+    return any(
+        speedup >= own[0] and drop <= own[1] and (speedup, drop) != own
+        for speedup, drop in measured
+    )
 
 
 def _pending(told: Sequence[tuple[FrozenTrial, Told]]) -> list[Told]:

@@ -16,6 +16,8 @@ from amp_tuner.search.space import SearchSpace
 
 #: So many times what a proposal may paint: some seconds, once per study.
 _PROPOSALS = 20
+#: The share of them that are random settings, where not every setting can be painted.
+_DRAWN = 0.3
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class DistinctGraphs:
     Attributes:
         settings: one setting for each, by graph.
         is_whole: every setting was painted; else one op type at a time was moved, from every graph
-            that was found, until nothing new came.
+            that was found, and random settings were tried, until nothing new came: what only moves
+            of several op types together give may be missing.
     """
 
     settings: Mapping[str, Parameters]
@@ -33,7 +36,11 @@ class DistinctGraphs:
 
     def sentence(self) -> str:
         """How many there are, and how they were found."""
-        how = "painting every setting" if self.is_whole else "moving one op type at a time"
+        how = (
+            "painting every setting"
+            if self.is_whole
+            else "moving one op type at a time, or several by chance,"
+        )
         return f"{len(self.settings)} distinct 16-bit graphs are all that {how} finds"
 
 
@@ -82,17 +89,27 @@ def _closure(
 ) -> dict[str, Parameters] | None:
     found: dict[str, Parameters] = {}
     waiting: list[Parameters] = list(draw.defaults())
-    seen = set()
-    for parent in waiting:
-        for parameters in (parent, *draw.single_moves(parent)):
-            look = viewer.look(parameters)
-            paintings -= 1
-            if look is None or look.graph_id in seen:
-                continue
-            seen.add(look.graph_id)
-            waiting.append(parameters)
-            if look.is_16bit:
-                found[look.graph_id] = parameters
-        if paintings < 0 or len(found) > most:
+    seen: set[str] = set()
+
+    def is_new(parameters: Parameters) -> bool:
+        look = viewer.look(parameters)
+        if look is None or look.graph_id in seen:
+            return False
+        seen.add(look.graph_id)
+        if look.is_16bit:
+            found[look.graph_id] = parameters
+        return True
+
+    drawn = int(paintings * _DRAWN)
+    while waiting:
+        parent = waiting.pop()
+        moved = [parent, *draw.single_moves(parent)]
+        waiting += [one for one in moved if is_new(one)]
+        paintings -= len(moved)
+        while not waiting and drawn > 0:
+            drawn -= 1
+            one = draw.at_random()
+            waiting += [one] if is_new(one) else []
+        if paintings < drawn or len(found) > most:
             return None
     return found

@@ -17,9 +17,9 @@ from amp_tuner.search.knapsack import best_sets
 from amp_tuner.search.looks import Look, Viewer
 from amp_tuner.search.space import SearchSpace
 
-#: While trials are few the model takes next to no time, and more paintings are affordable: so many
-#: times the viewer's at most, and that number over the trials.
-_MOST_TIMES, _TIMES_TRIALS = 3, 300
+#: While trials are few the model takes next to no time, and more paintings are affordable, the more
+#: trials, the fewer: so many times the viewer's at most and at least, and a number over the trials.
+_MOST_TIMES, _LEAST_TIMES, _TIMES_TRIALS = 3, 0.5, 300
 #: The share of the paintings before looking around the best candidates, and the paintings of each
 #: such round.
 _FIRST_ROUND = 0.5
@@ -62,7 +62,8 @@ class Proposer:
         space: what may be proposed.
         viewer: paints candidates.
         random: the only source of chance.
-        told: the trials that ended with a result or a failure of their own.
+        told: the trials that ended with a result or a failure of their own, each graph once.
+        count: how many there are, where ``told`` holds not all of them.
         known: graphs that must not be proposed: measured, failed, running.
         pending: 16-bit settings that run, without a result yet.
         only: the only settings to choose from, where all graphs are known beforehand.
@@ -75,6 +76,7 @@ class Proposer:
         random: np.random.Generator,
         told: Sequence[Told],
         *,
+        count: int,
         known: Collection[str],
         pending: Sequence[Told] = (),
         only: Sequence[Parameters] | None = None,
@@ -85,7 +87,7 @@ class Proposer:
         self._draw = Candidates(space, random)
         self._known = known
         self._only = only
-        self._told = len({one.look.graph_id for one in told})
+        self._told = count
         self._judge = Judge(space, viewer, Evidence.of(told), pending)
         self._pool = _Pool(self._judge.scores([]))
         self._movable = [one for one in self._draw.movable if one in viewer.op_types]
@@ -103,8 +105,8 @@ class Proposer:
         return self._best() if self._pool.parameters else None
 
     def _paintings(self) -> int:
-        times = _TIMES_TRIALS // max(1, self._told)
-        return self._viewer.paintings * max(1, min(_MOST_TIMES, times))
+        times = _TIMES_TRIALS / max(1, self._told)
+        return int(self._viewer.paintings * max(_LEAST_TIMES, min(_MOST_TIMES, times)))
 
     def _best(self) -> Choice:
         scores = self._pool.scores

@@ -18,7 +18,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from amp_tuner.search.amp_sampler import INTERRUPTED, PREDICTED, TOLD, prediction_of
+from amp_tuner.amp.lists import DESTINATIONS
+from amp_tuner.search.amp_sampler import CHOSEN, INTERRUPTED, PREDICTED, TOLD, prediction_of
 from amp_tuner.search.candidates import Parameters
 from amp_tuner.search.distributions import distributions
 from amp_tuner.search.evidence import Prediction
@@ -202,22 +203,30 @@ class TuningStudy:
         trial = self._trial(number)
         for key, value in facts.items():
             trial.set_user_attr(key, value)
-        trial.set_user_attr(TOLD, {**objectives.told(), **self._lists()})
+        trial.set_user_attr(TOLD, {**objectives.told(), **self._lists(trial)})
         trial.set_constraint("accuracy", objectives.violation)
         self._study.tell(trial, [objectives.speedup, objectives.drop])
         self._told(number)
 
-    def tell_failed(self, number: int, cause: str) -> None:
-        """A trial that failed, with its cause."""
+    def tell_failed(self, number: int, cause: str, *, usual: bool = True) -> None:
+        """A trial that failed, with its cause.
+
+        Args:
+            number: the running trial.
+            cause: why.
+            usual: whether the parameters say all that ran.
+        """
         trial = self._trial(number)
         trial.set_user_attr("cause", cause)
-        trial.set_user_attr(TOLD, self._lists())
+        trial.set_user_attr(TOLD, {"usual": usual, **self._lists(trial)})
         self._study.tell(trial, state=TrialState.FAIL)
         self._told(number)
 
-    def _lists(self) -> dict[str, Any]:
+    def _lists(self, trial: Trial) -> dict[str, Any]:
         # A later run of the study may propose others, and the same parameters mean another setting.
-        return {"lists": list(self._settings.proposed)}
+        # Anchors are not proposed: theirs may be any.
+        lists = DESTINATIONS if _ANCHOR in trial.user_attrs else self._settings.proposed
+        return {"lists": list(lists)}
 
     def _told(self, number: int) -> None:
         self._storage.flush()
@@ -234,6 +243,7 @@ class TuningStudy:
         trial.params = {name: sys.intern(value) for name, value in trial.params.items()}
         kept = (_ANCHOR, INTERRUPTED, PREDICTED, TOLD, _MOVES)
         trial.user_attrs = {key: trial.user_attrs[key] for key in kept if key in trial.user_attrs}
+        trial.system_attrs.pop(CHOSEN, None)
         if INTERRUPTED not in trial.user_attrs:
             self._finished += 1
         learns = trial.state == TrialState.COMPLETE and _MOVES not in trial.user_attrs

@@ -34,16 +34,19 @@ class EndedTrials:
         count: how many trials ended.
         anchors: names of the anchors among them.
         outcomes: number of proposals by :attr:`Trial.outcome`; minimal settings are none.
-        known_in_a_row: the last so many proposals were settings whose end was known.
+        known_in_a_row: the last so many proposals were settings whose end was known; of the
+            sampler, op types and lists that the study has now.
         graphs: effective graphs that were tried.
         nodes_moved: whether one of them moved single nodes.
-        hopes: of each measured proposal, what the sampler hoped for (``Prediction.hope``).
+        hopes: of each measured proposal, what the sampler hoped for (``Prediction.hope``); of the
+            same sampler, op types and lists: what others hoped for says nothing of these.
         standing: the best and the front.
         to_beat: what a candidate must beat to be timed for long.
     """
 
     def __init__(self, session: Session, folder: RunFolder) -> None:
         self._folder = folder
+        self._search = session.search
         self._by_number: dict[int, Trial] | None = None
         self.count = 0
         self.anchors: set[str] = set()
@@ -73,14 +76,19 @@ class EndedTrials:
             self.outcomes[trial.outcome] += 1
         self.nodes_moved = self.nodes_moved or bool(moves_of_nodes(trial.setting.moves))
         known = trial.outcome in (CACHED, QUARANTINED)
-        self.known_in_a_row = self.known_in_a_row + 1 if known else 0
+        self.known_in_a_row = self.known_in_a_row + 1 if known and self._is_of_now(trial) else 0
         if trial.anchor is not None:
             self.anchors.add(trial.anchor)
         if trial.cached_from is None:
             self._add_own(trial)
 
+    def _is_of_now(self, trial: Trial) -> bool:
+        return trial.search in (None, self._search)
+
     def _add_own(self, trial: Trial) -> None:
-        if trial.predicted is not None and not trial.predicted["explores"]:
+        hoped = trial.predicted is not None and not trial.predicted["explores"]
+        if hoped and self._is_of_now(trial):
+            assert trial.predicted is not None
             self.hopes.append(trial.predicted["hope"])
         if trial.effective is not None:
             self.graphs.add(trial.effective.graph_id)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from amp_tuner.amp.lists import moves_of_nodes
+from amp_tuner.amp.lists import DESTINATIONS, moves_of_nodes
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import Trial
 from amp_tuner.results.effects_csv import write_effects
@@ -59,7 +59,8 @@ def told_of(trials: Iterable[Trial], viewer: Viewer, space: SearchSpace) -> list
         if trial.cached_from is not None or not told:
             continue
         parameters = space.parameters(setting)
-        look = viewer.look(parameters)
+        # Earlier runs of the study may have proposed other lists, and anchors use any.
+        look = viewer.look(parameters, DESTINATIONS)
         if look is not None:
             found.append(_told(trial, parameters, look))
     return found

@@ -63,6 +63,7 @@ class Lookup:
             seconds=0.0,
             overhead_s=0.0,
             predicted=proposal.expected(),
+            search=self._session.search,
         )
         if proposal.anchor is not None and anchor is None:
             return replace(trial, cause=f"{REFUSED}: this target has no {proposal.anchor}"), None

@@ -47,22 +47,27 @@ class Prospects:
         found = distinct_graphs(self._session.space, self._viewer, 2 * trials_left)
         if found is None or self._nothing_to_tune() is not None:
             return None
+        if found.is_whole and not found.settings:
+            self._distinct = found
+            return None
         new = [graph for graph in found.settings if graph not in self._ended.graphs]
         if len(new) > trials_left:
             return f"{found.sentence()}: more than the {trials_left} trials that are left"
         self._distinct = found
-        return f"{found.sentence()}; each is measured"
+        then = "" if found.is_whole else ", then the search goes on"
+        return f"{found.sentence()}; each is measured{then}"
 
     def left(self) -> Sequence[Parameters] | None:
-        """A setting for each distinct graph that did not run; None where they are not known."""
+        """A setting for each distinct graph that did not run; None where others may be left too."""
         if self._distinct is None:
             return None
         settings = self._distinct.settings
-        return [
+        found = [
             settings[graph]
             for graph in settings
             if graph not in self._ended.graphs and graph not in self.under_way
         ]
+        return found if found or self._distinct.is_whole else None
 
     def is_stuck(self) -> bool:
         """Whether the sampler keeps proposing known graphs."""
@@ -73,7 +78,11 @@ class Prospects:
         nothing = self._nothing_to_tune()
         if nothing is not None:
             return nothing
-        if self._distinct is not None and not self.left():
+        left = self.left()
+        if left:
+            # Each is measured: neither chance nor a sampler's hope has a say.
+            return None
+        if self._distinct is not None and left is not None:
             return f"all {len(self._distinct.settings)} distinct 16-bit graphs were tried"
         if self._ended.known_in_a_row >= STUCK + EXHAUSTED:
             return "no distinct effective graph seems to be left"
@@ -81,6 +90,9 @@ class Prospects:
 
     def _nothing_to_tune(self) -> str | None:
         reason = self._session.planner.why_nothing(self._session.space)
+        if reason is None and self._distinct is not None and not self._distinct.settings:
+            lists = ", ".join(self._session.space.proposed)
+            reason = f"no list of search.lists ({lists}) makes anything in it 16-bit"
         return None if reason is None else f"nothing to tune in this graph, because {reason}"
 
     def _little_hope(self) -> str | None:

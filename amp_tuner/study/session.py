@@ -72,6 +72,11 @@ class Session:
         """The switch under which FP32 has several forms."""
         return self.bench.switch
 
+    @property
+    def search(self) -> str:
+        """Who proposes from what: the sampler and the lists; the rest stays as it was begun."""
+        return f"{self.config.search.sampler}: {', '.join(self.space.proposed)}"
+
     def switched(self, setting: Setting) -> Setting:
         """The setting under the state of the switch that its data type runs under."""
         # Stock TensorFlow's BF16 pass exists only with oneDNN on.

@@ -356,12 +356,12 @@ class Tuning:
         self.tell_progress()
 
     def _tell(self, trial: Trial) -> None:
+        usual = trial.setting.level == "default" and not moves_of_nodes(trial.setting.moves)
         if trial.measurement is None:
-            self._study.tell_failed(trial.number, trial.cause or "failed")
+            self._study.tell_failed(trial.number, trial.cause or "failed", usual=usual)
             return
         objectives = objectives_of(trial.measurement, self._config.accuracy.parsed_goal)
-        if trial.setting.level != "default" or moves_of_nodes(trial.setting.moves):
-            objectives = replace(objectives, usual=False)
+        objectives = replace(objectives, usual=usual)
         facts = {
             "graph_id": trial.measurement.effective.graph_id,
             "cached_from": trial.cached_from,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from typing import Any
 
 import numpy as np
 import optuna
@@ -11,7 +13,8 @@ from optuna.trial import TrialState, create_trial
 
 from amp_tuner.amp.lists import AmpLists
 from amp_tuner.records import Setting
-from amp_tuner.search.amp_sampler import prediction_of
+from amp_tuner.search import amp_sampler
+from amp_tuner.search.amp_sampler import AmpSampler, prediction_of
 from amp_tuner.search.candidates import Candidates
 from amp_tuner.search.enumerating import distinct_graphs
 from amp_tuner.search.looks import Look
@@ -131,16 +134,69 @@ def test_constraints_that_nothing_can_meet_leave_a_search_for_the_least_harm(
 ) -> None:
     asked = painted.run(painted.study(), 12, lambda look: objective(painted, look), limit=-1.0)
     assert len(set(painted.graphs(asked))) == 12
+    harms = [objective(painted, painted.look(one))[1] for one in asked]
+    # 0.01 is no harm at all; of settings at random every second does some.
+    assert harms[-6:] == pytest.approx([0.01] * 6)
 
 
 def test_more_than_one_constraint_is_taken_for_no_limit_of_the_drop(painted: PaintedSpace) -> None:
+    asked = []
+    for names in (("one", "other"), ()):
+        study = painted.study()
+        for _ in range(8):
+            trial = painted.ask(study)
+            drop = objective(painted, painted.look(trial.params))[1]
+            for name in names:
+                # As a limit this would be certain to be missed, or else to be met.
+                trial.set_constraint(name, drop + (1.0 if name == "one" else -1.0))
+            study.tell(trial, list(objective(painted, painted.look(trial.params))))
+        asked.append([trial.params for trial in study.trials])
+    assert asked[0] == asked[1]
+
+
+def test_of_a_long_study_the_best_are_remembered_and_known_graphs_take_no_room(
+    painted: PaintedSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(amp_sampler, "_SHOWN", 6)
     study = painted.study()
-    for _ in range(8):
-        trial = painted.ask(study)
-        trial.set_constraint("low", 1.0)
-        trial.set_constraint("high", -1.0)
-        study.tell(trial, list(objective(painted, painted.look(trial.params))))
-    assert len(study.trials) == 8
+    painted.run(study, 1, lambda look: (3.0, 0.001))
+    painted.run(study, 12, lambda look: (1.1, 0.1))
+    for one in study.get_trials(states=(TrialState.COMPLETE,))[7:]:
+        study.add_trials([one] * 3)
+    seen = []
+    original = amp_sampler.Proposer
+
+    def spied(*arguments: Any, **named: Any) -> Any:
+        seen.append((arguments[3], named["count"]))
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(amp_sampler, "Proposer", spied)
+    painted.ask(study)
+    ((learnt, count),) = seen
+    assert count == 13
+    # The best and the newest six; nothing else is on the front.
+    assert len(learnt) == 7
+    assert learnt[0].speedup == 3.0
+    assert len({one.look.graph_id for one in learnt}) == 7
+
+
+def test_threads_that_share_a_sampler_do_not_propose_the_same(painted: PaintedSpace) -> None:
+    study = painted.study()
+    study.sampler = AmpSampler(3, painted.space, painted.viewer)
+    together = threading.Barrier(4)
+
+    def measured(trial: optuna.Trial) -> tuple[float, float]:
+        # Nobody has more than the proposal itself before all have one.
+        together.wait(timeout=60)
+        parameters = {
+            name: trial.suggest_categorical(name, of.choices)
+            for name, of in painted.distributions.items()
+        }
+        return objective(painted, painted.look(parameters))
+
+    study.optimize(measured, n_trials=12, n_jobs=4)
+    graphs = painted.graphs([trial.params for trial in study.trials])
+    assert len(set(graphs)) == 12
 
 
 def test_one_op_type_only_is_searched_and_then_left_to_chance() -> None:

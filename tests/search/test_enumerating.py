@@ -34,12 +34,30 @@ def test_a_larger_space_is_searched_move_by_move() -> None:
     painted = PaintedSpace(ops, lists=("allow", "clear"))
     painted.viewer.paintings = 20
     found = distinct_graphs(painted.space, painted.viewer, 1000)
-    assert found is None or not found.is_whole
+    assert found is not None
+    assert not found.is_whole
+    assert "moving one op type at a time" in found.sentence()
     painted.viewer.paintings = 2000
     closed = distinct_graphs(painted.space, painted.viewer, 1000)
     assert closed is not None
-    if found is not None:
-        assert set(found.settings) <= set(closed.settings)
+    assert closed.is_whole
+    assert len(closed.settings) > 1
+    assert set(found.settings) == set(closed.settings)
+
+
+def test_most_graphs_that_only_several_moves_together_give_are_found_too() -> None:
+    ops = ("MatMul", "Exp", "Softmax", "Sum", "Pow", "Mean", "Cumsum", "Softplus", "MatMul")
+    painted = PaintedSpace(ops, lists=("infer", "clear", "deny"))
+    found = distinct_graphs(painted.space, painted.viewer, 1000)
+    assert found is not None
+    assert not found.is_whole
+    painted.viewer.paintings = 2000
+    whole = distinct_graphs(painted.space, painted.viewer, 1000)
+    assert whole is not None
+    assert whole.is_whole
+    # Moving one op type at a time alone finds 25 of these 29.
+    assert set(found.settings) < set(whole.settings)
+    assert len(found.settings) >= 27
 
 
 def test_more_than_can_be_measured_is_none() -> None:

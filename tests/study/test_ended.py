@@ -38,6 +38,25 @@ def ended(folder: Path, *trials: Trial) -> EndedTrials:
     return found
 
 
+def test_what_another_sampler_or_other_lists_hoped_for_does_not_count(tmp_path: Path) -> None:
+    predicted = {"hope": 0.25, "explores": False}
+    here = session(tmp_path).search
+    trials = [
+        replace(FAST, number=number, predicted=predicted, search=search)
+        for number, search in enumerate((None, here, f"{here}, infer", "random: allow"))
+    ]
+    assert ended(tmp_path, *trials).hopes == [0.25, 0.25]
+
+
+def test_known_settings_in_a_row_are_those_of_the_present_search(tmp_path: Path) -> None:
+    here = session(tmp_path).search
+    known = [
+        replace(FAST, number=number, cached_from=0, search=search)
+        for number, search in enumerate(("random: allow", here, here), 1)
+    ]
+    assert ended(tmp_path, FAST, *known).known_in_a_row == 2
+
+
 def test_a_graph_that_ran_is_answered_from_its_trials_file(tmp_path: Path) -> None:
     known = ended(tmp_path, with_blocks(FAST))
     again = known.of_graph(KEY)

@@ -11,7 +11,7 @@ import pytest
 from amp_tuner.search.stopping import CALM
 from amp_tuner.study.ended import EndedTrials
 from amp_tuner.study.planning import Painter, Planner
-from amp_tuner.study.prospects import Prospects
+from amp_tuner.study.prospects import EXHAUSTED, STUCK, Prospects
 from amp_tuner.study.session import Session
 from tests.search.painted_space import PaintedSpace, chain
 from tests.study.test_planning import BF16, planner
@@ -52,6 +52,39 @@ def test_a_search_whose_graphs_were_all_tried_has_ended() -> None:
     graphs |= {painted.look(one).graph_id for one in left}
     assert found.left() == []
     assert found.none_left() == f"all {len(left)} distinct 16-bit graphs were tried"
+
+
+def test_neither_little_hope_nor_known_settings_end_what_can_be_measured_to_the_last() -> None:
+    found = prospects(PaintedSpace(SMALL), hopes=[0.0] * CALM, known_in_a_row=STUCK + EXHAUSTED)
+    assert found.none_left() is not None
+    found.count(200)
+    assert found.none_left() is None
+
+
+def test_where_only_some_graphs_can_be_found_beforehand_the_search_goes_on_after_them() -> None:
+    ops = ("MatMul", "Exp", "Softmax", "Sum", "Pow", "Mean", "Cumsum", "Softplus", "MatMul")
+    painted = PaintedSpace(ops, lists=("infer", "clear", "deny"))
+    graphs: set[str] = set()
+    found = prospects(painted, graphs=graphs)
+    said = found.count(200)
+    assert said is not None
+    assert said.endswith("each is measured, then the search goes on")
+    left = found.left()
+    assert left
+    graphs |= {painted.look(one).graph_id for one in left}
+    assert found.left() is None
+    assert found.none_left() is None
+
+
+def test_lists_that_make_nothing_16_bit_leave_nothing_to_tune() -> None:
+    painted = PaintedSpace(("Relu", "Mul"), lists=("clear", "infer", "deny"))
+    assert painted.space.op_types
+    found = prospects(painted)
+    assert found.count(200) is None
+    assert found.none_left() == (
+        "nothing to tune in this graph, because no list of search.lists (clear, infer, deny) "
+        "makes anything in it 16-bit"
+    )
 
 
 def test_fewer_trials_than_graphs_are_said_and_the_search_goes_on() -> None:
