@@ -136,7 +136,7 @@ def test_constraints_that_nothing_can_meet_leave_a_search_for_the_least_harm(
     assert len(set(painted.graphs(asked))) == 12
     harms = [objective(painted, painted.look(one))[1] for one in asked]
     # 0.01 is no harm at all; of settings at random every second does some.
-    assert harms[-6:] == pytest.approx([0.01] * 6)
+    assert max(harms[-6:]) < 0.02
 
 
 def test_more_than_one_constraint_is_taken_for_no_limit_of_the_drop(painted: PaintedSpace) -> None:
