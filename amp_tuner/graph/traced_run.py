@@ -18,7 +18,8 @@ class TracedNode:
         shapes: of each output port; the largest where a loop gives several, None where the port
             gave nothing.
         attributes: those of the op that decide how much work it is: ``equation`` of an Einsum,
-            ``window`` (elements) of a pooling op.
+            ``window`` (elements) of a pooling op; of a convolution ``steps``, its strides and
+            dilations, and its ``data_format``.
     """
 
     runs: int

@@ -10,7 +10,8 @@ Casts of constants wait for no other kernel, so the host's threads dispatch them
 
 - *Arithmetic*: see ``rates.py``.
 - *Traffic*: every tensor that a kernel reads or writes, in the type that it has there. A tensor
-  that is no larger than half of the cache comes from the cache. Weights do if all of them fit.
+  that is no larger than half of the cache comes from the cache. Weights do if all of them fit; what
+  is read in 16 bits, if all would in 16 bits.
 - *Casts* of constants are folded into the weights, as the baked model has them. All others are
   kernels that read one type and write the other.
 

@@ -54,9 +54,10 @@ class DeviceProfile:
         rates: kind of work (``matrix``, ``vector``, or one of ``work.Kind``) to data type to peak
             operations per second; a multiplication and an addition count as two.
         matrix_efficiency: data type to the share of the peak that a large product reaches.
-        memory_bytes_per_s, cache_bytes_per_s: peak bandwidth of the memory, and of the last cache.
+        memory_bytes_per_s, cache_bytes_per_s: peak bandwidth of the memory, and of the cache.
         memory_efficiency: the share of both that streaming kernels reach.
-        cache_bytes: of the last cache.
+        cache_bytes: of the cache that tensors are taken to stay in: all L2 of GPUs and of server
+            CPUs, whose L3 is not much larger.
         launch_s: device time that a kernel takes beside its work.
         dispatch_s: host time for a kernel; it overlaps with the device's work. 0 where the host is
             the device.

@@ -11,7 +11,17 @@ from amp_tuner.errors import InputError, Problem
 from amp_tuner.rewrite.run_counts import constant_nodes
 from amp_tuner.roofline.fusion import STYLES
 from amp_tuner.roofline.rates import arithmetic_s, fits_cache, traffic_s
-from amp_tuner.roofline.work import FREE, OPAQUE_OPS, SLICES, Kind, Work, elements, work_of
+from amp_tuner.roofline.work import (
+    FREE,
+    OPAQUE_OPS,
+    SEGMENTS,
+    SLICES,
+    Kind,
+    Work,
+    elements,
+    gathered,
+    work_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +123,9 @@ class Tables:
         edge_node = vertex_node[prepared.edge_target]
         port_vertex = prepared.edge_source[first]
         port_node = vertex_node[port_vertex]
-        tensors = _Tensors(graph, run, profile, constant, first.tolist())
+        is_read = np.zeros(len(first), dtype=np.bool_)
+        is_read[port_of_edge[~np.isin(edge_node, sorted(constant))]] = True
+        tensors = _Tensors(graph, run, profile, constant, first.tolist(), is_read.tolist())
         is_constant = np.isin(port_node, sorted(constant))
         cast_runs = np.where(is_constant, 0.0 if folded else 1.0, runs[port_node])
         return cls(
@@ -152,16 +164,17 @@ class _Tensors:
         profile: DeviceProfile,
         constant: frozenset[int],
         first_edges: list[int],
+        is_read: list[bool],
     ) -> None:
+        """Of the ports at the start of some edges; ``is_read``: by what runs."""
         self._graph = graph
         self._run = run
         self._profile = profile
-        self._first_input = {
-            graph.vertices[edge.target].node: elements(
-                run.nodes[graph.vertices[edge.source].node].shape(edge.source_port)
-            )
+        self._inputs = {
+            (graph.vertices[edge.target].node, edge.target_port): run.nodes[
+                graph.vertices[edge.source].node
+            ].shape(edge.source_port)
             for edge in graph.edges
-            if edge.target_port == 0
         }
         edges = [graph.edges[edge] for edge in first_edges]
         vertices = [graph.vertices[edge.source] for edge in edges]
@@ -171,12 +184,18 @@ class _Tensors:
         ]
         self._dtypes = [vertex.dtype for vertex in vertices]
         self._weights = [vertex.node in constant for vertex in vertices]
-        weight_bytes = sum(
-            size * _width(dtype)
-            for size, dtype, is_weight in zip(self._elements, self._dtypes, self._weights)
-            if is_weight
-        )
-        self._weights_fit = fits_cache(profile, weight_bytes)
+        weights = [
+            (size, dtype)
+            for size, dtype, is_weight, read in zip(
+                self._elements, self._dtypes, self._weights, is_read
+            )
+            # What is worked out from constants takes their place: only that is kept.
+            if is_weight and read
+        ]
+        self._weights_fit = {
+            width: fits_cache(profile, sum(size * _own(width, dtype) for size, dtype in weights))
+            for width in (_FULL_BYTES, _HALF_BYTES)
+        }
 
     def reads(self, edge_node: Ints, port_of_edge: Ints, runs: Floats) -> Pair:
         """What each edge moves to its reader."""
@@ -231,7 +250,8 @@ class _Tensors:
 
     def _picture_elements(self, node: int) -> int:
         """Of a convolution's first input and its output."""
-        return self._first_input.get(node, 0) + elements(self._run.nodes[node].shape(0))
+        first = elements(self._inputs.get((node, 0)))
+        return first + elements(self._run.nodes[node].shape(0))
 
     @staticmethod
     def _pair(of_width: Callable[[int], Floats]) -> Pair:
@@ -239,21 +259,26 @@ class _Tensors:
 
     def _move_s(self, port: int, width: int, at_most: float = np.inf) -> float:
         """Seconds to move a tensor; ``width``: of an element, where it is float32 in the model."""
-        dtype = self._dtypes[port]
-        if dtype != FLOAT32:
-            width = _width(dtype)
-        size = self._elements[port]
+        own, size = _own(width, self._dtypes[port]), self._elements[port]
         if self._weights[port]:
-            cached = self._weights_fit
+            cached = self._weights_fit[width]
         else:
-            cached = fits_cache(self._profile, size * width)
-        return traffic_s(self._profile, min(size, at_most) * width, cached=cached)
+            cached = fits_cache(self._profile, size * own)
+        return traffic_s(self._profile, min(size, at_most) * own, cached=cached)
 
     def _read_at_most(self, node: int, port: int) -> float:
         """Elements that a node reads of an input at most."""
-        if port or self._graph.nodes[node].op not in SLICES:
-            return np.inf
-        return sum(map(elements, self._run.nodes[node].shapes))
+        op, shapes = self._graph.nodes[node].op, self._run.nodes[node].shapes
+        if port == 0 and op in SLICES:
+            return sum(map(elements, shapes))
+        if port == 0 and op in SEGMENTS:
+            return gathered(self._inputs.get((node, 1)), self._run.nodes[node].shape(0))
+        return np.inf
+
+
+def _own(width: int, dtype: str) -> int:
+    """Bytes of an element; ``width`` where it is float32 in the model."""
+    return width if dtype == FLOAT32 else _width(dtype)
 
 
 def _width(dtype: str) -> int:

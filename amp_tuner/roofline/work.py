@@ -59,6 +59,8 @@ MATMULS = _OP_TYPES["matmul"]
 CONTRACTIONS = CONVOLUTIONS | MATMULS | _OP_TYPES["depthwise"]
 #: They read as much of their first input as they write.
 SLICES = _OP_TYPES["slice"]
+#: They read, and add up, a row of their first input for each element of their second.
+SEGMENTS = _OP_TYPES["sparse_segment"]
 #: Operations for an element of a transcendental function: range reduction, a polynomial of degree
 #: five or six and scaling, as vector libraries evaluate them.
 TRANSCENDENTAL_OPERATIONS = 16
@@ -94,7 +96,7 @@ class Work(NamedTuple):
         operations: how many.
         product: the product of matrices behind it, if it is one.
         spatial: a convolution whose filter is wider than 1.
-        winograd: a 3 x 3 convolution of stride 1.
+        winograd: a 3 x 3 convolution of stride 1, not dilated and of one group.
     """
 
     kind: Kind
@@ -144,19 +146,20 @@ def _per_element(op: str) -> int:
     return _NORMALISATION_OPERATIONS if "BatchNorm" in op else 1
 
 
-def _convolution(inputs: Sequence[Shape], output: Shape, _: Mapping[str, Any]) -> Work:
+def _convolution(inputs: Sequence[Shape], output: Shape, attributes: Mapping[str, Any]) -> Work:
     """The filter's last dimension is the output's channels; groups shorten its next to last."""
     picture, kernel = inputs[0], inputs[1]
     channels = kernel[-1]
     places, window = elements(output) // max(1, channels), kernel[:-2]
     product = Product(1, places, channels, math.prod(kernel[:-1]))
-    same_places = elements(picture) * channels == elements(output) * picture[-1]
+    is_first = str(attributes.get("data_format")).startswith("NC")
+    groups = picture[1 if is_first else -1] // max(1, kernel[-2])
     return Work(
         Kind.CONVOLUTION,
         product.operations,
         product,
         spatial=math.prod(window) > 1,
-        winograd=window == (3, 3) and picture[-1] == kernel[-2] and same_places,
+        winograd=window == (3, 3) and groups == 1 and set(attributes.get("steps", ())) == {1},
     )
 
 
@@ -184,11 +187,17 @@ def _einsum(inputs: Sequence[Shape], output: Shape, attributes: Mapping[str, Any
     """Each index runs once: the product of their sizes is the number of multiplications."""
     terms = attributes["equation"].replace(" ", "").split("->")
     names = terms[0].split(",")
-    if len(names) != 2 or "." in terms[0]:
+    if len(names) != 2:
         return Work(Kind.ELEMENTWISE, 2 * _largest([*inputs, output]))
-    sizes = {name: size for term, shape in zip(names, inputs) for name, size in zip(term, shape)}
+    names = [_spelt(name, len(shape)) for name, shape in zip(names, inputs)]
+    sizes: dict[str, int] = {}
+    for term, shape in zip(names, inputs):
+        for index, length in zip(term, shape):
+            # What is broadcast has length 1 on one side.
+            sizes[index] = max(length, sizes.get(index, 1))
     left, right = (set(name) for name in names)
     kept = set(terms[1]) if len(terms) > 1 else left ^ right
+    kept |= {index for index in sizes if index.isdigit()}
 
     def size(indices: set[str]) -> int:
         return math.prod(sizes[index] for index in indices)
@@ -200,6 +209,28 @@ def _einsum(inputs: Sequence[Shape], output: Shape, attributes: Mapping[str, Any
         depth=size((left | right) - kept),
     )
     return Work(Kind.MATMUL, product.operations, product)
+
+
+def _spelt(term: str, rank: int) -> str:
+    """A term of an equation with its ellipsis as digits, which count from the right."""
+    letters = len(term.replace("...", ""))
+    dimensions = range(rank - letters - 1, -1, -1)
+    return term.replace("...", "".join(str(dimension % 10) for dimension in dimensions))
+
+
+def _segments(inputs: Sequence[Shape], output: Shape, _: Mapping[str, Any]) -> Work:
+    return Work(Kind.REDUCTION, gathered(inputs[1], output))
+
+
+def gathered(indices: Optional[Shape], output: Optional[Shape]) -> int:
+    """Elements of the rows that a sum over segments reads.
+
+    Args:
+        indices: shape of the second input, which names the rows.
+        output: of the op; its rows are as long.
+    """
+    segments = output[0] if output else 1
+    return elements(indices) * (elements(output) // max(1, segments))
 
 
 def _pooling(_: Sequence[Shape], output: Shape, attributes: Mapping[str, Any]) -> Work:
@@ -232,6 +263,7 @@ _KINDS: tuple[tuple[frozenset[str], _OfKind], ...] = (
     (_OP_TYPES["pooling"], _pooling),
     (_OP_TYPES["transcendental"], _transcendental),
     (_OP_TYPES["reduction"], _reduction),
+    (SEGMENTS, _segments),
     (SLICES | _OP_TYPES["movement"], _movement),
     (_OP_TYPES["cast"], _cast),
 )

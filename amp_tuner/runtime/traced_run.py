@@ -123,4 +123,9 @@ def _attributes(node: node_def_pb2.NodeDef) -> dict[str, Any]:
         return {"equation": node.attr["equation"].s.decode()}
     if "ksize" in node.attr:
         return {"window": math.prod(node.attr["ksize"].list.i)}
+    if "strides" in node.attr:
+        return {
+            "steps": [*node.attr["strides"].list.i, *node.attr["dilations"].list.i],
+            "data_format": node.attr["data_format"].s.decode(),
+        }
     return {}

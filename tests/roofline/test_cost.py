@@ -57,6 +57,34 @@ def test_a_tensor_in_the_cache_is_read_from_there() -> None:
     assert full.seconds == pytest.approx(4 * 1000 * 500 / 1e9 + 4 * 1500 / 1e10)
 
 
+def test_weights_are_kept_in_the_type_that_is_read() -> None:
+    # 2 MB in float32, 1 MB in 16 bits, and half of the cache is 1.5 MB.
+    _, half = prices(product(1, 1000, 500), device(cache_bytes=3e6, cache_bytes_per_s=1e10))
+    weights, rest = 1000 * 500, 1000 + 500
+    assert half.traffic_s == pytest.approx(2 * (weights + rest) / 1e10)
+
+
+def test_a_constant_that_is_only_renamed_or_reordered_takes_no_room_of_its_own() -> None:
+    x, w, multiply, out = product(1, 1000, 500)
+    read = Node("read", "Identity", ("w",), (1000, 500))
+    renamed = [x, w, read, replace(multiply, inputs=("x", "read")), out]
+    profile = device(cache_bytes=4.1e6, cache_bytes_per_s=1e10)
+    for one, other in zip(prices(product(1, 1000, 500), profile), prices(renamed, profile)):
+        assert one.traffic_s == pytest.approx(other.traffic_s)
+
+
+def test_a_sum_over_segments_reads_a_row_for_each_index() -> None:
+    nodes = [
+        Node("table", "Const", (), (100_000, 64)),
+        Node("keys", "Placeholder", (), (1000,)),
+        Node("bags", "Placeholder", (), (1000,)),
+        Node("sum", "SparseSegmentSum", ("table", "keys", "bags"), (10, 64)),
+        Node("out", "Identity", ("sum",), (10, 64)),
+    ]
+    full, _ = prices(nodes, device())
+    assert full.traffic_s == pytest.approx(4 * (1000 * 64 + 2 * 1000 + 10 * 64) / 1e9)
+
+
 def test_tiles_that_do_not_fill_a_wave_waste_the_rest_of_it() -> None:
     # 128 x 65 are 2 x 2 tiles of 64: two waves of three units, where 12 tiles' places are paid for.
     tiled = device(**FAST, compute_units=3.0, tile=64.0)

@@ -54,6 +54,49 @@ def test_a_batch_of_products_is_one_for_each() -> None:
     assert work.operations == 2 * 2 * 4 * 6 * 9 * 16
 
 
+@pytest.mark.parametrize(
+    ("equation", "spelt", "left", "right", "output"),
+    [
+        ("...d,dn->...n", "bsd,dn->bsn", (8, 6, 5), (5, 7), (8, 6, 7)),
+        ("...ij,...jk->...ik", "abij,abjk->abik", (2, 4, 3, 5), (2, 4, 5, 7), (2, 4, 3, 7)),
+        ("...ij,...jk->...ik", "abij,bjk->abik", (2, 4, 3, 5), (4, 5, 7), (2, 4, 3, 7)),
+    ],
+)
+def test_an_ellipsis_stands_for_the_indices_that_are_not_named(
+    equation: str, spelt: str, left: Any, right: Any, output: Any
+) -> None:
+    found = work_of("Einsum", [left, right], [output], {"equation": equation})
+    assert found.kind is Kind.MATMUL
+    result = tf.einsum(equation, tf.zeros(left), tf.zeros(right))
+    assert tuple(result.shape) == output
+    assert found == work_of("Einsum", [left, right], [output], {"equation": spelt})
+
+
+def test_a_sum_over_segments_adds_up_a_row_for_each_index() -> None:
+    shapes = [(100_000, 64), (1000,), (1000,)]
+    work = work_of("SparseSegmentSum", shapes, [(10, 64)], {})
+    assert (work.kind, work.operations) == (Kind.REDUCTION, 1000 * 64)
+
+
+@pytest.mark.parametrize(
+    ("picture", "output", "steps", "data_format", "expected"),
+    [
+        ((1, 58, 58, 64), (1, 58, 58, 64), (1, 1, 1, 1, 1, 1, 1, 1), "NHWC", True),
+        ((1, 58, 58, 64), (1, 56, 56, 64), (1, 1, 1, 1, 1, 1, 1, 1), "NHWC", True),
+        ((1, 64, 58, 58), (1, 64, 58, 58), (1, 1, 1, 1, 1, 1, 1, 1), "NCHW", True),
+        ((1, 58, 58, 64), (1, 29, 29, 64), (1, 2, 2, 1, 1, 1, 1, 1), "NHWC", False),
+        ((1, 58, 58, 64), (1, 58, 58, 64), (1, 1, 1, 1, 1, 2, 2, 1), "NHWC", False),
+        ((1, 58, 58, 128), (1, 58, 58, 64), (1, 1, 1, 1, 1, 1, 1, 1), "NHWC", False),
+    ],
+)
+def test_winograd_is_for_dense_convolutions_of_stride_1(
+    picture: Any, output: Any, steps: Any, data_format: str, expected: bool
+) -> None:
+    attributes = {"steps": steps, "data_format": data_format}
+    work = work_of("Conv2D", [picture, (3, 3, 64, 64)], [output], attributes)
+    assert work.winograd == expected
+
+
 def test_a_transposed_convolution_multiplies_each_input_by_the_filter() -> None:
     with tf.Graph().as_default():
         made = tf.nn.conv2d_transpose(zeros(2, 4, 4, 6), zeros(3, 3, 8, 6), (2, 8, 8, 8), 2).op

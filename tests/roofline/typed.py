@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from amp_tuner.amp.rules import rule_set
@@ -26,6 +26,7 @@ class Node:
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
     runs: int = 1
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def graph_of(nodes: Sequence[Node]) -> tuple[PreparedGraph, TracedRun]:
@@ -58,7 +59,9 @@ def graph_of(nodes: Sequence[Node]) -> tuple[PreparedGraph, TracedRun]:
             for port, name in enumerate(node.inputs)
         ),
     )
-    run = TracedRun(1, tuple(TracedNode(node.runs, (node.shape,)) for node in nodes))
+    run = TracedRun(
+        1, tuple(TracedNode(node.runs, (node.shape,), node.attributes) for node in nodes)
+    )
     return prepare(graph, RULES), run
 
 
@@ -116,7 +119,7 @@ def convolution(side: int, *behind: str) -> list[Node]:
         Node("x", "Placeholder", (), picture),
         Node("w", "Const", (), (side, side, 64, 64)),
         Node("b", "Const", (), (64,)),
-        Node("Conv2D", "Conv2D", ("x", "w"), picture),
+        Node("Conv2D", "Conv2D", ("x", "w"), picture, 1, {"steps": [1] * 8}),
     ]
     for op in behind:
         more = {"BiasAdd": ("b",), "AddV2": ("x",), "Mul": ("b",)}.get(op, ())

@@ -64,6 +64,8 @@ def test_nodes_that_onednn_makes_one_of_are_traced_apart(
     found = traced(worker, ModelSource(str(tmp_path / "model")), tmp_path / "data", {"x": pictures})
     for op in ("Conv2D", "BiasAdd", "Relu"):
         assert [node.shape(0) for node in of_op(found, op)] == [(BATCH, 4, 4, 2)]
+    (convolution,) = of_op(found, "Conv2D")
+    assert convolution.attributes == {"steps": [1, 2, 2, 1, 1, 1, 1, 1], "data_format": "NHWC"}
     (pool,) = of_op(found, "MaxPool")
     assert pool.attributes == {"window": 4}
 
