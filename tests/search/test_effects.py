@@ -90,9 +90,8 @@ def test_the_two_are_the_first_rows(planted: list[Effect]) -> None:
 
 def test_optunas_importance_agrees_without_knowing_the_model(planted: list[Effect]) -> None:
     work = [one for one in planted if one.change == OWN_WORK]
-    usual = np.median([one.importance or 0.0 for one in work])
-    planted_ones = [one for one in work if one.op_type in (SLOW, INACCURATE, FAST)]
-    assert all((one.importance or 0.0) > usual for one in planted_ones)
+    work.sort(key=lambda one: -(one.importance or 0.0))
+    assert {one.op_type for one in work[:3]} == {SLOW, INACCURATE, FAST}
 
 
 def test_a_list_that_takes_an_op_type_out_of_16_bits_undoes_its_effect(
