@@ -10,13 +10,14 @@ from functools import partial
 
 import optuna
 from measuring import BudgetUsedUpError, Observed, Run
+from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.search.amp_sampler import TOLD, AmpSampler, prediction_of
 from amp_tuner.search.distributions import distributions
 from amp_tuner.search.proposal import NEVER_TIMED
-from amp_tuner.search.space import SearchSpace
+from amp_tuner.search.space import DATA_TYPE, SearchSpace
 
 #: As in a study: so many known graphs in a row, and a random setting is asked for.
 _STUCK = 10
@@ -65,7 +66,8 @@ def optuna_method(
 
     Args:
         make: the sampler for a seed.
-        anchored: begin with the anchors, and ask at random after known graphs in a row.
+        anchored: begin with the anchors, and ask at random after known graphs in a row. Else FP32
+            is none of the choices: who pays for each setting does not measure it again.
         redraws: parameters that were drawn before are told again and cost nothing.
         in_flight: so many workers: the result of a proposal is known that many proposals later.
     """
@@ -76,6 +78,8 @@ def optuna_method(
         chance = RandomSampler(seed=seed)
         usual = study.sampler
         choices = distributions(space)
+        if not anchored:
+            choices[DATA_TYPE] = CategoricalDistribution(space.data_types)
         if in_flight > 1:
             # A fleet begins when FP32 is known; so one worker knows the goal's limit as early.
             study.enqueue_trial(space.parameters(Setting(FLOAT32)))
