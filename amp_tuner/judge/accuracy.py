@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -235,6 +236,8 @@ def _accuracy(
         metric.name: score(metric, candidate, labels, reference, config.threshold)
         for metric in _metrics(config)[1:]
     }
+    # On a part of the samples some mean nothing: an area under the curve of one class, say.
+    also = {name: value for name, value in also.items() if math.isfinite(value)}
     verdict = config.parsed_goal.verdict(found, drop)
     if len(reference) < FEWEST_SAMPLES and _metrics(config)[0].family not in _EXACT:
         verdict = "uncertain"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from amp_tuner.judge.metrics import DECIDING, METRICS, Metric
-from amp_tuner.judge.outputs import Array, class_labels, label_problems
+from amp_tuner.judge.outputs import Array, class_labels, label_problems, row_width
 from amp_tuner.judge.scores import right
 from amp_tuner.records import ClassFlips
 
@@ -28,9 +28,11 @@ def class_flips(
         reference: FP32's outputs, shape (samples, ...).
         candidate: the candidate's, the same shape.
         labels: of the same samples; ``agreement`` does without, so they may be anything.
-        threshold: decides a single output.
+        threshold: decides a single output; of several it makes as many decisions, and no class.
     """
     rule = metric if metric.family == "decisions" else _TOP_1
+    if threshold is not None and row_width(reference.shape) != 1:
+        return None
     if metric.family not in DECIDING or label_problems(rule, reference.shape, labels):
         return None
     assert labels is not None, "label_problems refused this"

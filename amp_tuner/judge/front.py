@@ -141,19 +141,31 @@ def best_of(contenders: Iterable[Contender]) -> int | None:
     """The fastest setting that certainly meets the goal, by number.
 
     The simpler answer stands until something is certainly faster: a default AMP must certainly beat
-    FP32, other lists must certainly beat both. None if nothing certainly meets the goal.
+    FP32, other lists must certainly beat both. Where other lists certainly beat the answer so far,
+    but not a default AMP, that one stands for them. None if nothing certainly meets the goal.
     """
     able = [one for one in _fastest_first(contenders) if one.contender.verdict == "meets"]
     best: _Timed | None = None
-    for role in (FLOAT32, DEFAULT_AMP, CANDIDATE):
-        # Not only the fastest estimate: one that is hardly known must not hide one that is certain.
-        certain = (
-            one
-            for one in able
-            if one.contender.role == role and (best is None or _faster(one, best))
-        )
-        best = next(certain, best)
-    return best.number if best else None
+    for role in (FLOAT32, DEFAULT_AMP):
+        best = next(iter(_faster_ones(able, role, best)), best)
+    lists = _faster_ones(able, CANDIDATE, best)
+    if not lists:
+        return best.number if best else None
+    defaults = [one for one in able if one.contender.role == DEFAULT_AMP]
+    for one in lists:
+        if all(_faster(one, default) for default in defaults):
+            return one.number
+    return next(one for one in defaults if not _faster(lists[0], one)).number
+
+
+def _faster_ones(able: Sequence[_Timed], role: str, than: _Timed | None) -> list[_Timed]:
+    """Those of a role that are certainly faster, the fastest first.
+
+    Not only the fastest estimate: one that is hardly known must not hide one that is certain.
+    """
+    return [
+        one for one in able if one.contender.role == role and (than is None or _faster(one, than))
+    ]
 
 
 def in_doubt(contenders: Iterable[Contender]) -> tuple[int, ...]:

@@ -21,12 +21,14 @@ def measured_baseline(session: Session, folder: RunFolder) -> dict[bool, Measure
 
     Raises:
         TargetError: FP32 fails.
-        InputError: it was measured in other forms than this target has.
+        InputError: it was measured in other forms than this target has, or its outputs of samples
+            that are held back will not do.
     """
     path = _path(folder)
     if not path.exists():
         bench, field = session.bench, session.switch.field
         forms = {_NAMES[state]: one.to_json() for state, one in bench.float32().items()}
+        bench.check_held_back()
         write_json(path, {"format": FORMAT, field: bench.baseline_state, **forms})
     return known_baseline(session, folder)
 

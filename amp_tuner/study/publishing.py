@@ -140,15 +140,18 @@ def _point(
         batch_size=session.data.batch_size,
         software=session.software,
         hardware=hardware,
-        notices=_notices(one, config.processes),
+        notices=_notices(one, config.processes, held_back=len(session.data.holdout) > 0),
     )
 
 
-def _notices(one: Published, processes: int) -> tuple[str, ...]:
+def _notices(one: Published, processes: int, *, held_back: bool) -> tuple[str, ...]:
     timing = one.measurement.timing
     told = (*one.measurement.notices, *(timing.notices if timing else ()))
     if not one.confirmed:
         return (*told, "not measured again: the figures are the search's")
+    if not held_back:
+        message = "no samples were held back: its accuracy is of those that chose it (data.holdout)"
+        told = (*told, message)
     if timing is None or one.trial.setting.data_type == FLOAT32:
         return told
     count = len(of_processes(timing))

@@ -46,6 +46,7 @@ def time_again(session: Session, plan: Plan, known: Timing, patience: float) -> 
         percentiles=measure.percentiles,
         batch_size=bench.batch_size,
         ci_half_width=measure.ci_half_width,
+        planned=session.config.processes,
     )
 
 

@@ -20,7 +20,7 @@ from amp_tuner.config.model import StudyConfig
 from amp_tuner.data.arrays import BadArrays, read_array
 from amp_tuner.data.functions import runner_for
 from amp_tuner.data.samples import DataSet, Slice
-from amp_tuner.errors import TargetError, WorkerFailure
+from amp_tuner.errors import InputError, Problem, TargetError, WorkerFailure
 from amp_tuner.graph.typed_graph import TypedGraph
 from amp_tuner.judge.accuracy import baseline_accuracy, chosen_output, judge
 from amp_tuner.judge.front import TIME_TIE
@@ -174,6 +174,27 @@ class Bench:
         different = Measurement(FLOAT32_GRAPH, judged, paired, machine=machine)
         return {self.baseline_state: chosen, not self.baseline_state: different}
 
+    def check_held_back(self) -> None:
+        """FP32 on the samples that are held back: what is wrong there shows before the night.
+
+        Raises:
+            InputError: its outputs are not finite, or the metrics cannot be computed on them.
+            TargetError: FP32 fails on one of them.
+        """
+        if not len(self._data.holdout):
+            return
+        try:
+            held_back = self.reference("holdout", self.worker(self.baseline_state))
+        except WorkerFailure as failure:
+            raise _cannot_run(failure) from failure
+        try:
+            self._judge_baseline(held_back, is_part=True)
+        except InputError as error:
+            raise InputError(
+                Problem(one.where, f"{one.message} (on the samples that are held back)")
+                for one in error.problems
+            ) from error
+
     def measure(
         self,
         plan: Plan,
@@ -200,6 +221,8 @@ class Bench:
         worker = self.worker_of(plan)
         baseline = self.worker(self.baseline_state)
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
+        # After a resume FP32 runs once more: that is not this setting's time.
+        self.reference(part, baseline)
         machine = machine_state()
         with self.built(worker, {key: plan}) as built:
             accuracy = self._ladder(
@@ -263,9 +286,15 @@ class Bench:
         Args:
             part: ``search`` or ``holdout``.
             known: what the baseline phase gave; its timing is kept.
+
+        Raises:
+            WorkerFailure: it failed, or a metric did on its outputs.
         """
         reference = self.reference(part, self.worker(self.baseline_state))
-        return replace(known, accuracy=self._judge_baseline(reference, is_part=True))
+        try:
+            return replace(known, accuracy=self._judge_baseline(reference, is_part=True))
+        except InputError as error:
+            raise WorkerFailure(f"metric failed: {error}", fatal=False) from error
 
     def _limited(self, worker: Worker) -> Worker:
         """The worker, its next request limited to what is left of the trial's time."""

@@ -7,6 +7,7 @@ share of false stops is known and not hoped for.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -79,7 +80,10 @@ class Ladder:
                 stopped_at = rung
                 if not audited:
                     break
-        return replace(accuracy, stopped_at=stopped_at, batch_error=self.error(done[0]))
+        error = self.error(done[0])
+        # Where FP32's outputs are all 0 there is nothing to be relative to.
+        known = error if math.isfinite(error) else None
+        return replace(accuracy, stopped_at=stopped_at, batch_error=known)
 
 
 def rungs(total: int, batch: int) -> tuple[int, ...]:

@@ -282,6 +282,13 @@ def test_other_metrics_are_reported_beside_it() -> None:
     assert 0.8 < found.also["auc"] < 0.9
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_what_means_nothing_on_a_part_is_left_out_beside_it() -> None:
+    ones = np.ones_like(BITS[:200])
+    found = judge(config("agreement", also=("auc", "f1")), SIGMOID[:200], SIGMOID[:200], ones)
+    assert list(found.also) == ["f1"]
+
+
 @pytest.mark.parametrize("metric", ["auc", "f1", "log_loss", "accuracy"])
 def test_a_handful_of_samples_is_judged_without_certainty(metric: str) -> None:
     found = judge(config(metric), SIGMOID[:1], 1 - SIGMOID[:1], BITS[:1])

@@ -33,6 +33,11 @@ def test_flips_are_what_the_two_confusion_matrices_differ_by(
     assert (after - before == net).all()
 
 
+def test_several_outputs_that_a_threshold_decides_one_by_one_have_no_classes() -> None:
+    scores, labels = np.full((4, 4), 0.9, np.float32), np.arange(4)
+    assert class_flips(METRICS["agreement"], scores, 1 - scores, labels, 0.5) is None
+
+
 def test_both_directions_are_counted_apart() -> None:
     reference = np.array([[0.9], [0.2], [0.8], [0.1]], np.float32)
     candidate = np.array([[0.1], [0.8], [0.8], [0.1]], np.float32)

@@ -164,6 +164,19 @@ def test_lists_that_tie_with_default_amp_leave_default_amp_best() -> None:
     assert best_of([FP32, replace(default, verdict="misses"), point(2, 1.302, 0.001)]) == 2
 
 
+def test_lists_that_tie_with_a_default_amp_that_ties_with_fp32_leave_that_default() -> None:
+    default = point(1, 1.02, 0.001, noise=0.03, role=DEFAULT_AMP)
+    assert best_of([FP32, default]) == 0
+    assert best_of([FP32, default, point(2, 1.04, 0.001, noise=0.02)]) == 1
+    assert best_of([FP32, default, point(2, 1.15, 0.001, noise=0.02)]) == 2
+    # A faster estimate that is hardly known hides none that certainly beats the default.
+    hardly = point(3, 1.3, 0.001, noise=0.25)
+    assert best_of([FP32, default, hardly, point(2, 1.15, 0.001, noise=0.02)]) == 2
+    other = point(4, 1.16, 0.001, noise=0.08, role=DEFAULT_AMP)
+    assert best_of([FP32, default, other, point(2, 1.15, 0.001, noise=0.02)]) == 4
+    assert best_of([FP32, replace(default, verdict="misses"), point(2, 1.04, 0.001)]) == 2
+
+
 def test_where_fp32_misses_the_goal_a_slower_setting_can_be_best() -> None:
     misses = replace(FP32, verdict="misses")
     assert best_of([misses, point(1, 0.9, -0.01)]) == 1

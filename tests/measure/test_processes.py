@@ -28,9 +28,13 @@ def timed(speedup: float, seed: int = 0) -> Timing:
     return time_pair(*sides, RULES, batch_size=64, clock=machine.clock)
 
 
-def in_processes(*speedups: float, ci_half_width: float = 0.005) -> Timing:
+def in_processes(*speedups: float, ci_half_width: float = 0.005, planned: int = 5) -> Timing:
     add = functools.partial(
-        in_another_process, percentiles=(50,), batch_size=64, ci_half_width=ci_half_width
+        in_another_process,
+        percentiles=(50,),
+        batch_size=64,
+        ci_half_width=ci_half_width,
+        planned=planned,
     )
     return functools.reduce(add, (timed(one, seed) for seed, one in enumerate(speedups)))
 
@@ -42,6 +46,34 @@ def test_the_interval_is_students_on_the_log_scale() -> None:
     assert math.log(found.value) == pytest.approx(0.2)
     assert math.log(found.low) == pytest.approx(0.2 - half, abs=1e-4)
     assert math.log(found.high) == pytest.approx(0.2 + half, abs=1e-4)
+
+
+def test_processes_that_were_added_since_the_first_were_not_enough_are_held_to_more() -> None:
+    speeds = (1.1, 1.12, 1.08, 1.11)
+    usual, looked_at = in_processes(*speeds), in_processes(*speeds, planned=3)
+    ratio = math.log(looked_at.speedup.high / looked_at.speedup.low)
+    ratio /= math.log(usual.speedup.high / usual.speedup.low)
+    # Student's quantiles for three degrees of freedom: of 99.5 % and of 97.5 %.
+    assert ratio == pytest.approx(5.8409 / 3.1824, rel=1e-3)
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.02])
+def test_processes_until_something_is_certain_rarely_tell_equal_settings_apart(
+    spread: float,
+) -> None:
+    drawn = np.random.default_rng(0)
+    apart = 0
+    for _ in range(300):
+        speeds = [
+            [exactly(math.exp(spread * drawn.standard_normal())) for _ in range(40)]
+            for _ in range(2)
+        ]
+        for count in range(5, 41):
+            one, other = (over_processes(both[:count], looked_at=count > 5) for both in speeds)
+            if one.low > 1.01 * other.high or other.low > 1.01 * one.high:
+                apart += 1
+                break
+    assert apart <= 0.05 * 300
 
 
 @pytest.mark.parametrize("processes", [3, 5])

@@ -31,6 +31,9 @@ class Bench:
         self.measured_against.append(self.baseline_state)
         return dict.fromkeys((False, True), Measurement(FLOAT32_GRAPH, ACCURACY, TIMING))
 
+    def check_held_back(self) -> None:
+        assert self.measured_against
+
 
 @dataclass(frozen=True)
 class Opened:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from amp_tuner.config.load import load_study
 from amp_tuner.data.samples import open_data
-from amp_tuner.errors import TargetError
+from amp_tuner.errors import InputError, TargetError
+from amp_tuner.records import FLOAT32, Setting
+from amp_tuner.study.planning import Planner
 from amp_tuner.target.bench import STARTS, Bench
 from amp_tuner.target.switches import ONEDNN, Switch
 from amp_tuner.target.workers import model_source
@@ -48,6 +53,42 @@ def bench(
 def test_a_live_worker_is_kept(bench: Callable[[Starts], Bench], worker: WorkerClient) -> None:
     measuring = bench([worker])
     assert measuring.worker(True) is measuring.worker(True)
+
+
+def test_what_is_wrong_with_samples_that_are_held_back_is_told_before_the_night(
+    bench: Callable[[Starts], Bench], worker: WorkerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring = bench([worker])
+    measuring.check_held_back()
+    again, original = bench([worker]), Bench.outputs
+
+    def outputs(self: Bench, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
+        found = original(self, worker, key, start, stop)
+        return found if start == 0 else np.full_like(found, np.nan)
+
+    monkeypatch.setattr(Bench, "outputs", outputs)
+    with pytest.raises(InputError, match=r"hold NaN or Inf .* \(on the samples that are held back"):
+        again.check_held_back()
+
+
+def test_fp32s_own_pass_after_a_resume_is_not_charged_to_a_setting(
+    bench: Callable[[Starts], Bench], worker: WorkerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring = bench([worker])
+    planner = Planner.of(measuring.describe(), served=False)
+    deadlines: dict[str, float] = {}
+    original = Bench.outputs
+
+    def outputs(self: Bench, worker: WorkerClient, key: str, start: int, stop: int) -> Any:
+        deadlines[key] = self._deadline
+        return original(self, worker, key, start, stop)
+
+    monkeypatch.setattr(Bench, "outputs", outputs)
+    monkeypatch.setattr(Bench, "timed", lambda *_, **__: None)
+    plan = planner.plan(Setting(next(iter(planner.painters))))
+    measuring.measure(plan, "search", always_timed=True, dominated_below=None)
+    assert deadlines.pop(FLOAT32) == math.inf
+    assert [limit < math.inf for limit in deadlines.values()] == [True]
 
 
 def test_a_worker_that_does_not_start_is_tried_again(

@@ -85,6 +85,25 @@ def test_first_rungs_without_the_rare_class_say_nothing() -> None:
     assert (accuracy.verdict, accuracy.samples) == ("meets", SAMPLES)
 
 
+def test_a_first_batch_of_zeros_has_no_relative_error_and_is_no_failure() -> None:
+    reference = np.zeros((SAMPLES, 1), np.float32)
+    reference[64:] = 1
+    candidate = reference.copy()
+    candidate[0] = 1
+    config = AccuracyConfig(metric="agreement", goal="99%")
+    ladder = Ladder(
+        outputs=lambda start, stop: candidate[start:stop],
+        judge=lambda seen: judge(config, reference[: len(seen)], seen, None),
+        error=lambda seen: relative_error(seen, reference[: len(seen)]),
+        total=SAMPLES,
+        batch=64,
+        goal=config.parsed_goal,
+    )
+    accuracy = ladder.climb(stops=True, audited=False)
+    assert accuracy.verdict == "meets"
+    assert accuracy.batch_error is None
+
+
 def test_a_good_candidate_computes_every_sample_once() -> None:
     climber = Climber(wrong(0.001))
     accuracy = climber.climb()
