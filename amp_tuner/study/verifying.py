@@ -157,7 +157,7 @@ def _measured(
     if point.speedup is None or measured.timing is None:
         return
     timing = _in_more_processes(session, point, plan, measured.timing, phase)
-    slower = _certainly_slower(point.speedup, timing.speedup)
+    slower = certainly_slower(point.speedup, timing.speedup)
     # FP32 that has become faster is no fault of the setting.
     answer = STALE if slower and _takes_longer(point, timing) else VALID
     here = _interval(timing.speedup)
@@ -176,7 +176,7 @@ def _in_more_processes(
     """
     assert point.speedup is not None
     wanted = session.config.processes
-    if not _certainly_slower(point.speedup, timing.speedup):
+    if not certainly_slower(point.speedup, timing.speedup):
         return timing
     for number in range(2, wanted + 1):
         phase(f"slower than published: measuring in process {number} of {wanted}")
@@ -224,7 +224,7 @@ def _measure(session: Session, plan: Plan) -> Measurement:
     )
 
 
-def _certainly_slower(published: Interval, here: Interval) -> bool:
+def certainly_slower(published: Interval, here: Interval) -> bool:
     """Whether even the fast end of what was found is slower than published, by more than a tie."""
     return here.high * (1 + TIME_TIE) < published.low
 

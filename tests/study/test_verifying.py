@@ -40,7 +40,7 @@ def slower(speedups: list[float], monkeypatch: pytest.MonkeyPatch) -> bool:
         cast("Session", session), published, cast("Plan", None), timed(speedups[0]), lambda _: None
     )
     assert published.speedup is not None
-    return verifying._certainly_slower(published.speedup, timing.speedup)
+    return verifying.certainly_slower(published.speedup, timing.speedup)
 
 
 def test_a_loss_that_every_process_shows_is_certain_though_they_differ(
