@@ -170,18 +170,19 @@ def _teaches(trial: FrozenTrial) -> bool:
 def _newest_and_best(learnt: Sequence[Told]) -> list[Told]:
     """Of many graphs the newest, and those older ones that no other beats in both objectives."""
     old, new = learnt[:-_SHOWN], learnt[-_SHOWN:]
-    measured = [(one.speedup, one.drop) for one in learnt if one.speedup and one.drop is not None]
-    return [one for one in old if not _is_beaten(one, measured)] + list(new)
-
-
-def _is_beaten(one: Told, measured: Sequence[tuple[float, float]]) -> bool:
-    if one.speedup is None or one.drop is None:
-        return True
-    own = (one.speedup, one.drop)
-    return any(
-        speedup >= own[0] and drop <= own[1] and (speedup, drop) != own
-        for speedup, drop in measured
-    )
+    if not old:
+        return list(new)
+    measured = [
+        (-one.speedup, one.drop, one.look.graph_id)
+        for one in learnt
+        if one.speedup is not None and one.drop is not None
+    ]
+    best, least = set(), float("inf")
+    for _, drop, graph_id in sorted(measured):
+        if drop < least:
+            least = drop
+            best.add(graph_id)
+    return [one for one in old if one.look.graph_id in best] + list(new)
 
 
 def _pending(told: Sequence[tuple[FrozenTrial, Told]]) -> list[Told]:
