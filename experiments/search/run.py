@@ -211,10 +211,10 @@ def _compare(curves: dict[tuple[str, str, int], list[float]], methods: Sequence[
         counts = sorted(reached(curve, 0.99) for key, curve in curves.items() if key[1] == name)
         medians[name], best_quarters[name] = counts[len(counts) // 2], counts[len(counts) // 4]
     best = min(rivals, key=lambda name: (medians[name], best_quarters[name]))
-    print(
-        f"\n99 %: amp {_count(medians['amp'])}, the best with anchors and dedupe ({best}) "
-        f"{_count(medians[best])} measurements"
-    )
+    theirs = f"the best with anchors and dedupe ({best}) {_count(medians[best])}"
+    if math.isinf(medians[best]):
+        theirs = "nobody else with anchors and dedupe"
+    print(f"\n99 %: amp {_count(medians['amp'])}, {theirs}; measurements of the median run")
 
 
 def _lead(
