@@ -18,11 +18,10 @@ from typing import Any
 from amp_tuner.amp.rules import ITEX, TENSORFLOW, RuleSet, rule_set, rule_set_of_runtime
 from amp_tuner.config.model import StudyConfig
 from amp_tuner.data.arrays import BadArrays, read_array
-from amp_tuner.data.functions import runner_for
 from amp_tuner.data.samples import DataSet, Slice
-from amp_tuner.errors import InputError, Problem, TargetError, WorkerFailure
+from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.graph.typed_graph import TypedGraph
-from amp_tuner.judge.accuracy import baseline_accuracy, chosen_output, judge
+from amp_tuner.judge.accuracy import chosen_output
 from amp_tuner.judge.front import TIME_TIE
 from amp_tuner.judge.metrics import is_function
 from amp_tuner.judge.scores import relative_error
@@ -32,9 +31,10 @@ from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
 from amp_tuner.study.planning import Plan, unpredicted
 from amp_tuner.target.built import Built, Tell, tell_nobody
+from amp_tuner.target.judging import Judging
 from amp_tuner.target.ladder import FEWEST_JUDGED, Ladder, is_audited
 from amp_tuner.target.switches import ONEDNN, Switch
-from amp_tuner.target.workers import Start, Worker, model_source
+from amp_tuner.target.workers import Start, Worker, cannot_run, model_source
 from amp_tuner.worker.protocol import Candidate, LoadedModel
 
 _CANDIDATE = "candidate"
@@ -48,6 +48,7 @@ class Bench:
     Attributes:
         switch: under which FP32 has several forms.
         baseline_state: the state of the switch under which FP32 is the baseline.
+        judging: holds outputs against FP32's.
         batch_size: samples per run.
         device_s, away_s: seconds of timed blocks and inference, and of trials elsewhere, in all.
         start_s: seconds that the last worker took until FP32 was ready; 0 before one is known.
@@ -71,7 +72,7 @@ class Bench:
         self._slices: dict[str, Slice] = {}
         self._output = chosen_output(config.accuracy, loaded.outputs).name
         self.batch_size = data.batch_size
-        self._functions = runner_for(config, work)
+        self.judging = Judging(config, work)
         self.switch = switch
         self.baseline_state = switch.states[-1] if switch.baseline is None else switch.baseline
         self.device_s = self.away_s = self.start_s = 0.0
@@ -153,7 +154,7 @@ class Bench:
         try:
             return self._float32(first, last)
         except WorkerFailure as failure:
-            raise _cannot_run(failure) from failure
+            raise cannot_run(failure) from failure
 
     def _float32(self, first: Worker, last: Worker) -> dict[bool, Measurement]:
         machine = machine_state()
@@ -164,13 +165,13 @@ class Bench:
         baseline, other = (last, first) if is_last else (first, last)
         reference = self.reference("search", baseline)
         itself = against_itself(timing, candidate=is_last)
-        judged = self._judge_baseline(reference)
+        judged = self.judging.baseline(reference)
         chosen = Measurement(FLOAT32_GRAPH, judged, itself, machine=machine)
         if len(self.switch.states) == 1:
             return {self.baseline_state: chosen}
         against = self.outputs(other, FLOAT32, reference.start, reference.stop)
         paired = turned(timing) if is_last else timing
-        judged = self.judge(reference, against)
+        judged = self.judging.candidate(reference, against)
         different = Measurement(FLOAT32_GRAPH, judged, paired, machine=machine)
         return {self.baseline_state: chosen, not self.baseline_state: different}
 
@@ -178,22 +179,15 @@ class Bench:
         """FP32 on the samples that are held back: what is wrong there shows before the night.
 
         Raises:
-            InputError: its outputs are not finite, or the metrics cannot be computed on them.
-            TargetError: FP32 fails on one of them.
+            InputError, TargetError: its outputs will not do, or it fails.
         """
         if not len(self._data.holdout):
             return
         try:
             held_back = self.reference("holdout", self.worker(self.baseline_state))
         except WorkerFailure as failure:
-            raise _cannot_run(failure) from failure
-        try:
-            self._judge_baseline(held_back, is_part=True)
-        except InputError as error:
-            raise InputError(
-                Problem(one.where, f"{one.message} (on the samples that are held back)")
-                for one in error.problems
-            ) from error
+            raise cannot_run(failure) from failure
+        self.judging.check_held_back(held_back)
 
     def measure(
         self,
@@ -291,10 +285,7 @@ class Bench:
             WorkerFailure: it failed, or a metric did on its outputs.
         """
         reference = self.reference(part, self.worker(self.baseline_state))
-        try:
-            return replace(known, accuracy=self._judge_baseline(reference, is_part=True))
-        except InputError as error:
-            raise WorkerFailure(f"metric failed: {error}", fatal=False) from error
+        return replace(known, accuracy=self.judging.baseline_again(reference))
 
     def _limited(self, worker: Worker) -> Worker:
         """The worker, its next request limited to what is left of the trial's time."""
@@ -322,7 +313,7 @@ class Bench:
         accuracy = self._config.accuracy
         ladder = Ladder(
             outputs=lambda start, stop: self.outputs(worker, key, first + start, first + stop),
-            judge=lambda seen: self.judge(replace(everything, stop=first + len(seen)), seen),
+            judge=lambda seen: self.judging.first(everything, seen),
             error=lambda seen: relative_error(seen, everything.reference[: len(seen)]),
             total=total,
             batch=self._data.first_rung,
@@ -332,19 +323,6 @@ class Bench:
         )
         audited = is_audited(self._config.search.seed, graph_id)
         return ladder.climb(stops=not always_timed, audited=audited)
-
-    def judge(self, seen: Slice, candidate: Any) -> Accuracy:
-        """A candidate's accuracy from its outputs of a slice; see ``judge.accuracy.judge``."""
-        count = seen.stop - seen.start
-        labels = None if seen.labels is None else seen.labels[:count]
-        reference = seen.reference[:count]
-        return judge(self._config.accuracy, reference, candidate, labels, self._functions)
-
-    def _judge_baseline(self, seen: Slice, *, is_part: bool = False) -> Accuracy:
-        accuracy = self._config.accuracy
-        return baseline_accuracy(
-            accuracy, seen.reference, seen.labels, self._functions, is_part=is_part
-        )
 
     def reference(self, part: str, baseline: Worker) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""
@@ -415,13 +393,8 @@ class Bench:
             worker.build(FLOAT32, Candidate(FLOAT32))
         except WorkerFailure as failure:
             worker.close()
-            raise _cannot_run(failure) from failure
+            raise cannot_run(failure) from failure
         except BaseException:
             worker.close()
             raise
         self._timing_inputs = {"batches": loaded.timing_batches, "bytes": loaded.timing_bytes}
-
-
-def _cannot_run(failure: WorkerFailure) -> TargetError:
-    message = f"the target cannot run the FP32 model: {failure.cause}"
-    return TargetError(f"{message}\n{failure.last_words}".strip())

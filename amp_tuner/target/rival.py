@@ -54,7 +54,7 @@ class Original:
             if self._outputs is None:
                 self._outputs = bench.outputs(worker, _ORIGINAL, samples.start, samples.stop)
             outputs = bench.outputs(worker, _SMALLER, samples.start, samples.stop)
-            accuracy = bench.judge(samples, outputs)
+            accuracy = bench.judging.candidate(samples, outputs)
             p_worse = p_worse_than(
                 self._config, samples.reference, self._outputs, outputs, samples.labels
             )

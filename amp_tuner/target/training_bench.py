@@ -61,7 +61,7 @@ class TrainingBench(Bench):
         try:
             with self.built(worker, {_UNSCALED: unscaled}):
                 losses = self.outputs(worker, _UNSCALED, curves.start, curves.stop)
-            accuracy = self.judge(curves, losses)
+            accuracy = self.judging.candidate(curves, losses)
         except WorkerFailure as failure:
             return failure.cause
         score = accuracy.score

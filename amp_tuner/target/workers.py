@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from amp_tuner.config.model import StudyConfig
+from amp_tuner.errors import TargetError, WorkerFailure
 from amp_tuner.files import tree_bytes
 from amp_tuner.output.disk import room_bytes
 from amp_tuner.worker.client import WorkerClient
@@ -91,3 +92,9 @@ def model_source(config: StudyConfig) -> ModelSource:
         return source
     told = Training(training.steps, training.function, training.loss_scale)
     return replace(source, signature=training.signature, training=told)
+
+
+def cannot_run(failure: WorkerFailure) -> TargetError:
+    """A worker's failure as one of FP32, and so of the target."""
+    message = f"the target cannot run the FP32 model: {failure.cause}"
+    return TargetError(f"{message}\n{failure.last_words}".strip())
