@@ -12,7 +12,7 @@ from amp_tuner.config.model import AccuracyConfig
 from amp_tuner.data.functions import FunctionRunner, score_function
 from amp_tuner.errors import InputError, Problem, WorkerFailure
 from amp_tuner.judge import paired
-from amp_tuner.judge.estimates import Estimate, Pair, estimate
+from amp_tuner.judge.estimates import UNKNOWN, Estimate, Pair, estimate
 from amp_tuner.judge.flips import class_flips
 from amp_tuner.judge.goal import check_baseline
 from amp_tuner.judge.intervals import jackknife
@@ -28,8 +28,6 @@ FEWEST_SAMPLES = 10
 #: Families whose intervals hold with any number of samples.
 _EXACT = ("decisions", "agreement", "curves")
 _OUTPUT = "$.accuracy.output"
-#: A relative drop of which nothing is known may be this large.
-_UNKNOWN = 1e9
 
 
 def chosen_output(config: AccuracyConfig, outputs: Sequence[TensorInfo]) -> TensorInfo:
@@ -219,7 +217,7 @@ def _estimate(
 
 def _relative(found: Estimate) -> Interval:
     if found.baseline <= 0:
-        return Interval(0.0, -_UNKNOWN, _UNKNOWN)
+        return UNKNOWN
     loss = found.loss
     return Interval(*(bound / found.baseline for bound in (loss.value, loss.low, loss.high)))
 

@@ -52,8 +52,8 @@ from amp_tuner.judge.scores import (
 )
 from amp_tuner.records import Interval
 
-#: Of what nothing is known.
-_ANY = Interval(0.0, -1e9, 1e9)
+#: A loss of which nothing is known.
+UNKNOWN = Interval(0.0, -1e9, 1e9)
 _LEAST_VARIANCE = 1e-9
 
 
@@ -252,7 +252,7 @@ def _means(pair: Pair) -> Estimate:
         truth = truth - truth.mean()
         if not truth.any():
             # A few samples with equal labels, on the way to all of them: nothing is known yet.
-            return Estimate(0.0, _ANY, _ANY)
+            return Estimate(0.0, UNKNOWN, UNKNOWN)
         columns = np.column_stack([columns, truth, truth**2])
     means = intervals.bootstrap_means(columns)
     finish = _FINISHES.get(pair.metric.name, _unchanged)

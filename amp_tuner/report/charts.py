@@ -95,12 +95,7 @@ def front_chart(
         listed.mark_rule(aria=False).encode(x=x("x0"), x2="x1:Q", y=y("y"), color=colour),
         listed.mark_rule(aria=False).encode(x=x("x"), y=y("y0"), y2="y1:Q", color=colour),
         _points(listed, 110, 1.0).encode(**drawn),
-        *(
-            listed.transform_filter(f"datum.anchor == '{anchor}'")
-            .mark_text(align=align, baseline="middle", dx=dx, dy=dy, aria=False)
-            .encode(x=x("x"), y=y("y"), text="label:N")
-            for anchor, (align, dx, dy) in _LABELS.items()
-        ),
+        *_names(listed.encode(x=x("x"), y=y("y"))),
     ]
     layers = alt.layer(*_goal(limit, y("y")), *marks).add_params(
         alt.param(name="cached", value=False),
@@ -108,6 +103,16 @@ def front_chart(
         alt.param(name="chosen", value=-1),
     )
     return _compiled(layers.properties(height=380), "Speed-up and accuracy of the settings")
+
+
+def _names(listed: alt.Chart) -> list[alt.Chart]:
+    """What the front's points are called, each word beside its point."""
+    return [
+        listed.transform_filter(f"datum.anchor == '{anchor}'")
+        .mark_text(align=align, baseline="middle", dx=dx, dy=dy, aria=False)
+        .encode(text="label:N")
+        for anchor, (align, dx, dy) in _LABELS.items()
+    ]
 
 
 def unplaced_chart() -> dict[str, Any]:

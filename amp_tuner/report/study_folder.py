@@ -18,6 +18,7 @@ from amp_tuner.output.clock import spent_before_s
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.output.stored import StoredStudy, read_stored
 from amp_tuner.records import FLOAT32, LEVELS, Measurement, Point, Trial, baseline_name
+from amp_tuner.results.conclusion import modelled_device
 from amp_tuner.results.points import point_name, read_front, read_point
 from amp_tuner.rewrite.prepare import PreparedGraph
 from amp_tuner.study.confirming import read_confirmations
@@ -61,8 +62,7 @@ class StudyFolder:
     @property
     def modelled_for(self) -> str | None:
         """The device whose model gave all speeds; None where they were measured."""
-        named = (point.modelled_for for point in self.points.values())
-        return next((name for name in named if name is not None), None)
+        return modelled_device(self.points.values())
 
     def names(self) -> dict[int, list[str]]:
         """What points are called: ``FP32``, ``default bfloat16``, ``best``, ``knee``; by number.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from amp_tuner.config.model import AccuracyConfig
 from amp_tuner.judge.front import Front
-from amp_tuner.records import FLOAT32, Interval, Point, baseline_name
+from amp_tuner.records import FLOAT32, Interval, Point, Timing, baseline_name
 
 
 def conclusion(accuracy: AccuracyConfig, front: Front, points: Mapping[int, Point]) -> str:
@@ -19,7 +19,7 @@ def conclusion(accuracy: AccuracyConfig, front: Front, points: Mapping[int, Poin
     """
     goal = f"{accuracy.metric} {accuracy.parsed_goal}"
     device, told = "this machine", ""
-    modelled_for = next((one.modelled_for for one in points.values() if one.modelled_for), None)
+    modelled_for = modelled_device(points.values())
     if modelled_for is not None:
         device = f"the device model of {modelled_for}"
         told = f" Speed is modelled for {modelled_for}, not measured."
@@ -43,6 +43,11 @@ def conclusion(accuracy: AccuracyConfig, front: Front, points: Mapping[int, Poin
         f"{moves_in_words(best.setting.moves)}: {_times(best.speedup)} as fast as {baseline}, "
         f"and it certainly meets the goal ({goal}).{told}"
     )
+
+
+def modelled_device(figures: Iterable[Timing | Point]) -> str | None:
+    """The device whose model gave all speeds; None where they were measured."""
+    return next((one.modelled_for for one in figures if one.modelled_for is not None), None)
 
 
 def moves_in_words(moved: Mapping[str, str]) -> str:

@@ -166,7 +166,7 @@ class _Tensors:
         first_edges: list[int],
         is_read: list[bool],
     ) -> None:
-        """Of the ports at the start of some edges; ``is_read``: by what runs."""
+        """One port for each of ``first_edges``, and whether anything that runs reads it."""
         self._graph = graph
         self._run = run
         self._profile = profile

@@ -9,6 +9,7 @@ from typing import Any
 from amp_tuner.amp.lists import DESTINATIONS, moves_of_nodes
 from amp_tuner.output.folder import RunFolder
 from amp_tuner.records import Trial
+from amp_tuner.results.conclusion import modelled_device
 from amp_tuner.results.effects_csv import write_effects
 from amp_tuner.results.event_log import EventLog
 from amp_tuner.search.effects import effects
@@ -32,7 +33,9 @@ def write_down(
     told = told_of(tuning.trials.values(), tuning.viewer, space)
     found = effects(space, tuning.viewer, told, tuning.importances())
     if found:
-        write_effects(folder.effects, found, modelled_for=_modelled_for(tuning.trials.values()))
+        measured = (one.measurement for one in tuning.trials.values() if one.measurement)
+        timings = (one.timing for one in measured if one.timing)
+        write_effects(folder.effects, found, modelled_for=modelled_device(timings))
     kept: dict[str, Any] = {}
     sentences = []
     for name, errors in (("time", errors_of_time(told)), ("error", errors_of_error(told))):
@@ -43,11 +46,6 @@ def write_down(
     if kept:
         log.write("calibration", kept)
     return tuple(sentences)
-
-
-def _modelled_for(trials: Iterable[Trial]) -> str | None:
-    timings = (trial.measurement.timing for trial in trials if trial.measurement)
-    return next((timing.modelled_for for timing in timings if timing is not None), None)
 
 
 def told_of(trials: Iterable[Trial], viewer: Viewer, space: SearchSpace) -> list[Told]:

@@ -168,12 +168,14 @@ def test_a_part_without_the_rare_class_is_not_certain() -> None:
         part = judge(config(metric), output[:128], output[:128], answers[:128])
         assert part.verdict == "uncertain"
         assert np.isfinite([part.drop.low, part.drop.high]).all()
-        held_back = (
-            baseline_accuracy(config(metric), output[:128], answers[:128], is_part=True)
-            if metric != "r2"
-            else None
-        )
-        assert held_back is None or held_back.verdict == "meets"
+
+
+@pytest.mark.parametrize("metric", ["f1", "recall"])
+def test_fp32_without_the_rare_class_is_what_held_back_samples_are_held_against(
+    metric: str,
+) -> None:
+    output, labels = np.full((128, 1), 0.1, np.float32), np.zeros(128, np.int64)
+    assert baseline_accuracy(config(metric), output, labels, is_part=True).verdict == "meets"
 
 
 def test_agreement_of_several_decisions_a_sample_is_their_share() -> None:
