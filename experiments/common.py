@@ -91,7 +91,9 @@ def same_model_twice(study: Path, overrides: Mapping[str, Any] | None = None) ->
     config = load_study(study, overrides=overrides)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        with starter(config, work)(True) as worker:
+        started = starter(config, work)(True)
+        assert isinstance(started, WorkerClient), "launched for another runtime"
+        with started as worker:
             source = model_source(config)
             loaded = worker.load(source, None, "engine", config.target.device)
             data = open_data(config, loaded, work)

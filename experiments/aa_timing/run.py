@@ -18,7 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def mean_s(target: Target, key: str) -> float:
 
 def one_call_s(target: Target, key: str) -> float:
     """Neural Compressor 2.x's rule for one side: the time of one call."""
-    return target.worker.block(key, 0, 1)[0]
+    (taken_s,) = target.worker.block(key, 0, 1)
+    return taken_s
 
 
 def candidate(target: Target, first: dict[str, float]) -> dict[str, Any]:
@@ -117,6 +119,10 @@ def run(study: Path, candidates: int, journal: Journal) -> None:
                     )
 
 
+def _above(name: str, baseline: str, least: float, unit: Mapping[str, Any]) -> bool:
+    return bool(unit[name][baseline] > least)
+
+
 def report(units: list[dict[str, Any]]) -> None:
     print("\n| rule | quiet | loaded |\n|---|---|---|")
     rules: dict[str, Callable[[dict[str, Any]], bool]] = {
@@ -127,10 +133,8 @@ def report(units: list[dict[str, Any]]) -> None:
     }
     for name, words in (("mean", "10 warm-up + 20 runs, means"), ("one", "one call")):
         for baseline, when in (("once", "baseline once"), ("beside", "baseline each time")):
-            rules[f"{words}, {when}: above 1"] = lambda unit, n=name, b=baseline: unit[n][b] > 1
-            rules[f"{words}, {when}: above 1.01"] = lambda unit, n=name, b=baseline: (
-                unit[n][b] > 1 + TIME_TIE
-            )
+            rules[f"{words}, {when}: above 1"] = partial(_above, name, baseline, 1.0)
+            rules[f"{words}, {when}: above 1.01"] = partial(_above, name, baseline, 1 + TIME_TIE)
     for words, improved in rules.items():
         cells = []
         for condition in CONDITIONS:
@@ -138,10 +142,12 @@ def report(units: list[dict[str, Any]]) -> None:
             cells.append(exact_share(sum(map(improved, of)), len(of)))
         print(f"| {words} | {' | '.join(cells)} |")
     for condition in CONDITIONS:
-        of = [unit["paired"] for unit in units if unit["condition"] == condition]
-        half = statistics.median(math.log(high / low) / 2 for _, low, high in of)
-        covered = sum(low <= 1 <= high for _, low, high in of)
-        print(f"{condition}: half an interval {half:.2%} (median); {covered}/{len(of)} hold 1")
+        intervals = [unit["paired"][1:] for unit in units if unit["condition"] == condition]
+        half = statistics.median(math.log(high / low) / 2 for low, high in intervals)
+        covered = sum(low <= 1 <= high for low, high in intervals)
+        print(
+            f"{condition}: half an interval {half:.2%} (median); {covered}/{len(intervals)} hold 1"
+        )
 
 
 def main() -> None:

@@ -224,7 +224,8 @@ def main() -> None:
         return
     if len(options.cores) < 2:
         sys.exit("two workers need two cores")
-    why = disturbance(*map(parse_cores, options.cores))
+    one, other = map(parse_cores, options.cores)
+    why = disturbance(one, other)
     if why is not None:
         sys.exit(f"{why}: nothing to be measured")
     name = f"cores-{options.config.stem}-{'-'.join(options.cores)}.jsonl"

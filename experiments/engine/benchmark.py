@@ -31,7 +31,7 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config
 from tensorflow.python.grappler import tf_optimizer
 
 from amp_tuner.amp.rules import RuleSet, rule_set
-from amp_tuner.graph.typed_graph import TypedGraph
+from amp_tuner.graph.typed_graph import TypedGraph, TypedNode, Vertex
 from amp_tuner.rewrite.paint import paint
 from amp_tuner.rewrite.prepare import prepare
 from amp_tuner.runtime.describe import describe
@@ -113,7 +113,9 @@ def _ends(graph_def: graph_pb2.GraphDef) -> list[str]:
 def tiled(graphs: Sequence[TypedGraph], nodes: int) -> TypedGraph:
     """Copies of ``graphs`` one after the other, about ``nodes`` nodes in all."""
     copies = max(1, round(nodes / sum(len(graph.nodes) for graph in graphs)))
-    all_nodes, vertices, edges = [], [], []
+    all_nodes: list[TypedNode] = []
+    vertices: list[Vertex] = []
+    edges = []
     for _ in range(copies):
         for graph in graphs:
             first_node, first = len(all_nodes), len(vertices)

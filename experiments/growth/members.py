@@ -76,6 +76,9 @@ class WaitingBench(ModelledBench):
         """As it was measured once for all."""
         return self._known
 
+    def check_held_back(self) -> None:
+        """Nothing: there is no target to ask."""
+
     def modelled_ms(self, plan: Plan | None) -> float:
         """As the one says that has the costs of every node."""
         return self._real.modelled_ms(plan)
@@ -85,7 +88,8 @@ class WaitingBench(ModelledBench):
         del part
         self._wait()
         self._plans = {"candidate": plan}
-        timing = self.timed(None, FLOAT32, None, "candidate", None)
+        nobody: Any = None
+        timing = self.timed(nobody, FLOAT32, nobody, "candidate", None)
         lost = _LOST * plan.effective.nodes_16bit
         accuracy = _lower(self._known[self.baseline_state].accuracy, lost)
         return Measurement(plan.effective, accuracy, replace(timing, blocks=self._blocks))
@@ -156,6 +160,7 @@ class Members:
         """As ``open_session``: each member paints for itself."""
         real = self._real
         number = int(config.output.name)
+        assert isinstance(real.bench, ModelledBench)
         bench = WaitingBench(
             *(config, None, real.data, real.loaded, work, real.switch),
             real=real.bench,

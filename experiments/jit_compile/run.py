@@ -33,6 +33,7 @@ from amp_tuner.runner.xla_runner import OPTIONS
 from amp_tuner.search.anchors import default_anchor
 from amp_tuner.study.session import Session, open_session
 from amp_tuner.target.workers import model_source
+from amp_tuner.worker.lowering_client import LoweringClient
 from amp_tuner.worker.protocol import Candidate, Threads
 
 # TensorFlow reads these when it is imported.
@@ -71,7 +72,7 @@ class TensorFlowSide:
         source = session.data.source(session.data.batch_size, config.measure.timing_batches)
         self._batches = Batches(source, inputs, runtime.loaded.fixed_batch)
         self._timing = [self._fed(feed) for feed in self._batches.timing]
-        self._served: dict[str, Run] = {}
+        self._served: dict[str, Any] = {}
         self._compiled: dict[str, Run] = {}
         self._models = []
         for name, candidate in candidates.items():
@@ -174,7 +175,7 @@ def judged(session: Session, reference: Outputs, outputs: Outputs) -> Interval:
     count = len(reference[chosen])
     labels = session.data.labels
     seen = Slice(0, count, reference[chosen], None if labels is None else labels[:count])
-    return session.bench.judge(seen, outputs[chosen]).score
+    return session.bench.judging.candidate(seen, outputs[chosen]).score
 
 
 class Comparison:
@@ -185,7 +186,9 @@ class Comparison:
         self._session = session
         self._samples = samples
         self._work = work
-        self._ours = session.bench.worker(False)
+        ours = session.bench.worker(False)
+        assert isinstance(ours, LoweringClient), "launched for another runtime"
+        self._ours = ours
         self._ours.build(BFLOAT16, plan.candidate)
         settings = {FLOAT32: Candidate(FLOAT32), BFLOAT16: plan.candidate}
         self._theirs = TensorFlowSide(session, settings, work)
@@ -258,7 +261,11 @@ def shown(interval: Interval) -> str:
 
 def compare(path: Path, options: argparse.Namespace, work: Path) -> None:
     """Prints what one study's model gives."""
-    target = {"runtime": "xla", "python": str(options.python), "data_types": [BFLOAT16]}
+    target: dict[str, Any] = {
+        "runtime": "xla",
+        "python": str(options.python),
+        "data_types": [BFLOAT16],
+    }
     target["threads"] = {"intra_op": THREADS, "inter_op": 1}
     overrides = {"target": target, "data.batch_size": options.batch_size}
     session = open_session(load_study(path, overrides=overrides), work)

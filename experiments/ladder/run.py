@@ -73,13 +73,13 @@ def run(session: Session, wanted: int, seed: int, journal: Journal) -> None:
         if number < len(journal.units):
             continue
         began = time.monotonic()
-        unit: dict[str, Any] = {}
+        both: dict[str, Any] = {}
         # In turn first and second: what is measured later finds warmer caches.
         for ladder in (True, False) if number % 2 else (False, True):
             found, device_s = measured(session, plan, known[ladder], ladder=ladder)
             known[ladder].add(found)
-            unit[str(ladder)] = {"measurement": found.to_json(), "device_s": device_s}
-        journal.add(unit)
+            both[str(ladder)] = {"measurement": found.to_json(), "device_s": device_s}
+        journal.add(both)
         left_s = (wanted - 1 - number) * (time.monotonic() - began)
         print(f"setting {number + 1}/{wanted}, about {left_s / 60:.0f} min left", flush=True)
 

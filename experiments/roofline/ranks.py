@@ -33,6 +33,7 @@ from amp_tuner.roofline.device import load_profile
 from amp_tuner.study.session import Session, open_session
 from amp_tuner.target.bench import Bench
 from amp_tuner.target.workers import model_source
+from amp_tuner.worker.client import WorkerClient
 
 STUDIES = tuple(
     ROOT / "configs" / f"{name}.yaml" for name in ("quickstart", "fashion_cnn", "basic_pitch")
@@ -94,6 +95,7 @@ def modelled(session: Session, units: list[dict[str, Any]], profile: Path) -> li
     worker = bench.worker(True)
     source = session.data.source(bench.batch_size, 1)
     worker.load(model_source(config), source, "roofline", config.target.device)
+    assert isinstance(worker, WorkerClient), "launched for another runtime"
     run = worker.traced_run()
     painters = session.planner.painters
     models = {

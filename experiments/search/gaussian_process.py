@@ -44,6 +44,8 @@ from amp_tuner.search.distributions import distributions
 
 Array = NDArray[np.float64]
 
+#: Rows of a triangular matrix that are multiplied at a time.
+_BLOCK = 128
 #: Optuna's least side of a box.
 _SMALLEST = 1e-12
 
@@ -96,6 +98,7 @@ class CategoryRegressor(gp.GPRegressor):
     def _cache_matrix(self) -> None:
         super()._cache_matrix()
         root = self._cov_Y_Y_chol
+        assert root is not None
         unit = torch.eye(len(root), dtype=root.dtype)
         self._inverse_root = torch.linalg.solve_triangular(root, unit, upper=False)
 
@@ -103,7 +106,13 @@ class CategoryRegressor(gp.GPRegressor):
         """As ``GPRegressor.posterior``."""
         assert not joint
         covariance = self.kernel(x)
-        explained = (covariance @ self._inverse_root.mT).square_().sum(-1)
+        explained = torch.zeros(len(x), dtype=covariance.dtype)
+        size = len(self._inverse_root)
+        # Lower triangular: what is above the diagonal needs no product.
+        for start in range(0, size, _BLOCK):
+            stop = min(start + _BLOCK, size)
+            rows = self._inverse_root[start:stop, :stop]
+            explained += (covariance[:, :stop] @ rows.mT).square_().sum(-1)
         return covariance @ self._cov_Y_Y_inv_Y, (self.kernel_scale - explained).clamp_min_(0.0)
 
     @staticmethod
@@ -188,8 +197,8 @@ class CategoryGPSampler(GPSampler):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed=seed)
-        optim_mixed._local_search_discrete_batched = _best_choices  # noqa: SLF001
-        gp.GPRegressor = CategoryRegressor
+        optim_mixed._local_search_discrete_batched = _best_choices  # type: ignore[assignment] # noqa: SLF001
+        gp.GPRegressor = CategoryRegressor  # type: ignore[misc]
         acqf.logehvi = _log_gain
         torch.set_num_threads(1)
 

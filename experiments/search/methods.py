@@ -89,7 +89,8 @@ def optuna_method(
         if anchored:
             for parameters in anchors(space):
                 study.enqueue_trial(parameters)
-        free_in_a_row, drawn = 0, {}
+        free_in_a_row = 0
+        drawn: dict[tuple[tuple[str, str], ...], Observed | None] = {}
         waiting: deque[tuple[optuna.Trial, float | None]] = deque()
         while free_in_a_row < _EXHAUSTED:
             stuck = anchored and free_in_a_row >= _STUCK

@@ -37,10 +37,14 @@ class _WideViewer:
         self.weight = self.nodes = np.full(len(space.op_types), 1 / len(space.op_types))
         self.paintings = 160
 
-    def look(self, parameters: dict[str, str], lists: object = None) -> Look:  # noqa: ARG002
+    def look(self, parameters: Mapping[str, str], lists: object = None) -> Look:  # noqa: ARG002
         row = np.array([parameters[f"list:{op}"] == "allow" for op in self.op_types], np.float64)
         name = "".join(str(int(value)) for value in row)
         return Look(name, parameters["data_type"], row, row, 0.5 * row, np.full(4, 0.1))
+
+
+#: A setting and what it gave: speed-up and drop.
+Told = tuple[Mapping[str, str], list[float]]
 
 
 def without_painting() -> list[float]:
@@ -48,7 +52,7 @@ def without_painting() -> list[float]:
     op_types = tuple(f"Op{place:02}" for place in range(OP_TYPES))
     space = SearchSpace(("bfloat16",), op_types, ("allow", "deny"), {"bfloat16": AmpLists()})
     random = np.random.default_rng(0)
-    trials = []
+    trials: list[Told] = []
     for _ in range(TRIALS):
         row = {f"list:{op}": str(random.choice(["allow", "deny"])) for op in op_types}
         values = [float(random.uniform(0.8, 2)), float(random.uniform(0, 1))]
@@ -59,7 +63,7 @@ def without_painting() -> list[float]:
 def with_painting(problem: Problem) -> list[float]:
     """CPU seconds of each proposal for a problem's graph, settings that are new painted."""
     random = np.random.default_rng(0)
-    trials = []
+    trials: list[Told] = []
     while len(trials) < TRIALS:
         parameters = random_parameters(problem.space, random)
         found = problem.parameters(parameters)
@@ -69,9 +73,7 @@ def with_painting(problem: Problem) -> list[float]:
     return _taken_s(problem.space, problem.viewer, trials)
 
 
-def _taken_s(
-    space: SearchSpace, viewer: Viewer, trials: Iterable[tuple[Mapping[str, str], list[float]]]
-) -> list[float]:
+def _taken_s(space: SearchSpace, viewer: Viewer, trials: Iterable[Told]) -> list[float]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"])
     asked = distributions(space)
