@@ -117,7 +117,8 @@ def baseline_accuracy(
             not finite, or the goal means nothing for this score.
     """
     if not all_finite(reference):
-        message = "the FP32 model's outputs hold NaN or Inf on this data: nothing to compare with"
+        where = _not_finite(config.metric, reference)
+        message = f"the FP32 model's outputs hold {where}: nothing to compare with"
         raise InputError.one("$.model.path", message)
     problems = [
         problem
@@ -164,7 +165,8 @@ def judge(
         cause = f"outputs of shape {candidate.shape}, FP32's have {reference.shape}"
         raise WorkerFailure(cause, fatal=False)
     if not all_finite(candidate):
-        raise WorkerFailure(_not_finite(config.metric, candidate), fatal=False)
+        cause = f"outputs are not finite: {_not_finite(config.metric, candidate)}"
+        raise WorkerFailure(cause, fatal=False)
     try:
         found = _estimate(config, reference, candidate, labels, functions)
     except InputError as error:
@@ -258,7 +260,7 @@ def _problems(
     return [Problem(where, message) for where, message in wrong.items()]
 
 
-def _not_finite(metric: str, candidate: Array) -> str:
-    bad = sum(int((~np.isfinite(row)).any()) for row in candidate)
+def _not_finite(metric: str, outputs: Array) -> str:
+    bad = sum(int((~np.isfinite(row)).any()) for row in outputs)
     word = samples_word(metric)
-    return f"outputs are not finite: NaN or Inf in {bad} of {len(candidate)} {word}"
+    return f"NaN or Inf in {bad} of {len(outputs)} {word}"
