@@ -47,41 +47,43 @@ class _WideViewer:
 Told = tuple[Mapping[str, str], list[float]]
 
 
-def without_painting() -> list[float]:
-    """CPU seconds of each proposal among forty op types."""
+def without_painting(trials: int = TRIALS, proposals: int = PROPOSALS) -> list[float]:
+    """CPU seconds of each of so many proposals, in a study of forty op types and so many trials."""
     op_types = tuple(f"Op{place:02}" for place in range(OP_TYPES))
     space = SearchSpace(("bfloat16",), op_types, ("allow", "deny"), {"bfloat16": AmpLists()})
     random = np.random.default_rng(0)
-    trials: list[Told] = []
-    for _ in range(TRIALS):
+    told: list[Told] = []
+    for _ in range(trials):
         row = {f"list:{op}": str(random.choice(["allow", "deny"])) for op in op_types}
         values = [float(random.uniform(0.8, 2)), float(random.uniform(0, 1))]
-        trials.append(({"data_type": "bfloat16", **row}, values))
-    return _taken_s(space, _WideViewer(space), trials)
+        told.append(({"data_type": "bfloat16", **row}, values))
+    return _taken_s(space, _WideViewer(space), told, proposals)
 
 
 def with_painting(problem: Problem) -> list[float]:
     """CPU seconds of each proposal for a problem's graph, settings that are new painted."""
     random = np.random.default_rng(0)
-    trials: list[Told] = []
-    while len(trials) < TRIALS:
+    told: list[Told] = []
+    while len(told) < TRIALS:
         parameters = random_parameters(problem.space, random)
         found = problem.parameters(parameters)
         # A study has painted what it measured.
         if found is not None and problem.viewer.look(parameters) is not None:
-            trials.append((parameters, [float(np.exp(found[1].log_speedup)), found[1].drop]))
-    return _taken_s(problem.space, problem.viewer, trials)
+            told.append((parameters, [float(np.exp(found[1].log_speedup)), found[1].drop]))
+    return _taken_s(problem.space, problem.viewer, told, PROPOSALS)
 
 
-def _taken_s(space: SearchSpace, viewer: Viewer, trials: Iterable[Told]) -> list[float]:
+def _taken_s(
+    space: SearchSpace, viewer: Viewer, told: Iterable[Told], proposals: int
+) -> list[float]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"])
     asked = distributions(space)
-    for parameters, values in trials:
+    for parameters, values in told:
         one = create_trial(params=dict(parameters), distributions=asked, values=values)
         study.add_trial(one)
     taken_s = []
-    for seed in range(PROPOSALS):
+    for seed in range(proposals):
         study.sampler = AmpSampler(seed, space, viewer)
         began_s = time.process_time()
         study.ask(asked)

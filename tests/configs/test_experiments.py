@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import postgres
-from tests.configs.ready import made, run, smaller
+from tests.configs.ready import ROOT, made, run, smaller
 from tests.environments import interpreter
 
 pytestmark = pytest.mark.timeout(900)
@@ -20,6 +23,34 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     interpreter("jax")
     made("decoder")
     return smaller("xla_decoder", tmp_path_factory.mktemp("decoder"), samples=24)
+
+
+def own_names(module: Path) -> Iterator[str]:
+    """What may be imported from a module."""
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            yield from (one.id for one in ast.walk(node) if isinstance(one, ast.Name))
+
+
+def test_what_experiments_import_from_each_other_is_there() -> None:
+    # They are no package: each puts its neighbours' folder on the path, which mypy does not see.
+    modules = sorted((ROOT / "experiments").rglob("*.py"))
+    names: dict[str, set[str]] = defaultdict(set)
+    for module in modules:
+        names[module.stem].update(own_names(module))
+    imported = [
+        (module, node.module, alias.name)
+        for module in modules
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module in names
+        for alias in node.names
+    ]
+    assert len(imported) > 20
+    assert [one for one in imported if one[2] not in names[one[1]]] == []
 
 
 @pytest.mark.all_only
