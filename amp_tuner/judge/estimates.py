@@ -9,8 +9,8 @@ How the intervals are made, by family of metrics (all paired, 95 %, deterministi
 * counts (f1, precision, recall): Bayesian bootstrap of the table label x FP32 x candidate, to which
   two samples are added (after Bonett and Price 2012): the decision whose loss would cost most, once
   lost and once won. Without them few flips, or none, would make any loss look impossible.
-* auc: DeLong's variance, from each sample's influence on both areas; where no sample changes
-  places, which has no variance, the exact bound of a share of which none was seen.
+* auc: DeLong's variance, from each sample's influence on both areas, to which two samples are added
+  likewise: one of the rarest class that goes from the first place to the last, and back.
 * means (rmse, mae, mse, r2, log_loss) and sqnr: bootstrap over samples of per-sample quantities.
 * curves (training_loss): Student's t, from the curves' differences; a curve's two sides train on
   the same batches from the same state.
@@ -54,6 +54,7 @@ from amp_tuner.records import Interval
 
 #: A loss of which nothing is known.
 UNKNOWN = Interval(0.0, -1e9, 1e9)
+#: Of a resample's labels, as a share of the variance of all of them.
 _LEAST_VARIANCE = 1e-9
 
 
@@ -198,30 +199,27 @@ def _auc(pair: Pair) -> Estimate:
     if len(np.unique(truth)) < 2:
         # A few samples of one class, on the way to all of them: nothing is known yet.
         return Estimate(0.5, Interval(0.5, 0.0, 1.0), Interval(0.0, -1.0, 1.0))
-    first, second = (
-        _auc_influences(truth, score_rows(output)) for output in (pair.reference, pair.candidate)
-    )
+    sides = (score_rows(pair.reference), score_rows(pair.candidate))
+    first, second = (_auc_influences(truth, scores) for scores in sides)
+    # What nobody has seen change places could be of the rarest class, and go from top to bottom.
+    costliest = max(_auc_weights(truth, sides[0]))
+    added = (costliest, -costliest)
     baseline, value = pair.score(pair.reference), pair.score(pair.candidate)
-    fewest = min(int((truth == one).sum()) for one in np.unique(truth))
-    found = _of_influences(value, second, fewest)
-    loss = _of_influences(baseline - value, first - second, fewest)
+    found = intervals.normal(value, np.append(second, added))
+    loss = intervals.normal(baseline - value, np.append(first - second, added))
     return Estimate(
         baseline, replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)), loss
     )
 
 
-def _of_influences(value: float, influences: Floats, fewest: int) -> Interval:
-    """DeLong's interval; where nothing varies, as if any share that is not seen changed places.
-
-    Args:
-        value: the estimate.
-        influences: of each sample.
-        fewest: samples of the smallest class.
-    """
-    if influences.any():
-        return intervals.normal(value, influences)
-    unseen = intervals.share(0, fewest).high
-    return Interval(value, value - unseen, value + unseen)
+def auc_difference(pair: Pair) -> Interval:
+    """How much smaller the candidate's area is, with DeLong's interval alone: for a test."""
+    truth = class_labels(pair.truth)
+    first, second = (
+        _auc_influences(truth, score_rows(output)) for output in (pair.reference, pair.candidate)
+    )
+    value = pair.score(pair.reference) - pair.score(pair.candidate)
+    return intervals.normal(value, first - second)
 
 
 def _auc_influences(truth: Ints, scores: Array) -> Floats:
@@ -238,9 +236,18 @@ def _auc_influences(truth: Ints, scores: Array) -> Floats:
         placement[member] = (ranks[member] - rankdata(values[member])) / outside
         placement[~member] = 1 - (ranks[~member] - rankdata(values[~member])) / inside
         area = placement[member].mean()
-        weight = np.where(member, len(values) / inside, len(values) / outside)
-        parts.append((placement - area) * weight)
+        parts.append((placement - area) * _auc_weight(member))
     return np.asarray(np.mean(parts, axis=0))
+
+
+def _auc_weights(truth: Ints, scores: Array) -> Floats:
+    """How far each sample's (macro) influence can move, shape (samples,)."""
+    parts = [_auc_weight(member) for member, _ in one_against_others(truth, scores)]
+    return np.asarray(np.mean(parts, axis=0))
+
+
+def _auc_weight(member: NDArray[np.bool_]) -> Floats:
+    return np.asarray(np.where(member, len(member) / member.sum(), len(member) / (~member).sum()))
 
 
 def _means(pair: Pair) -> Estimate:
@@ -253,7 +260,8 @@ def _means(pair: Pair) -> Estimate:
         if not truth.any():
             # A few samples with equal labels, on the way to all of them: nothing is known yet.
             return Estimate(0.0, UNKNOWN, UNKNOWN)
-        columns = np.column_stack([columns, truth, truth**2])
+        spread = float(np.sqrt((truth**2).mean()))
+        columns = np.column_stack([columns / spread**2, truth / spread, (truth / spread) ** 2])
     means = intervals.bootstrap_means(columns)
     finish = _FINISHES.get(pair.metric.name, _unchanged)
     return _resampled(pair, finish(means[:, 0], means), finish(means[:, 1], means))

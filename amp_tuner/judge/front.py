@@ -142,7 +142,8 @@ def best_of(contenders: Iterable[Contender]) -> int | None:
 
     The simpler answer stands until something is certainly faster: a default AMP must certainly beat
     FP32, other lists must certainly beat both. Where other lists certainly beat the answer so far,
-    but not a default AMP, that one stands for them. None if nothing certainly meets the goal.
+    but not a default AMP that is at least as fast as that answer by its estimate, this one stands
+    for them. None if nothing certainly meets the goal.
     """
     able = [one for one in _fastest_first(contenders) if one.contender.verdict == "meets"]
     best: _Timed | None = None
@@ -151,7 +152,11 @@ def best_of(contenders: Iterable[Contender]) -> int | None:
     lists = _faster_ones(able, CANDIDATE, best)
     if not lists:
         return best.number if best else None
-    defaults = [one for one in able if one.contender.role == DEFAULT_AMP]
+    defaults = [
+        one
+        for one in able
+        if one.contender.role == DEFAULT_AMP and (best is None or one.gain.value >= best.gain.value)
+    ]
     for one in lists:
         if all(_faster(one, default) for default in defaults):
             return one.number

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import binomtest, norm, wilcoxon
 
-from amp_tuner.judge.estimates import Pair, estimate, loss_column
+from amp_tuner.judge.estimates import Pair, auc_difference, loss_column
 from amp_tuner.judge.outputs import Array, Floats, class_labels, decisions, score_rows
 from amp_tuner.judge.scores import agreement_of_samples, final_losses, noise_columns, right
 from amp_tuner.records import Interval
@@ -88,7 +88,7 @@ def p_worse_than(original: Array, pair: Pair) -> float | None:
         return _wilcoxon(second - first).p_worse
     against = replace(pair, reference=original)
     if pair.metric.family == "auc":
-        return _normal(estimate(against).loss)
+        return _normal(auc_difference(against))
     tested = paired_test(against)
     return None if tested is None else tested.p_worse
 

@@ -89,7 +89,9 @@ class AmpSampler(BaseSampler):
     ) -> dict[str, Any]:
         known, told = set(), []
         for one in study.get_trials(deepcopy=False, states=_STATES):
-            parameters = one.system_attrs.get(CHOSEN, one.params)
+            # A trial that was just asked for has not been given all of them yet.
+            whole = search_space.keys() <= one.params.keys()
+            parameters = one.params if whole else one.system_attrs.get(CHOSEN, one.params)
             if search_space.keys() <= parameters.keys() and INTERRUPTED not in one.user_attrs:
                 read = self._read(one, parameters)
                 if read is not None:

@@ -30,6 +30,7 @@ class Prediction:
         gain: expected growth of the hypervolume, as a share of what there is.
         hope: the same of the best candidate, if the model is half as certain as it says.
         explores: chosen because little is known there, not for its gain.
+        enumerated: chosen among settings that were enumerated before, which ``hope`` is of then.
     """
 
     log_time: float
@@ -40,6 +41,7 @@ class Prediction:
     gain: float
     hope: float
     explores: bool
+    enumerated: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
@@ -114,6 +114,7 @@ class Proposer:
         place = int(np.argmax(scores.doubt if explores else scores.value))
         look = self._pool.looks[place]
         predicted = self._judge.prediction(scores, place, look, explores=explores)
+        predicted = replace(predicted, enumerated=self._only is not None)
         return Choice(self._pool.parameters[place], predicted)
 
     def _look_at(self, drawn: Iterable[Parameters], candidates: int) -> None:

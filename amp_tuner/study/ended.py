@@ -40,6 +40,7 @@ class EndedTrials:
         nodes_moved: whether one of them moved single nodes.
         hopes: of each measured proposal, what the sampler hoped for (``Prediction.hope``); of the
             same sampler, op types and lists: what others hoped for says nothing of these.
+            Enumerated settings have none: theirs would be of what was left of them.
         standing: the best and the front.
         to_beat: what a candidate must beat to be timed for long.
     """
@@ -76,7 +77,10 @@ class EndedTrials:
             self.outcomes[trial.outcome] += 1
         self.nodes_moved = self.nodes_moved or bool(moves_of_nodes(trial.setting.moves))
         known = trial.outcome in (CACHED, QUARANTINED)
-        self.known_in_a_row = self.known_in_a_row + 1 if known and self._is_of_now(trial) else 0
+        if not known:
+            self.known_in_a_row = 0
+        elif self._is_of_now(trial):
+            self.known_in_a_row += 1
         if trial.anchor is not None:
             self.anchors.add(trial.anchor)
         if trial.cached_from is None:
@@ -86,10 +90,10 @@ class EndedTrials:
         return trial.search in (None, self._search)
 
     def _add_own(self, trial: Trial) -> None:
-        hoped = trial.predicted is not None and not trial.predicted["explores"]
-        if hoped and self._is_of_now(trial):
-            assert trial.predicted is not None
-            self.hopes.append(trial.predicted["hope"])
+        predicted = trial.predicted if self._is_of_now(trial) else None
+        # What was enumerated is measured to the last: its hopes say nothing of the rest.
+        if predicted and not (predicted["explores"] or predicted.get("enumerated", False)):
+            self.hopes.append(predicted["hope"])
         if trial.effective is not None:
             self.graphs.add(trial.effective.graph_id)
             self._by_graph[Key.of(trial.effective, trial.setting)] = trial.number

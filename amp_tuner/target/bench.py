@@ -6,9 +6,7 @@ Accuracy comes first, on ever more samples; timing is paired with FP32; dead wor
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +29,7 @@ from amp_tuner.measure.timing import Side, TimingRules, time_pair
 from amp_tuner.records import FLOAT32, FLOAT32_GRAPH, Accuracy, Measurement, Timing
 from amp_tuner.study.planning import Plan, unpredicted
 from amp_tuner.target.built import Built, Tell, tell_nobody
+from amp_tuner.target.disk_space import is_past_limit, raise_if_full, told_if_full
 from amp_tuner.target.judging import Judging
 from amp_tuner.target.ladder import FEWEST_JUDGED, Ladder, is_audited
 from amp_tuner.target.switches import ONEDNN, Switch
@@ -69,7 +68,7 @@ class Bench:
         self._data = data
         self._work = work
         self._workers: dict[bool, Worker] = {}
-        self._slices: dict[str, Slice] = {}
+        self._slices: dict[tuple[str, bool], Slice] = {}
         self._output = chosen_output(config.accuracy, loaded.outputs).name
         self.batch_size = data.batch_size
         self.judging = Judging(config, work)
@@ -216,7 +215,8 @@ class Bench:
         baseline = self.worker(self.baseline_state)
         key = FLOAT32 if plan.setting.data_type == FLOAT32 else _CANDIDATE
         # After a resume FP32 runs once more: that is not this setting's time.
-        self.reference(part, baseline)
+        with told_if_full():
+            self.reference(part, baseline)
         machine = machine_state()
         with self.built(worker, {key: plan}) as built:
             accuracy = self._ladder(
@@ -258,13 +258,11 @@ class Bench:
             for key in candidates:
                 self._limited(worker).drop(key)
         except WorkerFailure as failure:
-            if os.strerror(errno.EFBIG) in failure.cause:
-                # Past limits.disk: the space is free again once the worker is gone.
+            if is_past_limit(failure):
+                # The space is free again once the worker is gone.
                 worker.close()
             self._clean_up(worker, candidates)
-            if os.strerror(errno.ENOSPC) in failure.cause:
-                # No fault of the setting's: every later one would fail like it.
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from failure
+            raise_if_full(failure)
             if failure.timed_out:
                 limit_s = self._config.limits.trial_seconds
                 cause = f"timeout: the trial took more than {limit_s:g} s"
@@ -326,13 +324,14 @@ class Bench:
 
     def reference(self, part: str, baseline: Worker) -> Slice:
         """FP32's outputs of a part of the samples, computed once."""
-        if part not in self._slices:
+        key = part, self.baseline_state
+        if key not in self._slices:
             samples = self._data.search if part == "search" else self._data.holdout
             outputs = self.outputs(baseline, FLOAT32, samples.start, samples.stop)
             labels = self._data.labels
             chosen = None if labels is None else labels[samples.start : samples.stop]
-            self._slices[part] = Slice(samples.start, samples.stop, outputs, chosen)
-        return self._slices[part]
+            self._slices[key] = Slice(samples.start, samples.stop, outputs, chosen)
+        return self._slices[key]
 
     def outputs(self, worker: Worker, key: str, start: int, stop: int) -> Any:
         """One output of samples [start, stop), shape (samples, ...)."""

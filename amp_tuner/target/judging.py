@@ -51,10 +51,11 @@ class Judging:
         """Whether FP32's outputs of samples that are held back will do.
 
         Raises:
-            InputError: they are not finite, or the metrics cannot be computed on them.
+            InputError: they are not finite, the metrics cannot be computed on them, or the goal
+                means nothing there.
         """
         try:
-            self.baseline(seen, is_part=True)
+            self.baseline(seen)
         except InputError as error:
             raise InputError(
                 Problem(one.where, f"{one.message} (on the samples that are held back)")

@@ -1,9 +1,11 @@
 """Optuna's Gaussian process, several times faster where all parameters are categories.
 
-Nothing changes but the order in which numbers are added: the acquisition function is evaluated for
-all starts of a local search at once instead of one by one, distances of categories are products of
-matrices of zeros and ones, and the gradient of the likelihood is written out. This replaces parts
-of Optuna, so it is for the pinned version, and for comparisons only.
+Two things change. Numbers are added in another order: the acquisition function is evaluated for all
+starts of a local search at once instead of one by one, distances of categories are products of
+matrices of zeros and ones, and the gradient of the likelihood is written out. And where graphs are
+known, the kernel's parameters are fitted once more after each measurement, not after each proposal:
+most proposals are told again what is known. This replaces parts of Optuna, so it is for the pinned
+version, and for comparisons only.
 
     .venv/bin/python experiments/search/gaussian_process.py [--problem P] [--trials N] [--studies N]
 

@@ -49,6 +49,7 @@ class Run:
     """A budget of measurements on a problem.
 
     Attributes:
+        knows_graphs: see below.
         truths: of each measurement.
         hopes: of each, what the sampler hoped for; None where it said nothing, or explored.
 
@@ -62,11 +63,11 @@ class Run:
 
     def __init__(self, problem: Problem, seed: int, budget: int, *, knows_graphs: bool) -> None:
         self.problem = problem
+        self.knows_graphs = knows_graphs
         self.truths: list[Truth] = []
         self.hopes: list[float | None] = []
         self._seed = seed
         self._budget = budget
-        self._knows_graphs = knows_graphs
         self._observed: dict[str, Observed | None] = {}
 
     def is_free(self, parameters: Mapping[str, str]) -> bool:
@@ -75,7 +76,7 @@ class Run:
         return found is None or self._is_known(found[0])
 
     def _is_known(self, graph_id: str) -> bool:
-        return self._knows_graphs and (graph_id == "float32" or graph_id in self._observed)
+        return self.knows_graphs and (graph_id == "float32" or graph_id in self._observed)
 
     def measure(
         self,

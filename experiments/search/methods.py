@@ -210,10 +210,10 @@ def _samplers() -> dict[str, Callable[[Run, int], BaseSampler]]:
     return found
 
 
-def _gp(_: Run, seed: int) -> BaseSampler:
+def _gp(run: Run, seed: int) -> BaseSampler:
     # It needs PyTorch, which is not among what is installed.
     module = importlib.import_module("gaussian_process")
-    return quiet(partial(module.CategoryGPSampler, seed))
+    return quiet(partial(module.CategoryGPSampler, seed, often=not run.knows_graphs))
 
 
 def _amp(run: Run, seed: int) -> BaseSampler:

@@ -151,6 +151,31 @@ def test_equal_decisions_on_few_samples_are_not_certain(metric: str) -> None:
     assert many.verdict == "meets"
 
 
+def test_one_swap_of_ranks_is_no_more_certain_than_none() -> None:
+    labels = np.repeat([0, 1], [4900, 100])
+    output = np.linspace(0, 1, 5000, dtype=np.float32)[:, None]
+    swapped = output.copy()
+    swapped[[4899, 4900]] = swapped[[4900, 4899]]
+    equal, other = (judge(config("auc"), output, one, labels) for one in (output, swapped))
+    assert equal.drop.value == 0 < other.drop.value
+    assert other.drop.high > equal.drop.high > 0.02
+    assert [equal.verdict, other.verdict] == ["uncertain", "uncertain"]
+
+
+def test_the_unit_of_what_is_predicted_does_not_matter_to_r2() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.normal(size=400)
+    reference, candidate = (
+        (labels + noise * rng.normal(size=400))[:, None] for noise in (0.45, 0.47)
+    )
+    found = [
+        judge(config("r2"), scale * reference, scale * candidate, scale * labels).drop
+        for scale in (1.0, 1e-5)
+    ]
+    assert found[1].low == pytest.approx(found[0].low)
+    assert found[1].high == pytest.approx(found[0].high)
+
+
 def test_of_many_classes_one_flip_of_the_rarest_is_what_is_feared() -> None:
     labels = np.repeat(np.arange(10), [20, *[220] * 9])
     output = np.eye(10, dtype=np.float32)[labels]

@@ -177,6 +177,15 @@ def test_lists_that_tie_with_a_default_amp_that_ties_with_fp32_leave_that_defaul
     assert best_of([FP32, replace(default, verdict="misses"), point(2, 1.04, 0.001)]) == 2
 
 
+def test_a_default_amp_that_seems_slower_than_the_answer_so_far_stands_for_nothing() -> None:
+    lists = point(2, 1.14, 0.001, noise=0.02)
+    slow = point(3, 0.97, 0.001, noise=0.2, role=DEFAULT_AMP)
+    assert best_of([FP32, slow, lists]) == 2
+    certain = point(1, 1.10, 0.001, noise=0.02, role=DEFAULT_AMP)
+    assert best_of([FP32, certain, slow, lists]) == 2
+    assert best_of([FP32, certain, point(3, 1.05, 0.001, noise=0.2, role=DEFAULT_AMP), lists]) == 2
+
+
 def test_where_fp32_misses_the_goal_a_slower_setting_can_be_best() -> None:
     misses = replace(FP32, verdict="misses")
     assert best_of([misses, point(1, 0.9, -0.01)]) == 1
@@ -304,4 +313,7 @@ def test_best_meets_the_goal_and_references_are_listed(study: list[Contender]) -
     best = next(one for one in study if one.number == front.best)
     assert best.verdict == "meets"
     assert best.number in listed
-    assert best.role == FLOAT32 or (best.speedup and best.speedup.low > 1)
+    # A default AMP stands for lists that are certainly faster than FP32, but not than it.
+    assert best.speedup
+    stands = best.role == DEFAULT_AMP and best.speedup.value >= 1
+    assert best.role == FLOAT32 or best.speedup.low > 1 or stands

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
 
 from amp_tuner.errors import InputError, TargetError
 from amp_tuner.graph.traced_run import TracedNode, TracedRun
+from amp_tuner.runtime.traced_run import _attributes
 from amp_tuner.worker.client import WorkerClient
 from amp_tuner.worker.protocol import ModelSource
 from tests import tiny_models
@@ -103,6 +105,14 @@ def test_an_einsums_equation_is_told(worker: WorkerClient, tmp_path: Path) -> No
     (einsum,) = of_op(found, "Einsum")
     assert einsum.attributes == {"equation": "bi,bj->bij"}
     assert einsum.shape(0) == (BATCH, 3, 3)
+
+
+def test_to_look_for_attributes_changes_no_node() -> None:
+    node = node_def_pb2.NodeDef(op="ExtractImagePatches")
+    node.attr["strides"].list.i.extend([1, 2, 2, 1])
+    before = node.SerializeToString(deterministic=True)
+    assert _attributes(node) == {"steps": [1, 2, 2, 1], "data_format": ""}
+    assert node.SerializeToString(deterministic=True) == before
 
 
 def test_a_run_needs_data_and_runtime_roofline(worker: WorkerClient, tmp_path: Path) -> None:

@@ -245,6 +245,31 @@ def test_a_trial_without_all_parameters_is_passed_over(painted: PaintedSpace) ->
     assert painted.ask(study).params.keys() == painted.distributions.keys()
 
 
+def test_a_trial_is_what_it_ran_with_not_what_was_proposed(painted: PaintedSpace) -> None:
+    study = painted.study()
+    study.enqueue_trial({"data_type": "float32"})
+    trial = painted.ask(study)
+    assert trial.params == {**trial.params, "data_type": "float32"}
+    proposed = study.trials[trial.number].system_attrs[amp_sampler.CHOSEN]
+    assert proposed["data_type"] == "bfloat16"
+    study.tell(trial, [1.0, 0.0])
+    # What was proposed did not run, and is still to be had.
+    study.sampler = AmpSampler(1, painted.space, painted.viewer, only=[proposed])
+    assert study.ask(painted.distributions).params == proposed
+
+
+def test_what_is_chosen_of_a_list_says_so(painted: PaintedSpace) -> None:
+    study = painted.study()
+    painted.ask(study)
+    left = painted.space.parameters(Setting("bfloat16", {"Exp": "allow"}))
+    study.sampler = AmpSampler(1, painted.space, painted.viewer, only=[left])
+    study.ask(painted.distributions)
+    free, chosen = map(prediction_of, study.trials)
+    assert free is not None
+    assert chosen is not None
+    assert (free.enumerated, chosen.enumerated) == (False, True)
+
+
 def test_interrupted_trials_never_happened(painted: PaintedSpace) -> None:
     study, again = painted.study(), painted.study()
     painted.run(again, 5, lambda look: objective(painted, look))

@@ -48,6 +48,23 @@ def test_what_another_sampler_or_other_lists_hoped_for_does_not_count(tmp_path: 
     assert ended(tmp_path, *trials).hopes == [0.25, 0.25]
 
 
+def test_hopes_of_what_was_enumerated_say_nothing_of_the_rest(tmp_path: Path) -> None:
+    trials = [
+        replace(FAST, number=number, predicted={"hope": 0.25, "explores": False} | more)
+        for number, more in enumerate(({"enumerated": True}, {"enumerated": False}, {}))
+    ]
+    assert ended(tmp_path, *trials).hopes == [0.25, 0.25]
+
+
+def test_known_settings_of_another_search_are_not_counted_and_end_no_count(tmp_path: Path) -> None:
+    here = session(tmp_path).search
+    known = [
+        replace(FAST, number=number, cached_from=0, search=search)
+        for number, search in enumerate((here, "random: allow", here), 1)
+    ]
+    assert ended(tmp_path, FAST, *known).known_in_a_row == 2
+
+
 def test_known_settings_in_a_row_are_those_of_the_present_search(tmp_path: Path) -> None:
     here = session(tmp_path).search
     known = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from amp_tuner.config.load import load_study
 from amp_tuner.data.samples import open_data
-from amp_tuner.errors import InputError, TargetError
+from amp_tuner.errors import InputError, TargetError, WorkerFailure
 from amp_tuner.records import FLOAT32, Setting
 from amp_tuner.study.planning import Planner
 from amp_tuner.target.bench import STARTS, Bench
@@ -89,6 +90,32 @@ def test_fp32s_own_pass_after_a_resume_is_not_charged_to_a_setting(
     measuring.measure(plan, "search", always_timed=True, dominated_below=None)
     assert deadlines.pop(FLOAT32) == math.inf
     assert [limit < math.inf for limit in deadlines.values()] == [True]
+
+
+def test_a_disk_that_is_full_for_fp32s_outputs_is_no_settings_failure(
+    bench: Callable[[Starts], Bench], worker: WorkerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring = bench([worker])
+    planner = Planner.of(measuring.describe(), served=False)
+
+    def outputs(*_: Any) -> Any:
+        raise WorkerFailure(f"OSError: [Errno 28] {os.strerror(errno.ENOSPC)}", fatal=False)
+
+    monkeypatch.setattr(Bench, "outputs", outputs)
+    plan = planner.plan(Setting(next(iter(planner.painters))))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        measuring.measure(plan, "search", always_timed=True, dominated_below=None)
+
+
+def test_fp32_in_another_form_has_outputs_of_its_own(
+    bench: Callable[[Starts], Bench], worker: WorkerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measuring = bench([worker, worker])
+    forms = iter((0.25, 0.75))
+    monkeypatch.setattr(Bench, "outputs", lambda *_: np.full((8, 2), next(forms), np.float32))
+    for state, value in ((False, 0.25), (True, 0.75), (False, 0.25)):
+        measuring.baseline_state = state
+        assert measuring.reference("search", worker).reference[0, 0] == value
 
 
 def test_a_worker_that_does_not_start_is_tried_again(
