@@ -5,6 +5,7 @@
                                                [--methods M …] [--problems P …]
 
 Each run is a unit: the same command goes on where it was interrupted, and reports what is there.
+Runs that are kept beside the code (``seen.py``) are not made again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+import seen
 import stopping
 from common import RESULTS, Journal
 from measuring import Run
@@ -33,6 +35,11 @@ from synthetic import PROBLEMS, synthetic
 AT = (10, 20, 40, 80)
 GOALS = (0.95, 0.99)
 _RESAMPLES = 4000
+
+
+def key_of(unit: dict[str, Any]) -> tuple[str, str, int]:
+    """What a unit is of: problem, method, seed."""
+    return unit["problem"], unit["method"], unit["seed"]
 
 
 def a_run(problem: str, method: str, seed: int, budget: int) -> dict[str, Any]:
@@ -271,11 +278,18 @@ def main() -> None:
     parser.add_argument("--problems", nargs="+", choices=list(PROBLEMS), default=list(PROBLEMS))
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--processes", type=int, default=1, help="units at a time")
-    parser.add_argument("--fresh", action="store_true", help="forget what was run before")
+    parser.add_argument(
+        "--fresh", action="store_true", help="forget what was run before, and what is kept"
+    )
+    parser.add_argument("--keep", action="store_true", help="only keep what is there, all but amp")
     parser.add_argument("--report", action="store_true", help="only report what is there")
     options = parser.parse_args()
     journal = Journal(RESULTS / "search" / "runs.jsonl", fresh=options.fresh)
-    done = {(unit["problem"], unit["method"], unit["seed"]) for unit in journal.units}
+    kept = [] if options.fresh else seen.read()
+    units = {key_of(unit): unit for unit in (*kept, *journal.units)}
+    if options.keep:
+        print(f"{seen.keep(units.values())} units are kept in {seen.SEEN}")
+        return
     ends_s = time.monotonic() + 60 * options.minutes
     # So that the other processes end too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -288,12 +302,12 @@ def main() -> None:
         for problem in options.problems
         if seed in (references if method == "reference" else options.seeds)
     ]
-    keys = [] if options.report else [key for key in wanted if key not in done]
+    keys = [] if options.report else [key for key in wanted if key not in units]
     for unit in finished(keys, options.measurements, options.processes, ends_s):
         journal.add(unit)
-        key = (unit["problem"], unit["method"], unit["seed"])
-        print(f"{key}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
-    report(journal.units, options.seeds, options.methods, options.problems)
+        units[key_of(unit)] = unit
+        print(f"{key_of(unit)}: {unit['volumes'][-1] if unit['volumes'] else 0:.4f}", flush=True)
+    report(list(units.values()), options.seeds, options.methods, options.problems)
 
 
 if __name__ == "__main__":
