@@ -107,7 +107,8 @@ class CategoryRegressor(gp.GPRegressor):
         covariance *= self._scale
         covariance.flat[:: len(covariance) + 1] += self._noise
         root, failed = lapack.dpotrf(covariance.T, lower=1, clean=1, overwrite_a=1)
-        if failed:
+        # It does not look for what is no number.
+        if failed or not np.isfinite(root.diagonal()).all():
             raise RuntimeError("the covariance is not positive definite")
         return root, lapack.dpotrs(root, self._targets, lower=1)[0]
 
