@@ -199,10 +199,9 @@ def _auc(pair: Pair) -> Estimate:
     if len(np.unique(truth)) < 2:
         # A few samples of one class, on the way to all of them: nothing is known yet.
         return Estimate(0.5, Interval(0.5, 0.0, 1.0), Interval(0.0, -1.0, 1.0))
-    sides = (score_rows(pair.reference), score_rows(pair.candidate))
-    first, second = (_auc_influences(truth, scores) for scores in sides)
+    first, second = _influences_of_sides(pair)
     # What nobody has seen change places could be of the rarest class, and go from top to bottom.
-    costliest = max(_auc_weights(truth, sides[0]))
+    costliest = _auc_weights(truth, score_rows(pair.reference)).max()
     added = (costliest, -costliest)
     baseline, value = pair.score(pair.reference), pair.score(pair.candidate)
     found = intervals.normal(value, np.append(second, added))
@@ -214,12 +213,18 @@ def _auc(pair: Pair) -> Estimate:
 
 def auc_difference(pair: Pair) -> Interval:
     """How much smaller the candidate's area is, with DeLong's interval alone: for a test."""
-    truth = class_labels(pair.truth)
-    first, second = (
-        _auc_influences(truth, score_rows(output)) for output in (pair.reference, pair.candidate)
-    )
+    first, second = _influences_of_sides(pair)
     value = pair.score(pair.reference) - pair.score(pair.candidate)
     return intervals.normal(value, first - second)
+
+
+def _influences_of_sides(pair: Pair) -> tuple[Floats, Floats]:
+    """Each sample's influence on FP32's area and on the candidate's, each (samples,)."""
+    truth = class_labels(pair.truth)
+    return (
+        _auc_influences(truth, score_rows(pair.reference)),
+        _auc_influences(truth, score_rows(pair.candidate)),
+    )
 
 
 def _auc_influences(truth: Ints, scores: Array) -> Floats:

@@ -21,8 +21,6 @@ from amp_tuner.runtime.loader_model import ServedModel
 
 #: What oneDNN's pass makes one node of with what reads it.
 _MERGED = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "Pad", "Transpose")
-#: How a window moves.
-_OF_WINDOWS = ("strides", "dilations", "data_format")
 _READER = "/amp_tuner_traced"
 _Found = dict[str, tuple[int, list[Optional[Shape]]]]
 
@@ -127,8 +125,10 @@ def _attributes(node: node_def_pb2.NodeDef) -> dict[str, Any]:
         return {"window": math.prod(node.attr["ksize"].list.i)}
     if "strides" in node.attr:
         # To read what is not there would put it there.
-        there = {name: node.attr[name] for name in _OF_WINDOWS if name in node.attr}
-        steps = [step for name in _OF_WINDOWS[:2] if name in there for step in there[name].list.i]
-        layout = there["data_format"].s.decode() if "data_format" in there else ""
-        return {"steps": steps, "data_format": layout}
+        moves = [name for name in ("strides", "dilations") if name in node.attr]
+        layout = node.attr["data_format"].s.decode() if "data_format" in node.attr else ""
+        return {
+            "steps": [step for name in moves for step in node.attr[name].list.i],
+            "data_format": layout,
+        }
     return {}

@@ -102,9 +102,7 @@ def relative(
         volumes = unit["volumes"] or [0.0]
         # A method that ended by itself stays where it was.
         whole = volumes + [volumes[-1]] * (unit["budget"] - len(volumes))
-        curves[unit["problem"], unit["method"], unit["seed"]] = [
-            volume / max(best[unit["problem"]], 1e-12) for volume in whole
-        ]
+        curves[key_of(unit)] = [volume / max(best[unit["problem"]], 1e-12) for volume in whole]
     return curves
 
 
@@ -144,13 +142,7 @@ def report(
         _each(curves, problems, counts)
     _lead(curves, methods, problems, counts)
     _delayed(curves, methods, problems, counts)
-    stopping.report(
-        [
-            one
-            for one in units
-            if one["method"] == "amp" and (one["problem"], one["method"], one["seed"]) in curves
-        ]
-    )
+    stopping.report([one for one in units if one["method"] == "amp" and key_of(one) in curves])
     if importlib.util.find_spec("torch") is None:
         print("\ngp was not compared: PyTorch is not installed")
 

@@ -21,7 +21,7 @@ from synthetic import synthetic
 from amp_tuner.files import write_text
 
 SEEN = Path(__file__).parent / "seen.jsonl"
-OURS = "amp"
+_OURS = "amp"
 #: Settings of a problem by which it is known again, and digits of what they give.
 _TRIED, _DIGITS = 30, 9
 
@@ -36,7 +36,7 @@ def read() -> list[dict[str, Any]]:
 
 def keep(units: Iterable[dict[str, Any]]) -> int:
     """Writes down what may be kept, instead of what was; returns how many units that is."""
-    kept = [_kept(unit) for unit in units if not unit["method"].startswith(OURS)]
+    kept = [_kept(unit) for unit in units if not unit["method"].startswith(_OURS)]
     kept.sort(key=lambda one: (one["method"], one["problem"], one["seed"]))
     write_text(SEEN, "".join(f"{json.dumps(one)}\n" for one in kept))
     return len(kept)
