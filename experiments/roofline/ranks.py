@@ -6,8 +6,9 @@
 
 For each study's model: random settings with distinct effective graphs, in both data types, timed
 against FP32 as a study times them, and priced with the profile. Prints the rank correlation
-(Spearman) of measured and modelled speed-up with a bootstrap interval of 95 %. The same command
-goes on where it was interrupted; settings are priced anew each time, which costs nothing.
+(Spearman) of measured and modelled speed-up with a bootstrap interval of 95 %, and the medians of
+both. The same command goes on where it was interrupted; settings are priced anew each time, which
+costs nothing.
 """
 
 from __future__ import annotations
@@ -148,6 +149,11 @@ def main() -> None:
             finally:
                 session.bench.close()
         print(f"{config.name}: {correlation([unit['speedup'] for unit in units], priced)}")
+        for data_type in sorted({unit["data_type"] for unit in units}):
+            rows = [row for row, unit in enumerate(units) if unit["data_type"] == data_type]
+            timed = np.median([units[row]["speedup"] for row in rows])
+            said = np.median([priced[row] for row in rows])
+            print(f"  {data_type}: median speed-up {timed:.2f}, modelled {said:.2f}")
 
 
 if __name__ == "__main__":
