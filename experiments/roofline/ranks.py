@@ -148,12 +148,13 @@ def main() -> None:
                 priced = modelled(session, units, options.profile)
             finally:
                 session.bench.close()
-        print(f"{config.name}: {correlation([unit['speedup'] for unit in units], priced)}")
-        for data_type in sorted({unit["data_type"] for unit in units}):
-            rows = [row for row, unit in enumerate(units) if unit["data_type"] == data_type]
-            timed = np.median([units[row]["speedup"] for row in rows])
-            said = np.median([priced[row] for row in rows])
-            print(f"  {data_type}: median speed-up {timed:.2f}, modelled {said:.2f}")
+        timed = [unit["speedup"] for unit in units]
+        print(f"{config.name}: {correlation(timed, priced)}")
+        data_types = np.array([unit["data_type"] for unit in units])
+        for data_type in np.unique(data_types):
+            here = data_types == data_type
+            measured, said = np.median(np.array([timed, priced])[:, here], axis=1)
+            print(f"  {data_type}: median speed-up {measured:.2f}, modelled {said:.2f}")
 
 
 if __name__ == "__main__":
