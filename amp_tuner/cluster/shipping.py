@@ -1,7 +1,7 @@
 """A study's model, data and functions as one archive: each machine unpacks it once.
 
-The archive holds files' content alone, and is unpacked by :mod:`tarfile` with its ``data`` filter:
-nothing in it runs.
+The archive holds files' content alone, and :mod:`zipfile` writes no file outside the folder that it
+unpacks to: nothing in it runs. (:mod:`tarfile` has no such filter before Python 3.11.4.)
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import hashlib
 import io
 import os
 import shutil
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class Shipment:
     """What a machine needs for a study.
 
     Attributes:
-        archive: its files, a tar archive.
+        archive: its files, a zip archive.
         config: the study file's keys; paths are relative to where the archive is unpacked.
         name: of the folder where it is unpacked; the same files have the same one.
     """
@@ -59,18 +59,23 @@ def packed(config: StudyConfig) -> Shipment:
     gathered |= {f"{_FOLDER}/{path.name}": path for path in sorted(config.folder.glob("*.py"))}
     plain["output"] = f"{_FOLDER}/runs/{config.name}"
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, path in gathered.items():
-            archive.add(path, name, filter=_anonymous)
+            _add(archive, name, path)
     content = buffer.getvalue()
     return Shipment(content, plain, f"amp-tune-{hashlib.sha256(content).hexdigest()[:32]}")
 
 
-def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """An entry that says nothing of when it was written and by whom: equal files are equal."""
-    entry.mtime = entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    return entry
+def _add(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    """A file, or a folder with all that is in it, without when it was written and by whom."""
+    if path.is_dir():
+        archive.mkdir(name)
+        for item in sorted(path.iterdir()):
+            _add(archive, f"{name}/{item.name}", item)
+        return
+    entry = zipfile.ZipInfo(name)
+    with path.open("rb") as content, archive.open(entry, "w", force_zip64=True) as member:
+        shutil.copyfileobj(content, member)
 
 
 @contextlib.contextmanager
@@ -104,8 +109,8 @@ def _unpack(archive: bytes, root: Path) -> None:
     # What somebody who failed in the middle of it left behind.
     shutil.rmtree(parts, ignore_errors=True)
     (parts / _FOLDER).mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        opened.extractall(parts, filter="data")
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        opened.extractall(parts)
     parts.rename(root)
 
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+import io
+import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +42,30 @@ def test_another_machine_has_the_same_study(study: StudyConfig, tmp_path: Path) 
         assert (there.folder / "mine.py").read_text() == "import os"
         assert there.identity() == study.identity()
         assert there.output.is_relative_to(tmp_path / "there")
+
+
+def test_equal_files_are_one_shipment_whenever_they_were_written(study: StudyConfig) -> None:
+    first = packed(study)
+    graph = study.model.path / "a" / "graph"
+    os.utime(graph, (1, 1))
+    assert packed(study) == first
+    graph.write_text("another model")
+    assert packed(study).name != first.name
+
+
+def test_empty_folders_are_shipped(study: StudyConfig) -> None:
+    (study.model.path / "variables").mkdir()
+    with unpacked(packed(study)) as told:
+        assert Path(told["config"]["model"]["path"], "variables").is_dir()
+
+
+def test_nothing_is_written_outside_of_the_folder(study: StudyConfig, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("../../outside", "escaped")
+    with unpacked(dataclasses.replace(packed(study), archive=buffer.getvalue())):
+        assert [path.read_text() for path in (tmp_path / "there").rglob("outside")] == ["escaped"]
+    assert not list(tmp_path.rglob("outside"))
 
 
 def test_a_machine_unpacks_it_once_and_keeps_nothing(study: StudyConfig, tmp_path: Path) -> None:
