@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from amp_tuner.shared.address import Address
@@ -23,6 +24,10 @@ from tests.postgres import Server, postgres
 
 GIB = 2**30
 Launcher = Callable[..., WorkerClient]
+
+# No test is timed: another program can make any case slow.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # A shell starts background jobs with SIGINT ignored, and what is ignored is inherited by every
 # program that a test starts. A handler here gives them the default again.

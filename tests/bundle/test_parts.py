@@ -31,7 +31,7 @@ def held_bytes(plan: Plan) -> int:
 
 
 @given(bundles())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_file_lies_in_the_parts_once_and_in_order(bundle: Any) -> None:
     files, shared, needed, room = bundle
     plans = plan_parts(files, shared, needed, room)
@@ -45,7 +45,7 @@ def test_every_file_lies_in_the_parts_once_and_in_order(bundle: Any) -> None:
 
 
 @given(bundles())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_part_is_larger_than_its_room(bundle: Any) -> None:
     files, shared, needed, room = bundle
     for plan in plan_parts(files, shared, needed, room):
@@ -55,7 +55,7 @@ def test_no_part_is_larger_than_its_room(bundle: Any) -> None:
 
 
 @given(bundles())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_each_setting_is_in_one_part_which_names_the_others_that_it_reads(bundle: Any) -> None:
     files, shared, needed, room = bundle
     plans = plan_parts(files, shared, needed, room)
@@ -71,7 +71,7 @@ def test_each_setting_is_in_one_part_which_names_the_others_that_it_reads(bundle
 
 
 @given(bundles())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_only_what_no_part_can_hold_is_cut(bundle: Any) -> None:
     files, shared, needed, room = bundle
     for file in cut_files(plan_parts(files, shared, needed, room)):

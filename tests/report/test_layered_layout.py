@@ -23,7 +23,7 @@ def graphs(draw):
     return count, draw(st.lists(st.tuples(node, node), max_size=80))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graphs())
 def test_no_two_boxes_overlap_and_all_are_inside(graph):
     count, edges = graph
@@ -40,7 +40,7 @@ def test_no_two_boxes_overlap_and_all_are_inside(graph):
             assert apart or one[2] >= other[3] or other[2] >= one[3]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graphs())
 def test_every_edge_has_a_route(graph):
     count, edges = graph

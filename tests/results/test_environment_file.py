@@ -139,7 +139,7 @@ SHELL_TEXT = st.text(
 ) | st.sampled_from(["$(touch pwned)", "`touch pwned`", "'; touch pwned; '", "\n. /etc/profile"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(values=st.lists(SHELL_TEXT, min_size=1, max_size=12), comment=SHELL_TEXT)
 def test_whatever_the_texts_hold_sourcing_runs_nothing_and_gives_them_exactly(
     tmp_path_factory: pytest.TempPathFactory, values: list[str], comment: str

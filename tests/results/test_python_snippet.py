@@ -275,7 +275,7 @@ def test_the_engines_module_loads_the_baked_model_beside_it(tmp_path: Path) -> N
 TEXTS = ["# coding: utf-7", '"' * 3, "'" * 3, "{unset}", "%s", "\\", "\n__import__('os')"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     text=st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(TEXTS),
     baked=st.booleans(),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_tuner.records import Measurement, Setting
@@ -71,7 +71,6 @@ def test_rows_come_by_number_and_cached_ones_name_their_source(tmp_path: Path) -
 
 
 # Each example waits for the disk.
-@settings(deadline=None)
 @given(st.text() | st.just(HOSTILE), st.dictionaries(st.text(min_size=1), st.just("deny")))
 def test_each_trial_is_one_line_whatever_its_texts_hold(
     tmp_path_factory: pytest.TempPathFactory, cause: str, moves: dict[str, str]

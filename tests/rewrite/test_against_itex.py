@@ -51,14 +51,14 @@ def test_old_batch_norms_are_renewed_where_nothing_is_on_the_allow_list(itex_ora
     assert _assert_same(itex_oracle, graph_def, ["out"], moves) == 0
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_lists_on_hand_made_graphs(itex_oracle, data):
     graph_def = CASES[data.draw(st.sampled_from(sorted(CASES)))]
     _assert_same(itex_oracle, graph_def, ["out"], data.draw(random_graphs.moves(graph_def)))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_graph_and_lists(itex_oracle, data):
     graph_def, fetches = data.draw(random_graphs.graphs())

@@ -95,7 +95,7 @@ def test_the_oracle_really_converts(cpu_oracle, name):
     assert len(after.node) >= len(before.node) + 4
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_lists_and_level_on_hand_made_graphs(cpu_oracle, data):
     graph_def = CASES[data.draw(st.sampled_from(sorted(CASES)))]
@@ -105,7 +105,7 @@ def test_any_lists_and_level_on_hand_made_graphs(cpu_oracle, data):
     assert_same(cpu_oracle, graph_def, name, ["out"], moves, level)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_graph_and_lists(cpu_oracle, data):
     graph_def, fetches = data.draw(random_graphs.graphs())
@@ -114,7 +114,7 @@ def test_any_graph_and_lists(cpu_oracle, data):
     assert_same(cpu_oracle, graph_def, name, fetches, moves)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_graph_and_lists_for_cuda(cuda_oracle, data):
     graph_def, fetches = data.draw(random_graphs.graphs())

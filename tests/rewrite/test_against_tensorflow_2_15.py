@@ -35,7 +35,7 @@ def test_default_lists_on_hand_made_graphs(older_oracle, case, name):
     _assert_same(older_oracle, CASES[case], name, ["out"], {})
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_lists_and_level_on_hand_made_graphs(older_oracle, data):
     graph_def = CASES[data.draw(st.sampled_from(sorted(CASES)))]
@@ -46,7 +46,7 @@ def test_any_lists_and_level_on_hand_made_graphs(older_oracle, data):
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_graph_and_lists(older_oracle, data):
     graph_def, fetches = data.draw(random_graphs.graphs())

@@ -55,7 +55,7 @@ def _answered(graph_def):
     assert graph_def.SerializeToString() == before
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(graph_def=mutated_graphs())
 def test_a_broken_graph_is_rewritten_or_refused(graph_def):
     _answered(graph_def)
@@ -63,15 +63,13 @@ def test_a_broken_graph_is_rewritten_or_refused(graph_def):
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
 @given(graph_def=mutated_graphs())
 def test_many_broken_graphs_are_rewritten_or_refused(graph_def):
     _answered(graph_def)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans())
 def test_a_file_with_a_wrong_byte_is_read_or_refused(tmp_path: Path, position, byte, cut):
     data = bytearray(CHAIN.SerializeToString())

@@ -36,7 +36,7 @@ def test_default_lists_for_cuda(cuda_oracle, case):
     assert_same(cuda_oracle, CONFORMANCE[case], "tf-cuda-float16", ["out"])
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_lists_and_level(cpu_oracle, data):
     graph_def = CONFORMANCE[data.draw(st.sampled_from(sorted(CONFORMANCE)))]

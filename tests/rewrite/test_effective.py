@@ -42,7 +42,7 @@ def test_the_same_paint_in_another_data_type_is_another_graph():
     assert found[0].graph_id != found[1].graph_id
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_counts_are_those_of_the_rewritten_graph(data):
     moves = data.draw(random_graphs.moves(CONV))

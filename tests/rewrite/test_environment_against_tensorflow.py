@@ -79,7 +79,7 @@ ITEMS = st.lists(
 VARIABLES = st.sampled_from([f"{name}_{edit}" for name in NAMES for edit in ("ADD", "REMOVE")])
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(environment=st.dictionaries(VARIABLES, ITEMS, max_size=4), name=st.sampled_from(CPU_RULES))
 def test_any_variables_are_read_as_the_pass_reads_them(cpu_oracle, environment, name):
     _assert_same(cpu_oracle, rule_set(name), environment)

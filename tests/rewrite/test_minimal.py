@@ -35,7 +35,7 @@ def without(moves, op_types):
     return {op_type: place for op_type, place in moves.items() if op_type not in op_types}
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.sampled_from([BF16, FP16]))
 def test_the_graph_stays_and_no_move_or_pair_of_moves_can_go(data, rules):
     graph_def, fetches = data.draw(random_graphs.graphs())

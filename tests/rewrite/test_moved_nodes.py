@@ -38,7 +38,7 @@ def drawn(data, rules):
     return prepared_graph(graph_def, rules, tuple(fetches)), lists
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.sampled_from([BF16, FP16]), place=st.sampled_from(DESTINATIONS))
 def test_moving_every_node_of_an_op_type_is_moving_the_op_type(data, rules, place):
     prepared, lists = drawn(data, rules)
@@ -48,7 +48,7 @@ def test_moving_every_node_of_an_op_type_is_moving_the_op_type(data, rules, plac
     assert colours(prepared, by_node) == colours(prepared, lists.moved({op_type: place}))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.sampled_from([BF16, FP16]))
 def test_a_node_in_its_op_types_own_list_changes_nothing(data, rules):
     prepared, lists = drawn(data, rules)
@@ -57,7 +57,7 @@ def test_a_node_in_its_op_types_own_list_changes_nothing(data, rules):
     assert colours(prepared, same) == colours(prepared, lists)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.sampled_from([BF16, FP16]))
 def test_a_node_in_no_list_stays_fp32_unless_it_shares_a_list_or_a_loop(data, rules):
     prepared, lists = drawn(data, rules)

@@ -16,9 +16,7 @@ ALL_CASES = {**CASES, **CONFORMANCE}
 
 
 def _many(max_examples):
-    return settings(
-        max_examples=max_examples, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    return settings(max_examples=max_examples, suppress_health_check=list(HealthCheck))
 
 
 @_many(1000)

@@ -324,7 +324,7 @@ ALLOWING = {"allow", "forced", "between", "after_16bit", "through_clear"}
 ALLOWING |= {"list_16bit", "loop_16bit", "absorbed"}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_reasons_hold_in_any_graph_under_any_lists(data, name):
     graph_def, fetches = data.draw(random_graphs.graphs())

@@ -67,7 +67,7 @@ def test_legal_lists_stay_as_they_are():
     assert legalise(prepared, FP16.lists) is FP16.lists
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), name=st.sampled_from(["tf-cpu-bfloat16", "tf-cpu-float16"]))
 def test_legal_settings_run(data, name):
     rules = rule_set(name)
@@ -86,7 +86,7 @@ def test_legal_settings_run(data, name):
     assert np.isfinite(out).all()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_setting_of_any_graph_becomes_legal_and_stays_so(data):
     graph_def, fetches = data.draw(random_graphs.graphs())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_tuner.amp.lists import DESTINATIONS
@@ -46,7 +46,6 @@ def better(profile: DeviceProfile, name: str, factor: float) -> DeviceProfile:
     return replace(profile, **{name: getattr(profile, name) * factor})
 
 
-@settings(deadline=None)
 @given(
     profile=profiles(),
     name=st.sampled_from(
@@ -71,7 +70,6 @@ def test_more_of_anything_is_never_slower(
     assert 0 < fast.float32_milliseconds() <= slow.float32_milliseconds() * (1 + 1e-12)
 
 
-@settings(deadline=None)
 @given(profile=profiles(), factor=factors, kind=st.sampled_from(("matrix", "vector")))
 def test_a_faster_unit_is_never_slower(profile: DeviceProfile, factor: float, kind: str) -> None:
     # The style whose layout changes depend on which unit is faster is left out.

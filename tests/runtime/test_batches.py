@@ -32,7 +32,7 @@ def rows(count: int) -> Any:
     return np.arange(2 * count, dtype=np.float32).reshape(count, 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     samples=st.integers(1, 23),
     batch=st.integers(1, 9),

@@ -206,7 +206,7 @@ def expressions(draw: st.DrawFn) -> graph_pb2.GraphDef:
 
 
 @given(expressions())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_graph_gives_what_it_gave_and_computes_nothing_from_weights_alone(
     graph_def: graph_pb2.GraphDef,
 ) -> None:

@@ -179,7 +179,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=STEPS)
 def test_whatever_members_do_a_graph_has_one_record_and_its_claim_one_holder(
     steps: list[tuple[str, int, int]],
