@@ -13,6 +13,10 @@ from amp_tuner.target.loaded import empty_worker
 from amp_tuner.worker.protocol import Threads
 
 
+#: Not fewer than there are.
+_BENCHMARKS = 100
+
+
 def run(options: argparse.Namespace) -> int:
     """Runs the verb.
 
@@ -26,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
         working(make_console(), "measuring the device"),
         empty_worker(options.python, threads) as worker,
     ):
+        # Beside what a request may take anyway, since the user may ask for minutes.
+        worker.timeout_s += _BENCHMARKS * options.seconds
         found = worker.micro_benchmarks(options.seconds)
         software = f"TensorFlow {worker.hello()['tensorflow']}"
     for data_type, cause in found["missing"].items():

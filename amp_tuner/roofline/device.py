@@ -16,7 +16,7 @@ from amp_tuner.config.problems import shown
 from amp_tuner.config.yaml12 import read_yaml
 from amp_tuner.errors import InputError, Problem
 from amp_tuner.roofline.fusion import STYLES
-from amp_tuner.roofline.work import UNITS, Unit
+from amp_tuner.roofline.work import GATHERED, UNITS, WINDOW_ROWS, Unit
 from amp_tuner.text import did_you_mean
 
 FORMAT = 1
@@ -24,7 +24,11 @@ DEVICES = ("cpu", "gpu", "xpu")
 DATA_TYPES = ("float32", "bfloat16", "float16")
 #: Rates that every profile has; those of other kinds of work default to their unit's.
 REQUIRED_RATES = (Unit.MATRIX.value, Unit.VECTOR.value)
-RATES = tuple(dict.fromkeys((*REQUIRED_RATES, *(kind.value for kind in UNITS))))
+RATES = (
+    *dict.fromkeys((*REQUIRED_RATES, *(kind.value for kind in UNITS))),
+    GATHERED,
+    WINDOW_ROWS,
+)
 _TEXTS = {"name": None, "device": DEVICES, "fusion": tuple(STYLES)}
 _SHARES = ("matrix_efficiency", "memory_efficiency")
 #: Figure to whether it may be 0.
@@ -40,7 +44,9 @@ _FIGURES = {
     "winograd": False,
     "memory_efficiency": False,
 }
-_KEYS = ("format", *_TEXTS, "notes", "rates", "matrix_efficiency", *_FIGURES)
+#: Where it is left out, every data type is fused.
+_FUSED = "fused"
+_KEYS = ("format", *_TEXTS, _FUSED, "notes", "rates", "matrix_efficiency", *_FIGURES)
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,12 @@ class DeviceProfile:
         name: as every modelled figure names it.
         device: ``cpu``, ``gpu`` or ``xpu``: which rule sets are meant.
         fusion: one of ``fusion.STYLES``: whose fusions there are.
+        fused: the data types that there are fusions in: TensorFlow leaves those out for which the
+            CPU has no instructions.
         rates: kind of work (``matrix``, ``vector``, or one of ``work.Kind``) to data type to peak
-            operations per second; a multiplication and an addition count as two.
+            operations per second; a multiplication and an addition count as two. ``gathered``
+            and ``window_rows`` of convolutions: see ``work.Work``; where they are left out, they
+            take no time of their own.
         matrix_efficiency: data type to the share of the peak that a large product reaches.
         memory_bytes_per_s, cache_bytes_per_s: peak bandwidth of the memory, and of the cache.
         memory_efficiency: the share of both that streaming kernels reach.
@@ -72,6 +82,7 @@ class DeviceProfile:
     name: str
     device: str
     fusion: str
+    fused: tuple[str, ...]
     rates: Mapping[str, Mapping[str, float]]
     matrix_efficiency: Mapping[str, float]
     memory_bytes_per_s: float
@@ -116,7 +127,9 @@ def parse_profile(raw: Any, where: str) -> DeviceProfile:
         raise InputError(Problem(f"{where}: {place}", message) for place, message in problems)
     texts = {name: raw.get(name, "") for name in (*_TEXTS, "notes")}
     figures: dict[str, Any] = {name: float(raw[name]["value"]) for name in _FIGURES}
+    known = raw["rates"][Unit.MATRIX.value]
     return DeviceProfile(
+        fused=tuple(raw[_FUSED]["value"] if _FUSED in raw else known),
         rates={kind: _values(rates) for kind, rates in raw["rates"].items()},
         matrix_efficiency=_values(raw["matrix_efficiency"]),
         **{**texts, **figures},
@@ -138,6 +151,8 @@ def _problems(raw: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     for name, zero in _FIGURES.items():
         yield from _figure(name, raw.get(name), zero=zero)
     yield from _by_data_type("matrix_efficiency", raw.get("matrix_efficiency"))
+    if _FUSED in raw:
+        yield from _fused(raw[_FUSED])
     yield from _rates(raw.get("rates"))
 
 
@@ -178,23 +193,37 @@ def _by_data_type(place: str, found: Any) -> Iterator[tuple[str, str]]:
             yield from _figure(f"{place}.{data_type}", figure, zero=False)
 
 
+def _fused(found: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with the data types that are fused, and their source."""
+    if not isinstance(found, dict) or found.keys() != {"value", "source"}:
+        message = "allowed: {value: a list of data types, source: where it is from}"
+        yield _FUSED, f"found {shown(found)}; {message}"
+        return
+    value = found["value"]
+    if not isinstance(value, list) or any(name not in DATA_TYPES for name in value):
+        yield f"{_FUSED}.value", f"found {shown(value)}; allowed: a list of {_listed(DATA_TYPES)}"
+    yield from _source(_FUSED, found["source"])
+
+
 def _figure(place: str, found: Any, *, zero: bool) -> Iterator[tuple[str, str]]:
     """What is wrong with one figure and its source."""
     if not isinstance(found, dict) or found.keys() != {"value", "source"}:
         yield place, f"found {shown(found)}; allowed: {{value: a number, source: where it is from}}"
         return
-    value, source = found["value"], found["source"]
+    value = found["value"]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     least = "0 or more" if zero else "above 0"
     if not number or not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         yield f"{place}.value", f"found {shown(value)}; allowed: a number {least}"
     elif place.split(".", maxsplit=1)[0] in _SHARES and value > 1:
         yield f"{place}.value", f"found {shown(value)}; allowed: a share, at most 1"
+    yield from _source(place, found["source"])
+
+
+def _source(place: str, source: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(source, str) or not source.strip():
-        yield (
-            f"{place}.source",
-            f"found {shown(source)}; allowed: a text that says where it is from",
-        )
+        message = f"found {shown(source)}; allowed: a text that says where it is from"
+        yield f"{place}.source", message
 
 
 def _contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -204,6 +233,12 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if raw["winograd"]["value"] < 1:
         yield "winograd", "is below 1; 1 says that the algorithm is not used"
     known = raw["rates"][Unit.MATRIX.value].keys()
+    fused = raw[_FUSED]["value"] if _FUSED in raw else []
+    if not known >= set(fused):
+        yield (
+            f"{_FUSED}.value",
+            f"has {_listed(fused)}; allowed: those of rates.matrix, {_listed(known)}",
+        )
     places = {f"rates.{kind}": rates for kind, rates in raw["rates"].items()}
     for place, figures in {**places, "matrix_efficiency": raw["matrix_efficiency"]}.items():
         if figures.keys() != known:

@@ -4,13 +4,15 @@ A *chain* begins with a node and goes on through readers that are the only reade
 before them. It is one kernel if no Cast stands in it. Element-wise chains as XLA fuses them are not
 assumed, and Casts are kernels of their own but where a style says otherwise.
 
-Sources: TensorFlow's ``grappler/optimizers/remapper.cc`` (contraction with bias, batch norm, sum,
-activation on CPUs with oneDNN; on CUDA convolution with bias and Relu for spatial filters in
-float32 alone, and ``_FusedBatchNormEx``) and ``constant_folding.cc`` (a multiplication by a
-constant is pushed into a convolution's weights); Intel Extension for TensorFlow's ``remapper.cc``
-(as on CPUs, and a Cast to float32 behind a product: ``_ITEXFusedAccMatMul``). TensorFlow 1 runs
-convolutions on CUDA as NCHW, tensor cores work on NHWC: NVIDIA's Convolutional Layers User's Guide
-of its time names XLA as the one way to NHWC there; later versions choose the layout by data type.
+Sources: TensorFlow's ``grappler/optimizers/remapper.cc`` (on CPUs with oneDNN contraction with
+bias, batch norm, sum, activation, and batch norm with Relu; on CUDA convolution with bias and Relu
+for spatial filters in float32 alone, and batch norm with sum and Relu: ``_FusedBatchNormEx``) and
+``constant_folding.cc`` (a multiplication by a constant is pushed into a convolution's weights);
+Intel Extension for TensorFlow's ``remapper.cc`` (as on CPUs, and a Cast to float32 behind a
+product: ``_ITEXFusedAccMatMul``). In which data types a CPU's are made follows from its
+instructions: a profile says so. TensorFlow 1 runs convolutions on CUDA as NCHW, tensor cores work
+on NHWC: NVIDIA's Convolutional Layers User's Guide of its time names XLA as the one way to NHWC
+there; later versions choose the layout by data type.
 """
 
 from __future__ import annotations
@@ -82,6 +84,7 @@ class Style:
 _ON_CPUS = (
     Pattern(CONTRACTION, (SCALE, BIAS, SUM, ACTIVATION)),
     Pattern(CONTRACTION, (NORM, SUM, ACTIVATION)),
+    Pattern(NORM, (ACTIVATION,), closes=frozenset((ACTIVATION,))),
 )
 _ON_CUDA = (
     Pattern(CONTRACTION, (SCALE,)),

@@ -6,13 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import yaml
+from scipy.optimize import nnls
 
 from amp_tuner.errors import TargetError
 from amp_tuner.roofline.device import FORMAT
-from amp_tuner.roofline.work import Kind
+from amp_tuner.roofline.work import GATHERED, WINDOW_ROWS, Kind
 
 _FLOAT32 = "float32"
+_PARTS = {"operations": Kind.CONVOLUTION.value, GATHERED: GATHERED, WINDOW_ROWS: WINDOW_ROWS}
+_UNSEEN = 1e15
 _BY_DEFINITION = "measured rates are what is reached, so nothing is taken off"
 
 
@@ -28,10 +32,12 @@ def profile_text(found: Mapping[str, Any], name: str, threads: int, software: st
     Raises:
         TargetError: not even float32 could be measured.
     """
-    rates = found["rates"]
+    rates = {**found["rates"], **_convolution_rates(found["convolutions"])}
     if _FLOAT32 not in rates.get(Kind.MATMUL.value, {}):
         raise TargetError(f"float32 could not be measured: {found['missing'].get(_FLOAT32)}")
     by = f"measured by amp-tune profile-device, {software}"
+
+    by_fit = f"{by}: fitted to {len(found['convolutions'])} convolutions"
 
     def figure(value: float, source: str = by) -> dict[str, Any]:
         return {"value": float(value), "source": source}
@@ -43,9 +49,13 @@ def profile_text(found: Mapping[str, Any], name: str, threads: int, software: st
         "name": name,
         "device": "cpu",
         "fusion": "tensorflow-cpu",
+        "fused": {"value": list(found["fused"]), "source": f"{by}: its graph optimiser's result"},
         "notes": f"Measured with {threads} threads.",
         "rates": {
-            kind: {data_type: figure(rate) for data_type, rate in of_types.items()}
+            kind: {
+                data_type: figure(rate, by_fit if kind in _PARTS.values() else by)
+                for data_type, rate in of_types.items()
+            }
             for kind, of_types in {**units, **rates}.items()
         },
         "matrix_efficiency": {name: figure(1, _BY_DEFINITION) for name in units["matrix"]},
@@ -61,6 +71,28 @@ def profile_text(found: Mapping[str, Any], name: str, threads: int, software: st
         "winograd": figure(1, _BY_DEFINITION),
     }
     return yaml.safe_dump(profile, sort_keys=False, width=100, allow_unicode=True)
+
+
+def _convolution_rates(
+    convolutions: Sequence[Mapping[str, Any]],
+) -> dict[str, dict[str, float]]:
+    """Rates of operations, gathered elements and window rows, by data type.
+
+    A convolution is taken to last as long as the three together: the least squares of relative
+    errors over all that were measured, with none below 0 (Lawson and Hanson, Solving Least Squares
+    Problems, 1974, chapter 23: NNLS, as SciPy has it). What takes too little to be seen is
+    given ``_UNSEEN`` per second.
+    """
+    rates: dict[str, dict[str, float]] = {kind: {} for kind in _PARTS.values()}
+    for data_type in convolutions[0]["seconds"]:
+        seconds = np.array([one["seconds"][data_type] for one in convolutions])
+        amounts = np.array([[one[part] for part in _PARTS] for one in convolutions])
+        # Each amount in its own unit, so that none is lost to rounding.
+        units = amounts.max(axis=0)
+        found, _ = nnls(amounts / units / seconds[:, np.newaxis], np.ones(len(seconds)))
+        for kind, each_s in zip(_PARTS.values(), found / units, strict=True):
+            rates[kind][data_type] = 1 / max(each_s, 1 / _UNSEEN)
+    return rates
 
 
 def _bandwidths(streams: Sequence[Sequence[float]]) -> tuple[float, float, float]:

@@ -3,6 +3,12 @@
 A product of matrices is dealt out in tiles. A wave of tiles takes the same time whether it fills
 all units or one of them, and a tile that hangs over the edge as long as a whole one (NVIDIA, Matrix
 Multiplication Background User's Guide: wave and tile quantization).
+
+A convolution on a CPU copies its windows together before it multiplies (TensorFlow's
+``kernels/eigen_spatial_convolutions-inl.h``: a vector of elements at a time where they lie in one
+piece, one by one at a window's edge). With few channels that takes longer than the arithmetic, in
+16 bits that are an emulation most of all. A profile may have rates for it (``gathered``,
+``window_rows``); their times are added to the arithmetic's.
 """
 
 from __future__ import annotations
@@ -10,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from amp_tuner.roofline.work import UNITS, Kind, Product, Work
+from amp_tuner.roofline.work import GATHERED, UNITS, WINDOW_ROWS, Kind, Product, Work
 
 if TYPE_CHECKING:
     from amp_tuner.roofline.device import DeviceProfile
@@ -30,7 +36,11 @@ def arithmetic_s(profile: DeviceProfile, work: Work, data_type: str) -> float:
         return seconds
     if work.winograd and data_type == _FLOAT32:
         seconds /= profile.winograd
-    return seconds / (profile.matrix_efficiency[data_type] * fill(profile, work.product))
+    seconds /= profile.matrix_efficiency[data_type] * fill(profile, work.product)
+    for name, number in ((GATHERED, work.gathered), (WINDOW_ROWS, work.window_rows)):
+        if name in profile.rates:
+            seconds += number / profile.rates[name][data_type]
+    return seconds
 
 
 def fill(profile: DeviceProfile, product: Product) -> float:

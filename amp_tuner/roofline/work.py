@@ -32,6 +32,7 @@ class Kind(Enum):
     CONVOLUTION = "convolution"
     DEPTHWISE = "depthwise"
     ELEMENTWISE = "elementwise"
+    NORMALISATION = "normalisation"
     TRANSCENDENTAL = "transcendental"
     REDUCTION = "reduction"
     POOLING = "pooling"
@@ -39,6 +40,8 @@ class Kind(Enum):
     CAST = "cast"
 
 
+#: Rates beside those of kinds: what convolutions gather a second, see ``Work``.
+GATHERED, WINDOW_ROWS = "gathered", "window_rows"
 #: Whose peak rate a kind of work has where the profile gives none of its own.
 UNITS: Mapping[Kind, Unit] = {
     kind: Unit.MATRIX if kind in (Kind.MATMUL, Kind.CONVOLUTION) else Unit.VECTOR
@@ -65,7 +68,7 @@ SEGMENTS = _OP_TYPES["sparse_segment"]
 #: five or six and scaling, as vector libraries evaluate them.
 TRANSCENDENTAL_OPERATIONS = 16
 #: Multiplying by a scale and adding an offset.
-_NORMALISATION_OPERATIONS = 2
+NORMALISATION_OPERATIONS = 2
 
 
 class Product(NamedTuple):
@@ -96,6 +99,11 @@ class Work(NamedTuple):
         operations: how many.
         product: the product of matrices behind it, if it is one.
         spatial: a convolution whose filter is wider than 1.
+        gathered: elements of the windows that a spatial convolution multiplies, overlaps counted
+            each time: what is copied together before it can be multiplied.
+        window_rows: pieces that they are copied in; along a window's last dimension, with all
+            channels, what is copied lies in one piece. 0 of depthwise and transposed convolutions,
+            as ``gathered``.
         winograd: a 3 x 3 convolution of stride 1, not dilated and of one group.
     """
 
@@ -104,6 +112,8 @@ class Work(NamedTuple):
     product: Optional[Product] = None
     spatial: bool = False
     winograd: bool = False
+    gathered: float = 0.0
+    window_rows: float = 0.0
 
 
 FREE = Work(Kind.FREE, 0.0)
@@ -130,7 +140,9 @@ def work_of(
     for ops, of_kind in _KINDS:
         if op in ops and output is not None and len(known) >= min(2, len(inputs)):
             return of_kind(known, output, attributes)
-    return Work(Kind.ELEMENTWISE, _per_element(op) * _largest([*known, output]))
+    if "BatchNorm" in op:
+        return Work(Kind.NORMALISATION, NORMALISATION_OPERATIONS * _largest([*known, output]))
+    return Work(Kind.ELEMENTWISE, _largest([*known, output]))
 
 
 def elements(shape: Optional[Shape]) -> int:
@@ -142,10 +154,6 @@ def _largest(shapes: Sequence[Optional[Shape]]) -> int:
     return max(map(elements, shapes), default=0)
 
 
-def _per_element(op: str) -> int:
-    return _NORMALISATION_OPERATIONS if "BatchNorm" in op else 1
-
-
 def _convolution(inputs: Sequence[Shape], output: Shape, attributes: Mapping[str, Any]) -> Work:
     """The filter's last dimension is the output's channels; groups shorten its next to last."""
     picture, kernel = inputs[0], inputs[1]
@@ -154,11 +162,14 @@ def _convolution(inputs: Sequence[Shape], output: Shape, attributes: Mapping[str
     product = Product(1, places, channels, math.prod(kernel[:-1]))
     is_first = str(attributes.get("data_format")).startswith("NC")
     groups = picture[1 if is_first else -1] // max(1, kernel[-2])
+    spatial = math.prod(window) > 1
     return Work(
         Kind.CONVOLUTION,
         product.operations,
         product,
-        spatial=math.prod(window) > 1,
+        spatial=spatial,
+        gathered=places * product.depth if spatial else 0,
+        window_rows=places * math.prod(window[:-1]) if spatial else 0,
         winograd=window == (3, 3) and groups == 1 and set(attributes.get("steps", ())) == {1},
     )
 

@@ -6,15 +6,25 @@ empty one, over the number of copies. Weights are constants, other inputs variab
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Callable, NamedTuple
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
 
-from amp_tuner.roofline.work import TRANSCENDENTAL_OPERATIONS, Kind
+from amp_tuner.roofline.work import (
+    NORMALISATION_OPERATIONS,
+    TRANSCENDENTAL_OPERATIONS,
+    Kind,
+    Work,
+    work_of,
+)
 from amp_tuner.runtime.sessions import session_config
 from amp_tuner.worker.protocol import Threads
 
@@ -23,127 +33,191 @@ DATA_TYPES = ("float32", "bfloat16", "float16")
 STREAMED_BYTES = tuple(2**power for power in range(18, 28, 2))
 _PICTURE = (4, 56, 56, 64)
 _CHANNELS = _PICTURE[-1]
+_SMALL_PICTURE = (1, 8, 8, _CHANNELS)
 _SIDE = 1024
 _FLAT = (2**18,)
 _COPIES = 4
 _TINY_COPIES = 64
-_LEAST_RUNS = 3
+_BYTES = 4
+_ROUNDS = 10
+_LEAST_RUNS = 1
 _SHORTEST_S = 1e-9
 
 
 class _Benchmark(NamedTuple):
-    """An op of one input, and how many operations it is.
+    """An op of one input.
 
     Attributes:
         shape: of the input.
-        operations: of one op.
         make: the op; given the input and the data type.
     """
 
     shape: Sequence[int]
-    operations: float
     make: Callable[[Any, str], Any]
 
 
 def micro_benchmarks(threads: Threads, seconds: float) -> dict[str, Any]:
-    """Rates, bandwidths and overheads of this CPU.
+    """Rates, bandwidths and overheads of this CPU, and what its TensorFlow fuses.
 
     Args:
         threads: of each session.
         seconds: that each benchmark takes, about.
 
     Returns:
-        ``rates``: kind of work to data type to operations per second. ``streams``: pairs of a
-        tensor's bytes and the bytes per second at which it is read and written. ``launch_s`` of an
-        op, ``run_s`` of a run beside its ops. ``missing``: data types that are left out, with why.
+        ``rates``: kind of work to data type to operations per second. ``convolutions``: for each
+        its ``operations``, ``gathered`` and ``window_rows`` (see ``Work``), and data type to
+        ``seconds``. ``streams``: pairs of a tensor's bytes and the bytes per second at which it is
+        read and written. ``launch_s`` of an op, ``run_s`` of a run beside its ops. ``fused``: the
+        data types in which a convolution, its bias and its activation are one kernel.
+        ``missing``: data types that are left out, with why.
     """
-    timer = _Timer(threads, seconds)
-    empty_s = timer.run_s((1,), "float32", _nothing, copies=0)
-    launch_s = timer.op_s((1,), "float32", _negative, empty_s, copies=_TINY_COPIES)
-    rates: dict[str, dict[str, float]] = {}
-    missing = {}
-    for data_type in DATA_TYPES:
-        try:
-            found = {
-                kind.value: one.operations
-                / max(timer.op_s(one.shape, data_type, one.make, empty_s) - launch_s, _SHORTEST_S)
-                for kind, one in _BENCHMARKS.items()
-            }
-        except (tf.errors.OpError, TypeError, ValueError) as error:
-            missing[data_type] = str(error).splitlines()[0][:200]
-            continue
-        for kind_name, rate in found.items():
-            rates.setdefault(kind_name, {})[data_type] = rate
-    streams = [
-        [
-            size,
-            2
-            * size
-            / max(timer.op_s((size // 4,), "float32", _negative, empty_s) - launch_s, _SHORTEST_S),
-        ]
-        for size in STREAMED_BYTES
-    ]
+    timer = _Timer(threads)
+    missing = timer.missing(DATA_TYPES)
+    data_types = [name for name in DATA_TYPES if name not in missing]
+    runs: dict[Hashable, _Run] = {
+        (name, data_type): _Run(one.shape, data_type, one.make, _COPIES)
+        for data_type in data_types
+        for name, one in _BENCHMARKS.items()
+    }
+    for size in STREAMED_BYTES:
+        runs[size] = _Run((size // _BYTES,), "float32", _negative, _COPIES)
+    found = timer.fastest_s({"run": _EMPTY, "launch": _TINY, **runs}, seconds)
+    empty_s = found["run"]
+    launch_s = max(_SHORTEST_S, found["launch"] - empty_s) / _TINY_COPIES
+
+    def op_s(key: Hashable) -> float:
+        """Of one op, beside its launch."""
+        return max(_SHORTEST_S, (found[key] - empty_s) / _COPIES - launch_s)
+
     return {
-        "rates": rates,
-        "streams": streams,
+        "rates": {
+            kind.value: {name: operations / op_s((kind, name)) for name in data_types}
+            for kind, operations in _OPERATIONS.items()
+        },
+        "convolutions": [
+            {
+                "operations": work.operations,
+                "gathered": work.gathered,
+                "window_rows": work.window_rows,
+                "seconds": {name: op_s((number, name)) for name in data_types},
+            }
+            for number, work in enumerate(map(_convolution_work, _CONVOLUTIONS))
+        ],
+        "streams": [[size, 2 * size / op_s(size)] for size in STREAMED_BYTES],
         "launch_s": launch_s,
         "run_s": empty_s,
+        "fused": [name for name in data_types if timer.fuses(name)],
         "missing": missing,
     }
+
+
+class _Run(NamedTuple):
+    """Copies of an op in one session.
+
+    Attributes:
+        shape: of the variable that each reads.
+        data_type: of that.
+        make: the op.
+        copies: how many.
+    """
+
+    shape: Sequence[int]
+    data_type: str
+    make: Callable[[Any, str], Any]
+    copies: int
 
 
 class _Timer:
     """Times copies of an op, each set in a graph and a session of its own."""
 
-    def __init__(self, threads: Threads, seconds: float) -> None:
-        self._seconds = seconds
-        self._config = session_config(threads, "cpu")
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+
+    def missing(self, data_types: Sequence[str]) -> dict[str, str]:
+        """Data types in which an op does not run, with why."""
+        causes = {data_type: self._cause(data_type) for data_type in data_types}
+        return {data_type: cause for data_type, cause in causes.items() if cause is not None}
+
+    def _cause(self, data_type: str) -> Optional[str]:
+        try:
+            for one in _BENCHMARKS.values():
+                with self._opened(_Run(one.shape, data_type, one.make, 1)) as call:
+                    call()
+        except (tf.errors.OpError, TypeError, ValueError) as error:
+            return str(error).splitlines()[0][:200]
+        return None
+
+    def fastest_s(self, runs: Mapping[Any, _Run], seconds: float) -> dict[Any, float]:
+        """Seconds of each run: the least of the rounds' medians.
+
+        What else the machine does makes runs slower, never faster, and comes and goes: each
+        round goes through all runs, so that a bad time of the machine is one round of many.
+
+        Args:
+            runs: by any name.
+            seconds: that each takes in all rounds, about; 0: one round.
+        """
+        found = dict.fromkeys(runs, math.inf)
+        rounds = _ROUNDS if seconds else 1
+        with ExitStack() as opened:
+            calls = {name: opened.enter_context(self._opened(run)) for name, run in runs.items()}
+            for _ in range(rounds):
+                for name, call in calls.items():
+                    found[name] = min(found[name], _median_s(call, seconds / rounds))
+        return found
+
+    def fuses(self, data_type: str) -> bool:
+        """Whether the runtime makes one kernel of a convolution, its bias and its activation."""
+        config = session_config(self._threads, "cpu")
+        with self._session(_SMALL_PICTURE, data_type, config) as (session, read):
+            metadata = config_pb2.RunMetadata()
+            bias = _weights((_CHANNELS,), data_type)
+            kernel = (3, 3, _CHANNELS, _CHANNELS)
+            active = tf.nn.relu(tf.nn.bias_add(_convolution(read, data_type, kernel), bias))
+            options = config_pb2.RunOptions(output_partition_graphs=True)
+            session.run(active, options=options, run_metadata=metadata)
+        return not any(
+            node.op == "Relu" for graph in metadata.partition_graphs for node in graph.node
+        )
+
+    @contextmanager
+    def _opened(self, run: _Run) -> Iterator[Callable[[], Any]]:
+        """A call that runs ``run`` once."""
+        config = session_config(self._threads, "cpu")
         # Equal ops stay apart, and nothing is worked out in advance.
-        self._config.graph_options.rewrite_options.disable_meta_optimizer = True
-        self._config.graph_options.optimizer_options.opt_level = -1
-
-    def op_s(
-        self,
-        shape: Sequence[int],
-        data_type: str,
-        make: Callable[[Any, str], Any],
-        empty_s: float,
-        copies: int = _COPIES,
-    ) -> float:
-        """Seconds of one op; see :meth:`run_s`."""
-        run_s = self.run_s(shape, data_type, make, copies)
-        return max(_SHORTEST_S, run_s - empty_s) / copies
-
-    def run_s(
-        self,
-        shape: Sequence[int],
-        data_type: str,
-        make: Callable[[Any, str], Any],
-        copies: int,
-    ) -> float:
-        """Seconds of a run (median): ``copies`` ops that read one variable of that shape."""
-        with tf.Graph().as_default() as graph:
-            values = np.random.default_rng(0).uniform(0.5, 1.5, shape)
-            variable = tf.compat.v1.get_variable(
-                "x", initializer=tf.constant(values, data_type), use_resource=True
-            )
-            read = variable.read_value()
-            made = [make(read, data_type) for _ in range(copies)]
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        config.graph_options.optimizer_options.opt_level = -1
+        with self._session(run.shape, run.data_type, config) as (session, read):
+            made = [run.make(read, run.data_type) for _ in range(run.copies)]
             # Outputs are not fetched: copying them out is no part of an op.
-            run = tf.group(read.op, *(tensor.op for tensor in made))
-            with tf.compat.v1.Session(graph=graph, config=self._config) as session:
-                session.run(variable.initializer)
-                return self._median_s(session.make_callable(run))
+            yield session.make_callable(tf.group(read.op, *(tensor.op for tensor in made)))
 
-    def _median_s(self, call: Callable[[], Any]) -> float:
+    @contextmanager
+    def _session(
+        self, shape: Sequence[int], data_type: str, config: config_pb2.ConfigProto
+    ) -> Iterator[tuple[Any, Any]]:
+        """A session in a graph of its own, and the value of its one variable."""
+        with tf.Graph().as_default() as graph:
+            # Drawn by the session: a constant would stay in memory beside the variable.
+            values = tf.random.stateless_uniform(shape, (0, 1), 0.5, 1.5)
+            variable = tf.compat.v1.get_variable(
+                "x", initializer=tf.cast(values, data_type), use_resource=True
+            )
+            with tf.compat.v1.Session(graph=graph, config=config) as session:
+                session.run(variable.initializer)
+                yield session, variable.read_value()
+
+
+def _median_s(call: Callable[[], Any], seconds: float) -> float:
+    """Of a call, repeated for so long."""
+    call()
+    runs: list[float] = []
+    began = time.perf_counter()
+    while len(runs) < _LEAST_RUNS or time.perf_counter() - began < seconds:
+        started = time.perf_counter()
         call()
-        runs: list[float] = []
-        began = time.perf_counter()
-        while len(runs) < _LEAST_RUNS or time.perf_counter() - began < self._seconds:
-            started = time.perf_counter()
-            call()
-            runs.append(time.perf_counter() - started)
-        return statistics.median(runs)
+        runs.append(time.perf_counter() - started)
+    return statistics.median(runs)
 
 
 def _nothing(x: Any, _: str) -> Any:
@@ -152,6 +226,10 @@ def _nothing(x: Any, _: str) -> Any:
 
 def _negative(x: Any, _: str) -> Any:
     return tf.negative(x)
+
+
+_EMPTY = _Run((1,), "float32", _nothing, 0)
+_TINY = _Run((1,), "float32", _negative, _TINY_COPIES)
 
 
 def _weights(shape: Sequence[int], data_type: str) -> Any:
@@ -163,8 +241,24 @@ def _matmul(x: Any, data_type: str) -> Any:
     return tf.matmul(x, _weights((_SIDE, _SIDE), data_type))
 
 
-def _convolution(x: Any, data_type: str) -> Any:
-    return tf.nn.conv2d(x, _weights((3, 3, _CHANNELS, _CHANNELS), data_type), 1, "SAME")
+class _Convolution(NamedTuple):
+    """Of stride 1. Shapes as TensorFlow has them: of the picture and of the filter."""
+
+    picture: tuple[int, ...]
+    kernel: tuple[int, ...]
+    padding: str = "SAME"
+
+
+def _convolution(x: Any, data_type: str, kernel: Sequence[int], padding: str = "SAME") -> Any:
+    return tf.nn.conv2d(x, _weights(kernel, data_type), 1, padding)
+
+
+def _convolution_work(one: _Convolution) -> Work:
+    places, channels = one.picture[:-1], one.kernel[-1]
+    if one.padding == "VALID":
+        batch, *sides = places
+        places = (batch, *(side - wide + 1 for side, wide in zip(sides, one.kernel)))
+    return work_of("Conv2D", (one.picture, one.kernel), ((*places, channels),), {})
 
 
 def _depthwise(x: Any, data_type: str) -> Any:
@@ -178,18 +272,52 @@ def _cast(x: Any, data_type: str) -> Any:
     return tf.cast(tf.cast(x, other), data_type)
 
 
-_PIXELS = int(np.prod(_PICTURE))
-_BENCHMARKS: Mapping[Kind, _Benchmark] = {
-    Kind.MATMUL: _Benchmark((_SIDE, _SIDE), 2 * _SIDE**3, _matmul),
-    Kind.CONVOLUTION: _Benchmark(_PICTURE, 2 * _PIXELS * 9 * _CHANNELS, _convolution),
-    Kind.DEPTHWISE: _Benchmark(_PICTURE, 2 * _PIXELS * 9, _depthwise),
-    Kind.ELEMENTWISE: _Benchmark(_FLAT, _FLAT[0], lambda x, _: tf.add(x, x)),
-    Kind.TRANSCENDENTAL: _Benchmark(
-        _FLAT, TRANSCENDENTAL_OPERATIONS * _FLAT[0], lambda x, _: tf.tanh(x)
-    ),
-    Kind.REDUCTION: _Benchmark(_PICTURE, _PIXELS, lambda x, _: tf.reduce_sum(x, (1, 2))),
-    Kind.POOLING: _Benchmark(_PICTURE, _PIXELS, lambda x, _: tf.nn.max_pool2d(x, 2, 2, "SAME")),
-    Kind.MOVEMENT: _Benchmark(_PICTURE, _PIXELS, lambda x, _: tf.transpose(x, (0, 2, 1, 3))),
+def _normalisation(x: Any, _: str) -> Any:
+    each = tf.ones(_CHANNELS)
+    return tf.compat.v1.nn.fused_batch_norm(x, each, each, each, each, is_training=False)[0]
+
+
+_PIXELS = math.prod(_PICTURE)
+#: What a filter's shape costs beside its operations shows in how these differ: many channels, few,
+#: one; one channel as the result; windows that are square, and long ones.
+_CONVOLUTIONS = (
+    _Convolution(_PICTURE, (3, 3, _CHANNELS, _CHANNELS)),
+    _Convolution((16, 56, 56, 8), (3, 3, 8, 8)),
+    _Convolution((64, 28, 28, 1), (3, 3, 1, 32)),
+    _Convolution((16, 56, 56, 1), (7, 7, 1, 32)),
+    _Convolution((16, 56, 56, 32), (3, 3, 32, 1)),
+    _Convolution((16, 28, 28, 16), (5, 5, 16, 32)),
+    _Convolution((4, 28, 112, 8), (3, 15, 8, 8)),
+    _Convolution((8, 56, 56, 32), (5, 5, 32, 8)),
+    _Convolution((4, 1, 20000, 1), (1, 256, 1, 1), "VALID"),
+)
+_OPERATIONS: Mapping[Kind, float] = {
+    Kind.MATMUL: 2 * _SIDE**3,
+    Kind.DEPTHWISE: 2 * _PIXELS * 9,
+    Kind.ELEMENTWISE: _FLAT[0],
+    Kind.NORMALISATION: NORMALISATION_OPERATIONS * _PIXELS,
+    Kind.TRANSCENDENTAL: TRANSCENDENTAL_OPERATIONS * _FLAT[0],
+    Kind.REDUCTION: _PIXELS,
+    Kind.POOLING: _PIXELS,
+    Kind.MOVEMENT: _PIXELS,
     # There and back: the time of one is about half.
-    Kind.CAST: _Benchmark(_FLAT, 2 * _FLAT[0], _cast),
+    Kind.CAST: 2 * _FLAT[0],
+}
+#: By kind of work, or by number of convolution.
+_BENCHMARKS: Mapping[Kind | int, _Benchmark] = {
+    Kind.MATMUL: _Benchmark((_SIDE, _SIDE), _matmul),
+    Kind.DEPTHWISE: _Benchmark(_PICTURE, _depthwise),
+    Kind.ELEMENTWISE: _Benchmark(_FLAT, lambda x, _: tf.add(x, x)),
+    Kind.NORMALISATION: _Benchmark(_PICTURE, _normalisation),
+    Kind.TRANSCENDENTAL: _Benchmark(_FLAT, lambda x, _: tf.tanh(x)),
+    Kind.REDUCTION: _Benchmark(_PICTURE, lambda x, _: tf.reduce_sum(x, (1, 2))),
+    Kind.POOLING: _Benchmark(_PICTURE, lambda x, _: tf.nn.max_pool2d(x, 2, 2, "SAME")),
+    Kind.MOVEMENT: _Benchmark(_PICTURE, lambda x, _: tf.transpose(x, (0, 2, 1, 3))),
+    Kind.CAST: _Benchmark(_FLAT, _cast),
+    **{
+        number: _Benchmark(
+            one.picture, partial(_convolution, kernel=one.kernel, padding=one.padding)
+        )
+        for number, one in enumerate(_CONVOLUTIONS)
+    },
 }

@@ -105,7 +105,7 @@ class WorkerClient(ProcessClient):
         """Rates, bandwidths and overheads of the CPU; no model is needed.
 
         Args:
-            seconds: that each of some forty benchmarks takes, about.
+            seconds: that each of some sixty benchmarks takes, about.
 
         Returns:
             See ``amp_tuner.runtime.micro_benchmarks``.

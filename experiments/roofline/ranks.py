@@ -2,13 +2,13 @@
 
     .venv/bin/amp-tune profile-device --output runs/experiments/this-cpu.yaml
     .venv/bin/python experiments/roofline/ranks.py [--profile F] [--config F ...] [--settings 50]
-        [--seconds 4] [--fresh]
+        [--half-width 0.02] [--seconds 15] [--fresh]
 
 For each study's model: random settings with distinct effective graphs, in both data types, timed
 against FP32 as a study times them, and priced with the profile. Prints the rank correlation
-(Spearman) of measured and modelled speed-up with a bootstrap interval of 95 %, and the medians of
-both. The same command goes on where it was interrupted; settings are priced anew each time, which
-costs nothing.
+(Spearman) of measured and modelled speed-up with a bootstrap interval of 95 %, the medians of both,
+and how precise the timings are: the median half width of their own intervals. The same command
+goes on where it was interrupted; settings are priced anew each time, which costs nothing.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def measure(session: Session, journal: Journal, name: str, wanted: int) -> None:
         try:
             with bench.built(worker, {"candidate": plan}):
                 timing = bench.timed(worker, FLOAT32, worker, "candidate", None)
-            unit["speedup"] = timing.speedup.value
+            speedup = timing.speedup
+            unit["speedup"], unit["interval"] = speedup.value, [speedup.low, speedup.high]
         except WorkerFailure as failure:
             unit["speedup"], unit["cause"] = None, failure.cause
             worker = bench.worker(True)
@@ -128,14 +129,17 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, default=RESULTS / "this-cpu.yaml")
     parser.add_argument("--config", type=Path, nargs="+", default=list(STUDIES))
     parser.add_argument("--settings", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of timing a setting")
+    parser.add_argument("--half-width", type=float, default=0.02, help="timed until known so well")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of timing a setting at most")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     options = parser.parse_args()
     load_profile(options.profile)
     journal = Journal(RESULTS / "roofline-ranks.jsonl", fresh=options.fresh)
     print_machine()
     for path in options.config:
-        config = load_study(path, overrides={"measure.max_seconds": options.seconds})
+        timing = {"ci_half_width": options.half_width, "max_seconds": options.seconds}
+        changes = {f"measure.{name}": value for name, value in timing.items()}
+        config = load_study(path, overrides=changes)
         with tempfile.TemporaryDirectory() as work:
             session = open_session(config, Path(work))
             try:
@@ -150,6 +154,8 @@ def main() -> None:
                 session.bench.close()
         timed = [unit["speedup"] for unit in units]
         print(f"{config.name}: {correlation(timed, priced)}")
+        widths = [np.log(high / low) / 2 for low, high in (unit["interval"] for unit in units)]
+        print(f"  timings: within {np.expm1(np.median(widths)):.1%}, the median setting")
         data_types = np.array([unit["data_type"] for unit in units])
         for data_type in np.unique(data_types):
             here = data_types == data_type

@@ -99,6 +99,8 @@ def test_tiles_that_do_not_fill_a_wave_waste_the_rest_of_it() -> None:
         ("tensorflow-cpu", 3, ("BiasAdd", "AddV2", "Relu"), 1, 1),
         ("tensorflow-cpu", 3, ("Mul", "BiasAdd", "Relu6"), 1, 1),
         ("tensorflow-cpu", 3, ("BiasAdd", "Softmax"), 2, 2),
+        ("tensorflow-cpu", 3, ("Softmax", "FusedBatchNormV3", "Relu"), 3, 3),
+        ("tensorflow-cpu", 3, ("Softmax", "FusedBatchNormV3", "Tanh"), 4, 4),
         ("tensorflow-cuda", 3, ("BiasAdd", "Relu"), 1, 3),
         ("tensorflow-cuda", 1, ("BiasAdd", "Relu"), 3, 3),
         ("tensorflow-cuda", 3, ("BiasAdd", "Relu6"), 3, 3),
@@ -111,6 +113,30 @@ def test_a_runtime_fuses_what_its_optimiser_fuses(
 ) -> None:
     full, half = prices(convolution(side, *behind), device(fusion=fusion))
     assert (full.kernels, half.kernels - half.casts) == (in_full, in_half)
+
+
+def test_a_cpu_without_16_bit_instructions_fuses_float32_alone() -> None:
+    profile = device(fusion="tensorflow-cpu", fused=("float32",))
+    full, half = prices(convolution(3, "BiasAdd", "Relu"), profile)
+    assert (full.kernels, half.kernels - half.casts) == (1, 3)
+
+
+def test_what_a_convolution_gathers_takes_its_time_beside_the_arithmetic() -> None:
+    rates = device().rates
+    gathered = {"float32": 1e9, "float16": 1e8}
+    rows = {"float32": 1e7, "float16": 1e6}
+    profile = device(**FAST, rates={**rates, "gathered": gathered, "window_rows": rows})
+    plain, gathering = (
+        [price.arithmetic_s for price in prices(convolution(3), one)]
+        for one in (device(**FAST), profile)
+    )
+    # 64 x 64 places of windows of 3 rows, each of 3 x 64 elements.
+    places, elements = 2 * 64, 9 * 64
+    for index, name in enumerate(("float32", "float16")):
+        extra = places * elements / gathered[name] + places * 3 / rows[name]
+        assert gathering[index] == pytest.approx(plain[index] + extra)
+    # A filter of one element multiplies the input as it is.
+    assert prices(convolution(1), profile) == prices(convolution(1), device(**FAST))
 
 
 def test_a_cast_in_a_chain_splits_the_kernel() -> None:

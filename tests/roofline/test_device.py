@@ -54,6 +54,7 @@ def test_every_problem_of_a_profile_is_told_at_once() -> None:
     raw["launch_s"] = 1e-6
     raw["cache_bytes"]["value"] = -1
     raw["tile"]["source"] = " "
+    raw["fused"] = {"value": "float32", "source": " "}
     raw["memory_efficiency"]["value"] = 1.5
     raw["rates"]["matrix"]["float8"] = {"value": 1.0, "source": "a dream"}
     raw["rates"]["matmull"] = raw["rates"]["vector"]
@@ -70,6 +71,8 @@ def test_every_problem_of_a_profile_is_told_at_once() -> None:
         "launch_s: found 1e-06; allowed: {value: a number, source: where it is from}",
         "tile.source: found ' '; allowed: a text that says where it is from",
         "memory_efficiency.value: found 1.5; allowed: a share, at most 1",
+        "fused.value: found 'float32'; allowed: a list of float32, bfloat16, float16",
+        "fused.source: found ' '; allowed: a text that says where it is from",
         "rates.matrix: found the key 'float8'; allowed: float32, bfloat16, float16",
         "rates.vector: found nothing (null); allowed: a mapping of data types, float32 among",
         "rates.matmull: unknown kind of work (did you mean matmul?); allowed: matrix, ",
@@ -84,6 +87,14 @@ def test_every_problem_of_a_profile_is_told_at_once() -> None:
     [
         (lambda raw: raw["cache_bytes_per_s"].update(value=1.0), "cache_bytes_per_s: is below"),
         (lambda raw: raw["winograd"].update(value=0.5), "winograd: is below 1"),
+        (
+            lambda raw: raw.update(fused={"value": ["bfloat16"], "source": "a guess"}),
+            "fused.value: has bfloat16; allowed: those of rates.matrix, float32, float16",
+        ),
+        (
+            lambda raw: raw["rates"].update(gathered=raw["rates"]["vector"] | {"bfloat16": None}),
+            "rates.gathered.bfloat16: found nothing",
+        ),
         (lambda raw: raw.update(name="T4\n"), r"name: found 'T4.n'; allowed: a line of text"),
         (lambda raw: raw["rates"]["vector"].pop("float16"), "rates.vector: has float32; allowed"),
     ],

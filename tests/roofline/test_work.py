@@ -44,6 +44,25 @@ def test_products_are_counted_as_tensorflow_counts_them(make: Any) -> None:
     assert work.product is None or work.product.operations == flops
 
 
+@pytest.mark.parametrize(
+    ("kernel", "steps", "padding", "gathered", "rows"),
+    [
+        ((3, 3, 6, 8), 1, "VALID", 2 * 7 * 7 * 9 * 6, 2 * 7 * 7 * 3),
+        ((3, 5, 6, 8), 2, "SAME", 2 * 5 * 5 * 15 * 6, 2 * 5 * 5 * 3),
+        ((1, 4, 6, 1), 1, "VALID", 2 * 9 * 6 * 4 * 6, 2 * 9 * 6),
+        ((1, 1, 6, 8), 1, "VALID", 0, 0),
+    ],
+)
+def test_a_convolution_gathers_every_window_row_by_row(
+    kernel: tuple[int, ...], steps: int, padding: str, gathered: int, rows: int
+) -> None:
+    op, inputs, outputs, _ = counted(
+        lambda: tf.nn.conv2d(zeros(2, 9, 9, 6), zeros(*kernel), steps, padding)
+    )
+    work = work_of(op, inputs, outputs, {})
+    assert (work.gathered, work.window_rows) == (gathered, rows)
+
+
 def test_a_batch_of_products_is_one_for_each() -> None:
     work = work_of("BatchMatMulV2", [(8, 3, 5), (8, 5, 7)], [(8, 3, 7)], {})
     assert work.product == (8, 3, 7, 5)
@@ -110,7 +129,7 @@ def test_a_transposed_convolution_multiplies_each_input_by_the_filter() -> None:
     [
         ("AddV2", Kind.ELEMENTWISE, 60),
         ("NoSuchOp", Kind.ELEMENTWISE, 60),
-        ("FusedBatchNormV3", Kind.ELEMENTWISE, 120),
+        ("FusedBatchNormV3", Kind.NORMALISATION, 120),
         ("Tanh", Kind.TRANSCENDENTAL, 16 * 60),
         ("Transpose", Kind.MOVEMENT, 60),
         ("Cast", Kind.CAST, 60),

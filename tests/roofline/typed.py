@@ -71,6 +71,7 @@ def device(**changes: Any) -> DeviceProfile:
         "name": "Imaginary 9000",
         "device": "gpu",
         "fusion": "tensorflow-cuda",
+        "fused": ("float32", "float16"),
         "rates": {
             "matrix": {"float32": 1e12, "float16": 4e12},
             "vector": {"float32": 1e12, "float16": 1e12},

@@ -94,9 +94,9 @@ def add_profile_device(verbs: Verbs) -> None:
     parser.add_argument(
         "--seconds",
         type=_seconds,
-        default=0.5,
+        default=1.0,
         metavar="S",
-        help="of each of some forty benchmarks (default: 0.5)",
+        help="of each of some sixty benchmarks (default: 1)",
     )
 
 
