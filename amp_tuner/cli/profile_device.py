@@ -12,7 +12,6 @@ from amp_tuner.roofline.measured import profile_text
 from amp_tuner.target.loaded import empty_worker
 from amp_tuner.worker.protocol import Threads
 
-
 #: Not fewer than there are.
 _BENCHMARKS = 100
 
