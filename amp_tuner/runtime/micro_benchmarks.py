@@ -40,7 +40,6 @@ _COPIES = 4
 _TINY_COPIES = 64
 _BYTES = 4
 _ROUNDS = 10
-_LEAST_RUNS = 1
 _SHORTEST_S = 1e-9
 
 
@@ -76,12 +75,12 @@ def micro_benchmarks(threads: Threads, seconds: float) -> dict[str, Any]:
     data_types = [name for name in DATA_TYPES if name not in missing]
     runs: dict[Hashable, _Run] = {
         (name, data_type): _Run(one.shape, data_type, one.make, _COPIES)
-        for data_type in data_types
         for name, one in _BENCHMARKS.items()
+        for data_type in data_types
     }
     for size in STREAMED_BYTES:
         runs[size] = _Run((size // _BYTES,), "float32", _negative, _COPIES)
-    found = timer.fastest_s({"run": _EMPTY, "launch": _TINY, **runs}, seconds)
+    found = timer.typical_s({"run": _EMPTY, "launch": _TINY, **runs}, seconds)
     empty_s = found["run"]
     launch_s = max(_SHORTEST_S, found["launch"] - empty_s) / _TINY_COPIES
 
@@ -147,24 +146,25 @@ class _Timer:
             return str(error).splitlines()[0][:200]
         return None
 
-    def fastest_s(self, runs: Mapping[Any, _Run], seconds: float) -> dict[Any, float]:
-        """Seconds of each run: the least of the rounds' medians.
+    def typical_s(self, runs: Mapping[Any, _Run], seconds: float) -> dict[Any, float]:
+        """Seconds of each run (median over all rounds).
 
-        What else the machine does makes runs slower, never faster, and comes and goes: each
-        round goes through all runs, so that a bad time of the machine is one round of many.
+        What else the machine does comes and goes. Each round goes through all runs, those that are
+        compared next to each other, so that a bad time of the machine is a bad time for all: their
+        ratios, which settings are told apart by, are steadier than the least times would be.
 
         Args:
             runs: by any name.
             seconds: that each takes in all rounds, about; 0: one round.
         """
-        found = dict.fromkeys(runs, math.inf)
+        found: dict[Any, list[float]] = {name: [] for name in runs}
         rounds = _ROUNDS if seconds else 1
         with ExitStack() as opened:
             calls = {name: opened.enter_context(self._opened(run)) for name, run in runs.items()}
             for _ in range(rounds):
                 for name, call in calls.items():
-                    found[name] = min(found[name], _median_s(call, seconds / rounds))
-        return found
+                    found[name] += _runs_s(call, seconds / rounds)
+        return {name: statistics.median(runs_s) for name, runs_s in found.items()}
 
     def fuses(self, data_type: str) -> bool:
         """Whether the runtime makes one kernel of a convolution, its bias and its activation."""
@@ -208,16 +208,16 @@ class _Timer:
                 yield session, variable.read_value()
 
 
-def _median_s(call: Callable[[], Any], seconds: float) -> float:
-    """Of a call, repeated for so long."""
+def _runs_s(call: Callable[[], Any], seconds: float) -> list[float]:
+    """Seconds of each call, one at least, for so long; the first, which warms up, is left out."""
     call()
     runs: list[float] = []
     began = time.perf_counter()
-    while len(runs) < _LEAST_RUNS or time.perf_counter() - began < seconds:
+    while not runs or time.perf_counter() - began < seconds:
         started = time.perf_counter()
         call()
         runs.append(time.perf_counter() - started)
-    return statistics.median(runs)
+    return runs
 
 
 def _nothing(x: Any, _: str) -> Any:
