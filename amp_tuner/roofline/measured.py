@@ -17,6 +17,8 @@ from amp_tuner.roofline.work import GATHERED, WINDOW_ROWS, Kind
 _FLOAT32 = "float32"
 _PARTS = {"operations": Kind.CONVOLUTION.value, GATHERED: GATHERED, WINDOW_ROWS: WINDOW_ROWS}
 _UNSEEN = 1e15
+#: More would say that a measurement is that exact.
+_DIGITS = 4
 _BY_DEFINITION = "measured rates are what is reached, so nothing is taken off"
 
 
@@ -39,8 +41,11 @@ def profile_text(found: Mapping[str, Any], name: str, threads: int, software: st
 
     by_fit = f"{by}: fitted to {len(found['convolutions'])} convolutions"
 
-    def figure(value: float, source: str = by) -> dict[str, Any]:
+    def figure(value: float, source: str) -> dict[str, Any]:
         return {"value": float(value), "source": source}
+
+    def measured(value: float, source: str = by) -> dict[str, Any]:
+        return figure(float(f"{value:.{_DIGITS}g}"), source)
 
     units = {"matrix": rates[Kind.MATMUL.value], "vector": rates[Kind.ELEMENTWISE.value]}
     cache_bytes, cache_rate, memory_rate = _bandwidths(found["streams"])
@@ -53,19 +58,19 @@ def profile_text(found: Mapping[str, Any], name: str, threads: int, software: st
         "notes": f"Measured with {threads} threads.",
         "rates": {
             kind: {
-                data_type: figure(rate, by_fit if kind in _PARTS.values() else by)
+                data_type: measured(rate, by_fit if kind in _PARTS.values() else by)
                 for data_type, rate in of_types.items()
             }
             for kind, of_types in {**units, **rates}.items()
         },
         "matrix_efficiency": {name: figure(1, _BY_DEFINITION) for name in units["matrix"]},
-        "memory_bytes_per_s": figure(memory_rate, f"{by}: the largest tensor"),
-        "cache_bytes_per_s": figure(cache_rate, f"{by}: the fastest tensor"),
+        "memory_bytes_per_s": measured(memory_rate, f"{by}: the largest tensor"),
+        "cache_bytes_per_s": measured(cache_rate, f"{by}: the fastest tensor"),
         "memory_efficiency": figure(1, _BY_DEFINITION),
         "cache_bytes": figure(cache_bytes, f"{by}: twice the largest tensor that is fast"),
-        "launch_s": figure(found["launch_s"]),
+        "launch_s": measured(found["launch_s"]),
         "dispatch_s": figure(0, "the host is the device"),
-        "run_s": figure(found["run_s"]),
+        "run_s": measured(found["run_s"]),
         "compute_units": figure(threads, "threads that computed"),
         "tile": figure(1, _BY_DEFINITION),
         "winograd": figure(1, _BY_DEFINITION),

@@ -43,7 +43,7 @@ def test_a_shipped_profile_loads_and_every_figure_has_a_source(path: Path) -> No
 def test_there_is_a_profile_of_each_kind_of_device() -> None:
     names = {path.stem for path in PROFILES}
     assert names >= {"xeon-amx", "xeon-avx512-bf16", "intel-max-1550", "nvidia-h200"}
-    assert names >= {"nvidia-t4", "nvidia-v100", "nvidia-a100"}
+    assert names >= {"nvidia-t4", "nvidia-v100", "nvidia-a100", "amd-epyc-avx2"}
 
 
 def test_every_problem_of_a_profile_is_told_at_once() -> None:
