@@ -93,16 +93,10 @@ class CostModel:
         self._tables = tables = Tables.of(prepared, run, profile, folded=folded)
         style = STYLES[profile.fusion]
         self._chains = chains_of(prepared.graph, style, tables.constant, tables.work)
-        self._fused_in_full, self._fused_in_half = (
-            np.array(
-                [
-                    name in profile.fused and name in (chain.data_types or profile.fused)
-                    for chain in self._chains
-                ],
-                dtype=np.bool_,
-            )
-            for name in (FLOAT32, data_type)
-        )
+        fused = frozenset(profile.fused)
+        of_types = [fused & (chain.data_types or fused) for chain in self._chains]
+        self._fused_in_full = np.array([FLOAT32 in types for types in of_types], dtype=np.bool_)
+        self._fused_in_half = np.array([data_type in types for types in of_types], dtype=np.bool_)
         self._absorbs = np.array(
             [prepared.graph.nodes[node].op in style.casts_behind for node in tables.port_node],
             dtype=np.bool_,

@@ -49,10 +49,12 @@ class _Benchmark(NamedTuple):
     Attributes:
         shape: of the input.
         make: the op; given the input and the data type.
+        work: of one.
     """
 
     shape: Sequence[int]
     make: Callable[[Any, str], Any]
+    work: Work
 
 
 def micro_benchmarks(threads: Threads, seconds: float) -> dict[str, Any]:
@@ -74,8 +76,8 @@ def micro_benchmarks(threads: Threads, seconds: float) -> dict[str, Any]:
     missing = timer.missing(DATA_TYPES)
     data_types = [name for name in DATA_TYPES if name not in missing]
     runs: dict[Hashable, _Run] = {
-        (name, data_type): _Run(one.shape, data_type, one.make, _COPIES)
-        for name, one in _BENCHMARKS.items()
+        (one, data_type): _Run(one.shape, data_type, one.make, _COPIES)
+        for one in _BENCHMARKS
         for data_type in data_types
     }
     for size in STREAMED_BYTES:
@@ -90,17 +92,21 @@ def micro_benchmarks(threads: Threads, seconds: float) -> dict[str, Any]:
 
     return {
         "rates": {
-            kind.value: {name: operations / op_s((kind, name)) for name in data_types}
-            for kind, operations in _OPERATIONS.items()
+            one.work.kind.value: {
+                name: one.work.operations / op_s((one, name)) for name in data_types
+            }
+            for one in _BENCHMARKS
+            if one.work.kind is not Kind.CONVOLUTION
         },
         "convolutions": [
             {
-                "operations": work.operations,
-                "gathered": work.gathered,
-                "window_rows": work.window_rows,
-                "seconds": {name: op_s((number, name)) for name in data_types},
+                "operations": one.work.operations,
+                "gathered": one.work.gathered,
+                "window_rows": one.work.window_rows,
+                "seconds": {name: op_s((one, name)) for name in data_types},
             }
-            for number, work in enumerate(map(_convolution_work, _CONVOLUTIONS))
+            for one in _BENCHMARKS
+            if one.work.kind is Kind.CONVOLUTION
         ],
         "streams": [[size, 2 * size / op_s(size)] for size in STREAMED_BYTES],
         "launch_s": launch_s,
@@ -139,7 +145,7 @@ class _Timer:
 
     def _cause(self, data_type: str) -> Optional[str]:
         try:
-            for one in _BENCHMARKS.values():
+            for one in _BENCHMARKS:
                 with self._opened(_Run(one.shape, data_type, one.make, 1)) as call:
                     call()
         except (tf.errors.OpError, TypeError, ValueError) as error:
@@ -241,24 +247,20 @@ def _matmul(x: Any, data_type: str) -> Any:
     return tf.matmul(x, _weights((_SIDE, _SIDE), data_type))
 
 
-class _Convolution(NamedTuple):
-    """Of stride 1. Shapes as TensorFlow has them: of the picture and of the filter."""
-
-    picture: tuple[int, ...]
-    kernel: tuple[int, ...]
-    padding: str = "SAME"
-
-
 def _convolution(x: Any, data_type: str, kernel: Sequence[int], padding: str = "SAME") -> Any:
     return tf.nn.conv2d(x, _weights(kernel, data_type), 1, padding)
 
 
-def _convolution_work(one: _Convolution) -> Work:
-    places, channels = one.picture[:-1], one.kernel[-1]
-    if one.padding == "VALID":
-        batch, *sides = places
-        places = (batch, *(side - wide + 1 for side, wide in zip(sides, one.kernel)))
-    return work_of("Conv2D", (one.picture, one.kernel), ((*places, channels),), {})
+def _convolving(
+    picture: tuple[int, ...], kernel: tuple[int, ...], padding: str = "SAME"
+) -> _Benchmark:
+    """A convolution of stride 1. Shapes as TensorFlow has them: of the picture and the filter."""
+    places = picture[:-1]
+    if padding == "VALID":
+        sides = (side - wide + 1 for side, wide in zip(picture[1:], kernel[:-2]))
+        places = (picture[0], *sides)
+    work = work_of("Conv2D", (picture, kernel), ((*places, kernel[-1]),), {})
+    return _Benchmark(picture, partial(_convolution, kernel=kernel, padding=padding), work)
 
 
 def _depthwise(x: Any, data_type: str) -> Any:
@@ -278,46 +280,34 @@ def _normalisation(x: Any, _: str) -> Any:
 
 
 _PIXELS = math.prod(_PICTURE)
-#: What a filter's shape costs beside its operations shows in how these differ: many channels, few,
-#: one; one channel as the result; windows that are square, and long ones.
-_CONVOLUTIONS = (
-    _Convolution(_PICTURE, (3, 3, _CHANNELS, _CHANNELS)),
-    _Convolution((16, 56, 56, 8), (3, 3, 8, 8)),
-    _Convolution((64, 28, 28, 1), (3, 3, 1, 32)),
-    _Convolution((16, 56, 56, 1), (7, 7, 1, 32)),
-    _Convolution((16, 56, 56, 32), (3, 3, 32, 1)),
-    _Convolution((16, 28, 28, 16), (5, 5, 16, 32)),
-    _Convolution((4, 28, 112, 8), (3, 15, 8, 8)),
-    _Convolution((8, 56, 56, 32), (5, 5, 32, 8)),
-    _Convolution((4, 1, 20000, 1), (1, 256, 1, 1), "VALID"),
-)
-_OPERATIONS: Mapping[Kind, float] = {
-    Kind.MATMUL: 2 * _SIDE**3,
-    Kind.DEPTHWISE: 2 * _PIXELS * 9,
-    Kind.ELEMENTWISE: _FLAT[0],
-    Kind.NORMALISATION: NORMALISATION_OPERATIONS * _PIXELS,
-    Kind.TRANSCENDENTAL: TRANSCENDENTAL_OPERATIONS * _FLAT[0],
-    Kind.REDUCTION: _PIXELS,
-    Kind.POOLING: _PIXELS,
-    Kind.MOVEMENT: _PIXELS,
+_BENCHMARKS = (
+    _Benchmark((_SIDE, _SIDE), _matmul, Work(Kind.MATMUL, 2 * _SIDE**3)),
+    _Benchmark(_PICTURE, _depthwise, Work(Kind.DEPTHWISE, 2 * _PIXELS * 9)),
+    _Benchmark(_FLAT, lambda x, _: tf.add(x, x), Work(Kind.ELEMENTWISE, _FLAT[0])),
+    _Benchmark(
+        _PICTURE, _normalisation, Work(Kind.NORMALISATION, NORMALISATION_OPERATIONS * _PIXELS)
+    ),
+    _Benchmark(
+        _FLAT,
+        lambda x, _: tf.tanh(x),
+        Work(Kind.TRANSCENDENTAL, TRANSCENDENTAL_OPERATIONS * _FLAT[0]),
+    ),
+    _Benchmark(_PICTURE, lambda x, _: tf.reduce_sum(x, (1, 2)), Work(Kind.REDUCTION, _PIXELS)),
+    _Benchmark(
+        _PICTURE, lambda x, _: tf.nn.max_pool2d(x, 2, 2, "SAME"), Work(Kind.POOLING, _PIXELS)
+    ),
+    _Benchmark(_PICTURE, lambda x, _: tf.transpose(x, (0, 2, 1, 3)), Work(Kind.MOVEMENT, _PIXELS)),
     # There and back: the time of one is about half.
-    Kind.CAST: 2 * _FLAT[0],
-}
-#: By kind of work, or by number of convolution.
-_BENCHMARKS: Mapping[Kind | int, _Benchmark] = {
-    Kind.MATMUL: _Benchmark((_SIDE, _SIDE), _matmul),
-    Kind.DEPTHWISE: _Benchmark(_PICTURE, _depthwise),
-    Kind.ELEMENTWISE: _Benchmark(_FLAT, lambda x, _: tf.add(x, x)),
-    Kind.NORMALISATION: _Benchmark(_PICTURE, _normalisation),
-    Kind.TRANSCENDENTAL: _Benchmark(_FLAT, lambda x, _: tf.tanh(x)),
-    Kind.REDUCTION: _Benchmark(_PICTURE, lambda x, _: tf.reduce_sum(x, (1, 2))),
-    Kind.POOLING: _Benchmark(_PICTURE, lambda x, _: tf.nn.max_pool2d(x, 2, 2, "SAME")),
-    Kind.MOVEMENT: _Benchmark(_PICTURE, lambda x, _: tf.transpose(x, (0, 2, 1, 3))),
-    Kind.CAST: _Benchmark(_FLAT, _cast),
-    **{
-        number: _Benchmark(
-            one.picture, partial(_convolution, kernel=one.kernel, padding=one.padding)
-        )
-        for number, one in enumerate(_CONVOLUTIONS)
-    },
-}
+    _Benchmark(_FLAT, _cast, Work(Kind.CAST, 2 * _FLAT[0])),
+    # What a filter's shape costs beside its operations shows in how these differ: many channels,
+    # few, one; one channel as the result; windows that are square, and long ones.
+    _convolving(_PICTURE, (3, 3, _CHANNELS, _CHANNELS)),
+    _convolving((16, 56, 56, 8), (3, 3, 8, 8)),
+    _convolving((64, 28, 28, 1), (3, 3, 1, 32)),
+    _convolving((16, 56, 56, 1), (7, 7, 1, 32)),
+    _convolving((16, 56, 56, 32), (3, 3, 32, 1)),
+    _convolving((16, 28, 28, 16), (5, 5, 16, 32)),
+    _convolving((4, 28, 112, 8), (3, 15, 8, 8)),
+    _convolving((8, 56, 56, 32), (5, 5, 32, 8)),
+    _convolving((4, 1, 20000, 1), (1, 256, 1, 1), "VALID"),
+)

@@ -13,6 +13,7 @@ from amp_tuner.runtime import micro_benchmarks
 from amp_tuner.worker.protocol import Threads
 
 THREADS = Threads(intra_op=1, inter_op=1)
+CONVOLUTIONS = [one for one in micro_benchmarks._BENCHMARKS if one.work.kind is Kind.CONVOLUTION]
 DATA_TYPES = {"float32", "bfloat16", "float16"}
 
 
@@ -38,16 +39,16 @@ def test_convolutions_are_timed_one_by_one(found: dict[str, Any]) -> None:
     assert len(found["convolutions"]) > 3
 
 
-@pytest.mark.parametrize("number", range(len(micro_benchmarks._CONVOLUTIONS)))
+@pytest.mark.parametrize("number", range(len(CONVOLUTIONS)))
 def test_a_convolutions_work_is_that_of_the_op_that_is_timed(number: int) -> None:
-    one = micro_benchmarks._CONVOLUTIONS[number]
+    one = CONVOLUTIONS[number]
     with tf.Graph().as_default():
-        picture = tf.compat.v1.placeholder(tf.float32, one.picture)
-        made = micro_benchmarks._BENCHMARKS[number].make(picture, "float32").op
+        picture = tf.compat.v1.placeholder(tf.float32, one.shape)
+        made = one.make(picture, "float32").op
     inputs, outputs = (
         [tuple(tensor.shape) for tensor in side] for side in (made.inputs, made.outputs)
     )
-    assert micro_benchmarks._convolution_work(one) == work_of(made.type, inputs, outputs, {})
+    assert one.work == work_of(made.type, inputs, outputs, {})
 
 
 def test_fusion_is_seen_in_the_graph_that_runs(found: dict[str, Any]) -> None:
